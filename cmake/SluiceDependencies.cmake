@@ -1,0 +1,22 @@
+# Libraries we use, all from the distribution's packages; ci/setup installs them. Rooms outside the fuzz targets'
+# closure (base ops trace model oracle run) are left out where their libraries are missing, and the build says so:
+# an OSS-Fuzz image has only a compiler and fmt.
+find_package(fmt REQUIRED)
+find_package(Threads REQUIRED)
+find_package(GTest QUIET)
+find_package(benchmark QUIET)
+find_package(nlohmann_json QUIET)
+find_package(CLI11 QUIET)
+find_package(SQLiteCpp QUIET)
+find_package(PkgConfig QUIET)
+if(PkgConfig_FOUND)
+  pkg_check_modules(HWLOC QUIET IMPORTED_TARGET hwloc)
+endif()
+option(SLUICE_FUZZ_ONLY "Build only what the fuzz targets need" OFF)
+if(NOT SLUICE_FUZZ_ONLY)
+  foreach(package IN ITEMS GTest benchmark nlohmann_json CLI11 SQLiteCpp HWLOC)
+    if(NOT ${package}_FOUND)
+      message(FATAL_ERROR "${package} not found: run ci/setup, or configure with -DSLUICE_FUZZ_ONLY=ON to build the fuzz targets alone")
+    endif()
+  endforeach()
+endif()

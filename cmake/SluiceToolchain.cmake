@@ -1,0 +1,38 @@
+# Language level, warnings and sanitizers, as one interface target that every room links: no global flags.
+set(CMAKE_CXX_STANDARD 23)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_CXX_SCAN_FOR_MODULES OFF)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)  # the AFL++ mutator is a shared object
+
+find_program(SLUICE_CCACHE ccache)
+if(SLUICE_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+  set(CMAKE_C_COMPILER_LAUNCHER ${SLUICE_CCACHE})
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${SLUICE_CCACHE})
+endif()
+
+add_library(sluice_flags INTERFACE)
+target_include_directories(sluice_flags INTERFACE ${PROJECT_SOURCE_DIR}/harness ${PROJECT_SOURCE_DIR})
+target_compile_options(sluice_flags INTERFACE
+  $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Wpedantic -Wconversion -Wsign-conversion -Wshadow>
+  -fno-omit-frame-pointer
+  $<$<CXX_COMPILER_ID:GNU>:$<$<COMPILE_LANGUAGE:CXX>:-fcoroutines>>
+  $<$<BOOL:${SLUICE_WERROR}>:-Werror>)
+if(SLUICE_PLANTED)
+  target_compile_definitions(sluice_flags INTERFACE SLUICE_PLANTED=1)
+endif()
+if(SLUICE_SANITIZER)
+  string(REPLACE ";" "," sanitizers "${SLUICE_SANITIZER}")
+  target_compile_options(sluice_flags INTERFACE -fsanitize=${sanitizers} -fno-sanitize-recover=all)
+  target_link_options(sluice_flags INTERFACE -fsanitize=${sanitizers})
+endif()
+if(SLUICE_COVERAGE)
+  target_compile_options(sluice_flags INTERFACE -fprofile-instr-generate -fcoverage-mapping)
+  target_link_options(sluice_flags INTERFACE -fprofile-instr-generate -fcoverage-mapping)
+endif()
+if(SLUICE_FUZZ_ENGINE STREQUAL "libfuzzer")
+  target_compile_options(sluice_flags INTERFACE -fsanitize=fuzzer-no-link)
+elseif(SLUICE_FUZZ_ENGINE STREQUAL "afl")
+  target_compile_options(sluice_flags INTERFACE -fsanitize-coverage=trace-pc-guard)
+endif()
