@@ -30,6 +30,8 @@ struct Forgetful {
   }
 };
 
+static_assert(Operation<Forgetful>, "only its each() is wrong");
+
 TEST(OpList, AForgottenFieldIsSeenByTheArityCheck) {
   EXPECT_EQ(detail::field_count<Forgetful>(), 2u);
   EXPECT_EQ(detail::visited_fields<Forgetful>(), 1u);
