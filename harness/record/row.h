@@ -1,0 +1,154 @@
+// Rows: one result = one line of JSON (schema 1). The types; row_json.h turns them into lines and
+// back. A number that was not measured is an empty optional (null in JSON) and a reason beside it,
+// never 0.
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/fact.h"
+
+namespace sluice::record {
+
+inline constexpr int kSchema = 1;
+
+/// What every row carries.
+struct Head {
+  std::string run{};     // one id per invocation of nightly or bench: "2026-11-21T09:20:01Z-1a2b"
+  std::string time{};    // UTC, "2026-11-21T09:20:05Z"
+  std::string commit{};  // 40 hex digits; empty where the build knows none
+  bool dirty = false;    // the work tree differed from the commit
+  std::string host{};    // 16 hex digits: id of the host's fingerprint
+  friend bool operator==(const Head&, const Head&) = default;
+};
+
+/// The host a run was made on; first row of each run.
+struct HostRow {
+  Head head{};
+  Facts fingerprint{};
+  friend bool operator==(const HostRow&, const HostRow&) = default;
+};
+
+/// Over the repetitions of one benchmark, in nanoseconds per item. MAD: median absolute deviation
+/// from the median, unscaled.
+struct Statistics {
+  double median = 0;
+  double p99 = 0;
+  double min = 0;
+  double mad = 0;
+  friend bool operator==(const Statistics&, const Statistics&) = default;
+};
+
+/// The least work that must touch the same memory, measured in the same run.
+struct Floor {
+  std::string name{};
+  double cpu_median = 0;
+  friend bool operator==(const Floor&, const Floor&) = default;
+};
+
+enum class LimitSense { kMax, kMin };  // kMax: the ratio may be at most the limit
+
+struct BenchmarkRow {
+  Head head{};
+  std::string name{};                   // "model/rmpupdate/4K/sequential"
+  std::string backend{};                // "model" or "kvm"
+  std::optional<std::string> target{};  // row of the target table: "M1"
+  Facts arguments{};
+  std::string unit{};             // what one item is: "ns/page"
+  std::uint64_t items = 0;        // per repetition
+  std::uint64_t repetitions = 0;  // 0 where skipped
+  std::optional<Statistics> cpu{};
+  std::optional<Statistics> wall{};
+  std::optional<Floor> floor{};
+  std::optional<double> ratio{};  // subject over floor, medians of CPU time
+  std::optional<double> limit{};  // the target's bound on the ratio
+  LimitSense limit_sense = LimitSense::kMax;
+  std::optional<bool> met{};
+  Facts counters{};  // over one repetition's items; a missing one carries its reason
+  bool simulated = false;
+  std::optional<std::string> label{};  // such as "ahead of mainline"
+  bool smoke = false;                  // smoke sizes: says the code works, says nothing of speed
+  std::optional<std::string> skipped{};
+  friend bool operator==(const BenchmarkRow&, const BenchmarkRow&) = default;
+};
+
+struct FuzzFinding {
+  std::string invariant{};
+  std::string file{};
+  friend bool operator==(const FuzzFinding&, const FuzzFinding&) = default;
+};
+
+struct FuzzRow {
+  Head head{};
+  std::string name{};    // "fuzz_sequence"
+  std::string engine{};  // "libfuzzer" or "afl"
+  std::optional<double> seconds{};
+  std::optional<std::uint64_t> executions{};
+  std::optional<double> executions_per_second{};
+  std::optional<double>
+      empty_executions_per_second{};  // the engine with an empty target: the ceiling
+  std::optional<double> ratio{};      // subject over ceiling
+  std::optional<std::string> target{};
+  std::optional<double> limit{};
+  std::optional<bool> met{};
+  std::optional<std::uint64_t> corpus_entries{};
+  std::optional<std::uint64_t> features{};
+  std::vector<FuzzFinding> findings{};
+  std::optional<double> acting_share{};  // mutated operations that act, of all
+  std::optional<std::string> skipped{};
+  friend bool operator==(const FuzzRow&, const FuzzRow&) = default;
+};
+
+struct Mismatch {
+  std::string file{};
+  std::uint64_t line = 0;
+  std::string field{};
+  std::string model{};
+  std::string kvm{};
+  friend bool operator==(const Mismatch&, const Mismatch&) = default;
+};
+
+struct Count {
+  std::string name{};
+  std::uint64_t count = 0;
+  friend bool operator==(const Count&, const Count&) = default;
+};
+
+struct DifferentialRow {
+  Head head{};
+  std::string backend{};
+  std::uint64_t sequences = 0;
+  std::vector<Count> compared{};      // by field
+  std::vector<Count> uncomparable{};  // by field
+  std::vector<Mismatch> mismatches{};
+  std::vector<Count> skipped_steps{};  // by reason
+  friend bool operator==(const DifferentialRow&, const DifferentialRow&) = default;
+};
+
+/// A thing the host lacks, and so was not run.
+struct SkipRow {
+  Head head{};
+  std::string name{};
+  std::string reason{};
+  friend bool operator==(const SkipRow&, const SkipRow&) = default;
+};
+
+/// The pre-merge gate's verdict on two revisions.
+struct GateRow {
+  Head head{};
+  std::string base{};      // revision compared against
+  std::string revision{};  // revision judged
+  int status = 0;          // 0 fine, 1 regression, 2 inconclusive
+  std::vector<std::string> failures{};
+  friend bool operator==(const GateRow&, const GateRow&) = default;
+};
+
+using Row = std::variant<BenchmarkRow, FuzzRow, SkipRow, DifferentialRow, HostRow, GateRow>;
+
+inline const Head& head_of(const Row& row) {
+  return std::visit([](const auto& r) -> const Head& { return r.head; }, row);
+}
+
+}  // namespace sluice::record

@@ -1,0 +1,173 @@
+#include <nlohmann/json.hpp>
+#include <type_traits>
+
+#include "record/row_json.h"
+
+namespace sluice::record {
+namespace {
+
+using Json =
+    nlohmann::ordered_json;  // keeps the order that people read: what it is first, details last
+
+template <class T>
+Json json_of(const std::optional<T>& value) {
+  return value ? Json(*value) : Json(nullptr);
+}
+
+Json json_of(const Fact::Value& value) {
+  return std::visit(
+      [](const auto& v) -> Json {
+        if constexpr (std::is_same_v<std::decay_t<decltype(v)>, std::monostate>) {
+          return nullptr;
+        } else {
+          return v;
+        }
+      },
+      value);
+}
+
+/// The object that facts make; a name with a dot goes into a nested object.
+Json json_of(const Facts& facts) {
+  Json object = Json::object();
+  for (const Fact& fact : facts) {
+    const std::size_t dot = fact.name.find('.');
+    if (dot == std::string::npos) {
+      object[fact.name] = json_of(fact.value);
+    } else {
+      object[fact.name.substr(0, dot)][fact.name.substr(dot + 1)] = json_of(fact.value);
+    }
+  }
+  return object;
+}
+
+Json reasons_of(const Facts& facts) {
+  Json object = Json::object();
+  for (const Fact& fact : facts) {
+    if (fact.missing() && !fact.reason.empty()) object[fact.name] = fact.reason;
+  }
+  return object;
+}
+
+Json json_of(const std::optional<Statistics>& statistics) {
+  if (!statistics) return nullptr;
+  return Json{{"median", statistics->median},
+              {"p99", statistics->p99},
+              {"min", statistics->min},
+              {"mad", statistics->mad}};
+}
+
+Json json_of(const std::optional<Floor>& floor) {
+  if (!floor) return nullptr;
+  return Json{{"name", floor->name}, {"cpu_median", floor->cpu_median}};
+}
+
+Json json_of(const std::vector<Count>& counts) {
+  Json object = Json::object();
+  for (const Count& count : counts) object[count.name] = count.count;
+  return object;
+}
+
+Json head_json(const char* kind, const Head& head) {
+  return Json{{"schema", kSchema}, {"kind", kind},          {"run", head.run},
+              {"time", head.time}, {"commit", head.commit}, {"dirty", head.dirty},
+              {"host", head.host}};
+}
+
+Json row_json(const HostRow& row) {
+  Json json = head_json("host", row.head);
+  json["fingerprint"] = json_of(row.fingerprint);
+  json["fingerprint_reasons"] = reasons_of(row.fingerprint);
+  return json;
+}
+
+Json row_json(const BenchmarkRow& row) {
+  Json json = head_json("benchmark", row.head);
+  json["name"] = row.name;
+  json["backend"] = row.backend;
+  json["target"] = json_of(row.target);
+  json["arguments"] = json_of(row.arguments);
+  json["argument_reasons"] = reasons_of(row.arguments);
+  json["unit"] = row.unit;
+  json["items"] = row.items;
+  json["repetitions"] = row.repetitions;
+  json["cpu"] = json_of(row.cpu);
+  json["wall"] = json_of(row.wall);
+  json["floor"] = json_of(row.floor);
+  json["ratio"] = json_of(row.ratio);
+  json["limit"] = json_of(row.limit);
+  json["limit_sense"] = row.limit_sense == LimitSense::kMax ? "max" : "min";
+  json["met"] = json_of(row.met);
+  json["counters"] = json_of(row.counters);
+  json["counter_reasons"] = reasons_of(row.counters);
+  json["simulated"] = row.simulated;
+  json["label"] = json_of(row.label);
+  json["smoke"] = row.smoke;
+  json["skipped"] = json_of(row.skipped);
+  return json;
+}
+
+Json row_json(const FuzzRow& row) {
+  Json json = head_json("fuzz", row.head);
+  json["name"] = row.name;
+  json["engine"] = row.engine;
+  json["seconds"] = json_of(row.seconds);
+  json["executions"] = json_of(row.executions);
+  json["executions_per_second"] = json_of(row.executions_per_second);
+  json["empty_executions_per_second"] = json_of(row.empty_executions_per_second);
+  json["ratio"] = json_of(row.ratio);
+  json["target"] = json_of(row.target);
+  json["limit"] = json_of(row.limit);
+  json["met"] = json_of(row.met);
+  json["corpus_entries"] = json_of(row.corpus_entries);
+  json["features"] = json_of(row.features);
+  json["findings"] = Json::array();
+  for (const FuzzFinding& finding : row.findings) {
+    json["findings"].push_back({{"invariant", finding.invariant}, {"file", finding.file}});
+  }
+  json["acting_share"] = json_of(row.acting_share);
+  json["skipped"] = json_of(row.skipped);
+  return json;
+}
+
+Json row_json(const DifferentialRow& row) {
+  Json json = head_json("differential", row.head);
+  json["backend"] = row.backend;
+  json["sequences"] = row.sequences;
+  json["compared"] = json_of(row.compared);
+  json["uncomparable"] = json_of(row.uncomparable);
+  json["mismatches"] = Json::array();
+  for (const Mismatch& mismatch : row.mismatches) {
+    json["mismatches"].push_back({{"file", mismatch.file},
+                                  {"line", mismatch.line},
+                                  {"field", mismatch.field},
+                                  {"model", mismatch.model},
+                                  {"kvm", mismatch.kvm}});
+  }
+  json["skipped_steps"] = json_of(row.skipped_steps);
+  return json;
+}
+
+Json row_json(const SkipRow& row) {
+  Json json = head_json("skip", row.head);
+  json["name"] = row.name;
+  json["reason"] = row.reason;
+  return json;
+}
+
+Json row_json(const GateRow& row) {
+  Json json = head_json("gate", row.head);
+  json["base"] = row.base;
+  json["revision"] = row.revision;
+  json["status"] = row.status;
+  json["failures"] = row.failures;
+  return json;
+}
+
+}  // namespace
+
+std::string to_json(const Row& row) {
+  const Json json = std::visit([](const auto& r) { return row_json(r); }, row);
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+}  // namespace sluice::record
