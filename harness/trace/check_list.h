@@ -1,0 +1,216 @@
+// Why an operation may be refused: one row per reason. A backend says `fail(Check::kX)`; the row
+// gives the name that text, tables and regressions use, what the caller sees, and the sentence of
+// the specification it implements. Order within a group is the architectural priority (rmp.md 4,
+// kvm.md 1-8, snp_host.md 7). CI fails if a row is not hit by corpora/regressions.
+//
+// An X-macro, unlike the operations: a row has no behavior a debugger could want to step into, and
+// one line must yield the enumerator, the name and the status together.
+#pragma once
+#include <array>
+#include <cerrno>
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+namespace sluice {
+
+/// What the one who asked sees.
+enum class StatusKind : std::uint8_t {
+  kOk,
+  kErrno,      // an ioctl or system call failed; number = errno
+  kCode,       // an RMP instruction's return code in EAX; number = code
+  kCarry,      // PVALIDATE: EAX = 0, CF = 1
+  kException,  // an exception inside the guest or on the executing CPU; number = vector
+  kExit,       // KVM_RUN returned to user space with an exit; number = exit reason
+  kRax,        // a hypercall's negative result in the guest's RAX; number = KVM_E*
+  kHostFault,  // a host access faulted; number = vector or signal, see the row
+  kLoop,       // the guest re-enters and faults again with nothing changed
+  kSkipped,    // the backend or the sequence cannot do it; the row says why
+};
+
+// clang-format off
+#define SLUICE_CHECKS(ROW) \
+  ROW(kOk,                       "ok",                                kOk,        0,           "") \
+  /* Skips: the step did not act. */ \
+  ROW(kSkipCapability,           "skip.capability",                   kSkipped,   0,           "the backend lacks a capability; the outcome names it") \
+  ROW(kSkipScope,                "skip.scope",                        kSkipped,   0,           "raw host instruction outside machine scope") \
+  ROW(kSkipLimit,                "skip.limit",                        kSkipped,   0,           "a fixed limit of the harness") \
+  ROW(kSkipNoVm,                 "skip.no_vm",                        kSkipped,   0,           "no such VM in the sequence") \
+  ROW(kSkipVmExists,             "skip.vm_exists",                    kSkipped,   0,           "the VM exists already") \
+  ROW(kSkipNoVcpu,               "skip.no_vcpu",                      kSkipped,   0,           "the vCPU has not been created") \
+  ROW(kSkipVcpuElsewhere,        "skip.vcpu_elsewhere",               kSkipped,   0,           "the vCPU belongs to another VM") \
+  ROW(kSkipNoGmem,               "skip.no_gmem",                      kSkipped,   0,           "the guest_memfd is not open") \
+  ROW(kSkipGmemExists,           "skip.gmem_exists",                  kSkipped,   0,           "the guest_memfd is open already") \
+  ROW(kSkipActorBusy,            "skip.actor_busy",                   kSkipped,   0,           "the actor is inside another operation") \
+  ROW(kSkipNothingToResume,      "skip.nothing_to_resume",            kSkipped,   0,           "the actor is not parked") \
+  ROW(kSkipWrongActor,           "skip.wrong_actor",                  kSkipped,   0,           "this kind of actor cannot run the operation") \
+  ROW(kSkipOutsideHostRegion,    "skip.outside_host_region",          kSkipped,   0,           "the address is outside the region the harness maps") \
+  ROW(kSkipNotCovered,           "skip.not_covered",                  kSkipped,   0,           "no such frame in the machine") \
+  ROW(kSkipHostDead,             "skip.host_dead",                    kSkipped,   0,           "the host took a fatal fault before") \
+  /* Common to every VM and vCPU ioctl. */ \
+  ROW(kVmDead,                   "vm.dead",                           kErrno,     EIO,         "kvm.md 0, gate common to every ioctl") \
+  ROW(kCreateVmType,             "create_vm.type_unsupported",        kErrno,     EINVAL,      "kvm.md 0, VM types") \
+  ROW(kCreateVcpuExists,         "create_vcpu.exists",                kErrno,     EEXIST,      "kvm_vm_ioctl_create_vcpu()") \
+  ROW(kSetCpuidAfterRun,         "set_cpuid.after_run",               kErrno,     EINVAL,      "kvm_set_cpuid(): CPUID is fixed once the vCPU ran") \
+  /* guest_memfd: kvm.md 1.1, 1.3. */ \
+  ROW(kCreateGmemFlags,          "create_guest_memfd.flags",          kErrno,     EINVAL,      "kvm.md 1.1 row 2") \
+  ROW(kCreateGmemSize,           "create_guest_memfd.size",           kErrno,     EINVAL,      "kvm.md 1.1 row 3") \
+  ROW(kFallocateRange,           "fallocate.range",                   kErrno,     EINVAL,      "kvm.md 1.3 row 1") \
+  ROW(kFallocateModeVfs,         "fallocate.mode_vfs",                kErrno,     EOPNOTSUPP,  "kvm.md 1.3 row 2") \
+  ROW(kFallocateTooBig,          "fallocate.too_big",                 kErrno,     EFBIG,       "kvm.md 1.3 row 3") \
+  ROW(kFallocateNoKeepSize,      "fallocate.no_keep_size",            kErrno,     EOPNOTSUPP,  "kvm.md 1.3 row 4") \
+  ROW(kFallocateMode,            "fallocate.mode",                    kErrno,     EOPNOTSUPP,  "kvm.md 1.3 row 5") \
+  ROW(kFallocateUnaligned,       "fallocate.unaligned",               kErrno,     EINVAL,      "kvm.md 1.3 row 6") \
+  ROW(kFallocateBeyondEof,       "fallocate.beyond_eof",              kErrno,     EINVAL,      "kvm.md 1.3 row 7a") \
+  /* Memslots: kvm.md 2 and 1.4. */ \
+  ROW(kRegionLegacyFlags,        "set_memory_region.legacy_flags",    kErrno,     EINVAL,      "kvm.md 2 row 2") \
+  ROW(kRegionSlotId,             "set_memory_region.slot_id",         kErrno,     EINVAL,      "kvm.md 2 row 3") \
+  ROW(kRegionFlags,              "set_memory_region.flags",           kErrno,     EINVAL,      "kvm.md 2 row 4") \
+  ROW(kRegionSizeUnaligned,      "set_memory_region.size_unaligned",  kErrno,     EINVAL,      "kvm.md 2 row 5") \
+  ROW(kRegionGpaUnaligned,       "set_memory_region.gpa_unaligned",   kErrno,     EINVAL,      "kvm.md 2 row 6") \
+  ROW(kRegionHva,                "set_memory_region.hva",             kErrno,     EINVAL,      "kvm.md 2 row 7") \
+  ROW(kRegionGmemOffset,         "set_memory_region.gmem_offset",     kErrno,     EINVAL,      "kvm.md 2 row 8") \
+  ROW(kRegionAddressSpace,       "set_memory_region.address_space",   kErrno,     EINVAL,      "kvm.md 2 row 9") \
+  ROW(kRegionGpaWraps,           "set_memory_region.gpa_wraps",       kErrno,     EINVAL,      "kvm.md 2 row 10") \
+  ROW(kRegionTooManyPages,       "set_memory_region.too_many_pages",  kErrno,     EINVAL,      "kvm.md 2 row 11") \
+  ROW(kRegionDeleteAbsent,       "set_memory_region.delete_absent",   kErrno,     EINVAL,      "kvm.md 2 row 12") \
+  ROW(kRegionExistingGmem,       "set_memory_region.existing_gmem",   kErrno,     EINVAL,      "kvm.md 2 row 13") \
+  ROW(kRegionExistingDiffers,    "set_memory_region.existing_differs",kErrno,     EINVAL,      "kvm.md 2 row 14") \
+  ROW(kRegionOverlap,            "set_memory_region.overlap",         kErrno,     EEXIST,      "kvm.md 2 row 16") \
+  ROW(kRegionBindFd,             "set_memory_region.bind_fd",         kErrno,     EBADF,       "kvm.md 1.4 row 1") \
+  ROW(kRegionBindNotGmem,        "set_memory_region.bind_not_gmem",   kErrno,     EINVAL,      "kvm.md 1.4 row 2") \
+  ROW(kRegionBindOtherVm,        "set_memory_region.bind_other_vm",   kErrno,     EINVAL,      "kvm.md 1.4 row 2") \
+  ROW(kRegionBindRange,          "set_memory_region.bind_range",      kErrno,     EINVAL,      "kvm.md 1.4 row 3") \
+  ROW(kRegionBindTaken,          "set_memory_region.bind_taken",      kErrno,     EINVAL,      "kvm.md 1.4 row 4") \
+  ROW(kRegionMaxGfn,             "set_memory_region.max_gfn",         kErrno,     EINVAL,      "kvm.md 2 row 19") \
+  /* Attributes: kvm.md 3. */ \
+  ROW(kAttributesUnsupported,    "set_memory_attributes.unsupported", kErrno,     ENOTTY,      "kvm.md 3, not compiled in") \
+  ROW(kAttributesFlags,          "set_memory_attributes.flags",       kErrno,     EINVAL,      "kvm.md 3 row 2") \
+  ROW(kAttributesValue,          "set_memory_attributes.attributes",  kErrno,     EINVAL,      "kvm.md 3 row 3") \
+  ROW(kAttributesWraps,          "set_memory_attributes.wraps",       kErrno,     EINVAL,      "kvm.md 3 row 4") \
+  ROW(kAttributesUnaligned,      "set_memory_attributes.unaligned",   kErrno,     EINVAL,      "kvm.md 3 row 5") \
+  /* Pre-fault: kvm.md 4. */ \
+  ROW(kPreFaultFlags,            "pre_fault_memory.flags",            kErrno,     EINVAL,      "kvm.md 4 row 2") \
+  ROW(kPreFaultRange,            "pre_fault_memory.range",            kErrno,     EINVAL,      "kvm.md 4 row 3") \
+  ROW(kPreFaultNotAllowed,       "pre_fault_memory.not_allowed",      kErrno,     EOPNOTSUPP,  "kvm.md 4 row 5") \
+  ROW(kPreFaultNoRoot,           "pre_fault_memory.no_root",          kErrno,     ENOSPC,      "kvm.md 4 row 7") \
+  ROW(kPreFaultNotTdp,           "pre_fault_memory.not_tdp",          kErrno,     EOPNOTSUPP,  "kvm.md 4 row 8") \
+  ROW(kPreFaultNoSlot,           "pre_fault_memory.no_slot",          kErrno,     ENOENT,      "kvm.md 4, EMULATE") \
+  ROW(kPreFaultSlotInvalid,      "pre_fault_memory.slot_invalid",     kErrno,     EAGAIN,      "kvm.md 4, INVALID slot from 6.18") \
+  /* The fault path, met by guest_access and pre_fault_memory: kvm.md 5, 1.5. */ \
+  ROW(kFaultMismatch,            "fault.mismatch",                    kExit,      39,          "kvm.md 5 row 6, KVM_EXIT_MEMORY_FAULT") \
+  ROW(kFaultPrivateNoSlot,       "fault.private_no_slot",             kExit,      39,          "kvm.md 5 row 7") \
+  ROW(kFaultPrivateNoGmem,       "fault.private_no_gmem",             kExit,      39,          "kvm.md 5 row 11") \
+  ROW(kFaultGmemGone,            "fault.gmem_gone",                   kExit,      39,          "kvm.md 1.5 row 1") \
+  ROW(kFaultPrepareLookup,       "fault.prepare_lookup",              kExit,      39,          "snp_host.md 3 row 2, ENOENT") \
+  ROW(kFaultPrepareAssign,       "fault.prepare_assign",              kExit,      39,          "snp_host.md 3 row 6, EINVAL") \
+  ROW(kFaultHvaUnmapped,         "fault.hva_unmapped",                kErrno,     EFAULT,      "kvm.md 5 row 11s") \
+  ROW(kFaultMmio,                "fault.mmio",                        kExit,      6,           "kvm.md 5 row 7, KVM_EXIT_MMIO") \
+  ROW(kFaultReadonly,            "fault.readonly",                    kExit,      6,           "kvm.md 5 row 11s, write to a read-only slot") \
+  ROW(kFaultLoop,                "fault.loop",                        kLoop,      0,           "snp_host.md 4: the guest re-enters and faults again") \
+  ROW(kRunNotLaunched,           "run.not_launched",                  kErrno,     EINVAL,      "an SNP vCPU has no VMSA before LAUNCH_FINISH") \
+  ROW(kGuestNotValidated,        "guest.not_validated",               kException, 29,          "rmp.md 5, #VC 0x404") \
+  /* The map-GPA-range hypercall: kvm.md 8. */ \
+  ROW(kMapGpaCpl,                "map_gpa_range.cpl",                 kRax,       1,           "kvm.md 8 row 1") \
+  ROW(kMapGpaDisabled,           "map_gpa_range.disabled",            kRax,       1000,        "kvm.md 8 row 2") \
+  ROW(kMapGpaRange,              "map_gpa_range.range",               kRax,       22,          "kvm.md 8 row 3") \
+  ROW(kMapGpaIgnored,            "map_gpa_range.ignored",             kExit,      3,           "policy vmm=ignore: user space did not convert") \
+  ROW(kMapGpaKilled,             "map_gpa_range.killed",              kExit,      3,           "policy vmm=kill: user space ended the VM") \
+  ROW(kMapGpaVmmFailed,          "map_gpa_range.vmm_failed",          kRax,       22,          "user space could not convert and said so") \
+  /* Host accesses. */ \
+  ROW(kHostAccessUnmapped,       "host_access.unmapped",              kHostFault, 11,          "SIGSEGV: the page was unmapped") \
+  ROW(kHostAccessRmp,            "host_access.rmp_violation",         kHostFault, 14,          "snp_host.md 2: a user write to an assigned frame faults for ever") \
+  ROW(kHostStoreRmp,             "host_store.rmp_violation",          kHostFault, 14,          "rmp.md 5, #PF with bit 31: fatal in the kernel") \
+  ROW(kHostUnmapRange,           "host_unmap.range",                  kErrno,     EINVAL,      "munmap(2): unaligned address or size 0") \
+  /* RMP instructions: rmp.md 4. */ \
+  ROW(kRmpUpdateSnpOff,          "rmpupdate.snp_off",                 kException, 6,           "rmp.md 4.2 row 1") \
+  ROW(kRmpUpdateSpa,             "rmpupdate.spa",                     kCode,      1,           "rmp.md 4.2 row 4") \
+  ROW(kRmpUpdateRecord,          "rmpupdate.record",                  kCode,      1,           "rmp.md 4.2 row 5") \
+  ROW(kRmpUpdateInUse,           "rmpupdate.in_use",                  kCode,      3,           "rmp.md 4.2 row 6") \
+  ROW(kRmpUpdateImmutable,       "rmpupdate.immutable",               kCode,      2,           "rmp.md 4.2 row 7") \
+  ROW(kRmpUpdateOverlapSub,      "rmpupdate.overlap_sub",             kCode,      4,           "rmp.md 4.2 row 8a") \
+  ROW(kRmpUpdateInside2M,        "rmpupdate.inside_2m",               kCode,      4,           "rmp.md 4.2 row 8b") \
+  ROW(kRmpUpdateHead2M,          "rmpupdate.head_2m",                 kCode,      4,           "rmp.md 4.2 row 8c") \
+  ROW(kPsmashSnpOff,             "psmash.snp_off",                    kException, 6,           "rmp.md 4.3 row 1") \
+  ROW(kPsmashSpa,                "psmash.spa",                        kCode,      1,           "rmp.md 4.3 row 2") \
+  ROW(kPsmashInUse,              "psmash.in_use",                     kCode,      3,           "rmp.md 4.3 row 3") \
+  ROW(kPsmashImmutable,          "psmash.immutable",                  kCode,      2,           "rmp.md 4.3 row 4") \
+  ROW(kPsmashNot2M,              "psmash.not_2m",                     kCode,      7,           "rmp.md 4.3 row 5") \
+  ROW(kRmpReadSnpOff,            "rmpread.snp_off",                   kException, 6,           "rmp.md 4") \
+  ROW(kRmpReadSpa,               "rmpread.spa",                       kCode,      1,           "rmp.md 4.1") \
+  ROW(kPvalidateNotSnp,          "pvalidate.not_snp",                 kException, 6,           "rmp.md 4.4 row 1") \
+  ROW(kPvalidatePrivilege,       "pvalidate.privilege",               kException, 13,          "rmp.md 4.4 row 2") \
+  ROW(kPvalidateInput,           "pvalidate.input",                   kCode,      1,           "rmp.md 4.4 row 3") \
+  ROW(kPvalidateSizeMismatch,    "pvalidate.size_mismatch",           kCode,      6,           "rmp.md 4.4 row 7") \
+  ROW(kPvalidateNoUpdate,        "pvalidate.no_update",               kCarry,     0,           "rmp.md 4.4 row 8") \
+  ROW(kRmpAdjustNotSnp,          "rmpadjust.not_snp",                 kException, 6,           "rmp.md 4.5 row 1") \
+  ROW(kRmpAdjustInput,           "rmpadjust.input",                   kCode,      1,           "rmp.md 4.5 row 2") \
+  ROW(kRmpAdjustTarget,          "rmpadjust.target",                  kCode,      2,           "rmp.md 4.5 row 3") \
+  ROW(kRmpAdjustNotValidated,    "rmpadjust.not_validated",           kException, 29,          "rmp.md 4.5 row 5") \
+  ROW(kRmpAdjustSizeMismatch,    "rmpadjust.size_mismatch",           kCode,      6,           "rmp.md 4.5 row 6") \
+  ROW(kRmpAdjustMask,            "rmpadjust.mask",                    kCode,      2,           "rmp.md 4.5 row 7") \
+  ROW(kRmpAdjustVmsa,            "rmpadjust.vmsa",                    kCode,      2,           "rmp.md 4.5 row 8") \
+  ROW(kRmpQueryNotSnp,           "rmpquery.not_snp",                  kException, 6,           "rmp.md 4") \
+  ROW(kRmpQueryTarget,           "rmpquery.target",                   kCode,      2,           "rmp.md 4.1") \
+  /* Launch: snp_host.md 7. */ \
+  ROW(kSevInitNotSev,            "sev_init2.not_sev",                 kErrno,     EINVAL,      "sev_guest_init2(): the VM type must match") \
+  ROW(kSevInitFlags,             "sev_init2.flags",                   kErrno,     EINVAL,      "sev_guest_init2()") \
+  ROW(kSevInitVcpus,             "sev_init2.vcpus",                   kErrno,     EINVAL,      "sev_guest_init2(): no vCPU may exist yet") \
+  ROW(kSevInitTwice,             "sev_init2.twice",                   kErrno,     EINVAL,      "sev_guest_init2()") \
+  ROW(kLaunchStartNotSnp,        "launch_start.not_snp",              kErrno,     ENOTTY,      "snp_host.md 7, LAUNCH_START") \
+  ROW(kLaunchStartContext,       "launch_start.context_exists",       kErrno,     EINVAL,      "snp_host.md 7, LAUNCH_START") \
+  ROW(kLaunchStartFlags,         "launch_start.flags",                kErrno,     EINVAL,      "snp_host.md 7, LAUNCH_START") \
+  ROW(kLaunchStartPolicyBits,    "launch_start.policy_bits",          kErrno,     EINVAL,      "snp_host.md 7, LAUNCH_START") \
+  ROW(kLaunchStartPolicyNeeded,  "launch_start.policy_needed",        kErrno,     EINVAL,      "snp_host.md 7, LAUNCH_START") \
+  ROW(kLaunchStartSingleSocket,  "launch_start.single_socket",        kErrno,     EINVAL,      "snp_host.md 7, LAUNCH_START") \
+  ROW(kLaunchUpdateNoContext,    "launch_update.no_context",          kErrno,     EINVAL,      "snp_host.md 7, LAUNCH_UPDATE") \
+  ROW(kLaunchUpdateArguments,    "launch_update.arguments",           kErrno,     EINVAL,      "snp_host.md 7, LAUNCH_UPDATE") \
+  ROW(kLaunchUpdateSlot,         "launch_update.slot",                kErrno,     EINVAL,      "snp_host.md 7, LAUNCH_UPDATE") \
+  ROW(kLaunchUpdateFileGone,     "launch_update.file_gone",           kErrno,     EIO,         "kvm.md 1.6 row 2") \
+  ROW(kLaunchUpdatePrepared,     "launch_update.prepared",            kErrno,     EIO,         "kvm.md 1.6 row 6") \
+  ROW(kLaunchUpdateNotPrivate,   "launch_update.not_private",         kErrno,     EIO,         "kvm.md 1.6 row 7") \
+  ROW(kLaunchUpdateAssigned,     "launch_update.assigned",            kErrno,     EIO,         "snp_host.md 7, per page row 2") \
+  ROW(kLaunchUpdateSource,       "launch_update.source",              kErrno,     EIO,         "snp_host.md 7, per page row 3") \
+  ROW(kLaunchFinishNotSnp,       "launch_finish.not_snp",             kErrno,     ENOTTY,      "snp_host.md 7, LAUNCH_FINISH") \
+  ROW(kLaunchFinishNoContext,    "launch_finish.no_context",          kErrno,     EINVAL,      "snp_host.md 7, LAUNCH_FINISH") \
+  ROW(kLaunchFinishFlags,        "launch_finish.flags",               kErrno,     EINVAL,      "snp_host.md 7, LAUNCH_FINISH")
+// clang-format on
+
+enum class Check : std::uint16_t {
+#define SLUICE_ROW(enumerator, name, kind, number, source) enumerator,
+  SLUICE_CHECKS(SLUICE_ROW)
+#undef SLUICE_ROW
+};
+
+struct CheckRow {
+  Check check;
+  std::string_view name;
+  StatusKind kind;
+  std::uint16_t number;
+  std::string_view source;
+};
+
+inline constexpr CheckRow kChecks[] = {
+#define SLUICE_ROW(enumerator, name, kind, number, source) \
+  {Check::enumerator, name, StatusKind::kind, number, source},
+    SLUICE_CHECKS(SLUICE_ROW)
+#undef SLUICE_ROW
+};
+inline constexpr std::size_t kCheckCount = std::size(kChecks);
+
+constexpr const CheckRow& row_of(Check check) { return kChecks[static_cast<std::size_t>(check)]; }
+
+/// The row with this name, if there is one.
+constexpr std::optional<Check> find_check(std::string_view name) {
+  for (const CheckRow& row : kChecks) {
+    if (row.name == name) return row.check;
+  }
+  return std::nullopt;
+}
+
+/// A refusal, in the sense of decision 26: neither success nor a skip.
+constexpr bool is_refusal(Check check) {
+  return check != Check::kOk && row_of(check).kind != StatusKind::kSkipped;
+}
+
+}  // namespace sluice

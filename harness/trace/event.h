@@ -1,0 +1,60 @@
+// What happened inside an operation, in order. Events say where to look; the oracle judges by
+// state.
+#pragma once
+#include <array>
+#include <cstdint>
+#include <span>
+
+#include "base/units.h"
+
+namespace sluice {
+
+enum class EventKind : std::uint8_t {
+  kRmpUpdate,        // a = pfn, b = frames
+  kPsmash,           // a = pfn of the head
+  kFrameAllocated,   // a = pfn
+  kFrameFreed,       // a = pfn
+  kFrameLeaked,      // a = pfn
+  kArchInvalidate,   // a = pfn: gmem_invalidate reset this frame to the hypervisor
+  kCacheFlush,       // a = pfn, b = frames
+  kInvalidateBegin,  // a = first gfn, b = last gfn + 1, vm
+  kInvalidateEnd,    // a = new sequence number, vm
+  kZap,              // a = first gfn, b = frames, vm
+  kTlbFlush,         // vm
+  kMap,              // a = gfn, b = pfn, vm
+  kNpf,              // a = gfn, b = EXITINFO1, vm
+  kExitToUser,       // a = reason, vm
+  kRetry,            // a = gfn, vm: the fault path started over
+  kDirectMapSplit,   // a = first pfn of the 2 MiB block
+};
+
+struct Event {
+  EventKind kind{};
+  std::uint8_t vm = 0;
+  std::uint64_t a = 0;
+  std::uint64_t b = 0;
+};
+
+/// The events of one step. Fixed room; a longer operation counts what it could not keep, so that
+/// nobody mistakes the list for complete. Cost: a store. Thread: compatible.
+class EventLog {
+ public:
+  static constexpr std::size_t kCapacity = 2048;
+  void add(Event event) {
+    if (count_ < kCapacity) {
+      events_[count_++] = event;
+    } else {
+      ++dropped_;
+    }
+  }
+  void clear() { count_ = 0, dropped_ = 0; }
+  std::span<const Event> events() const { return {events_.data(), count_}; }
+  std::uint64_t dropped() const { return dropped_; }
+
+ private:
+  std::size_t count_ = 0;
+  std::uint64_t dropped_ = 0;
+  std::array<Event, kCapacity> events_;
+};
+
+}  // namespace sluice

@@ -1,0 +1,33 @@
+// What differs between the kernel versions we model: one named predicate per difference, so that no
+// version is compared elsewhere. Source: kvm.md 11 and the sections named at each; exact releases
+// are within one release of these (dates of commits).
+#pragma once
+#include "ops/kernel_version.h"
+
+namespace sluice::behavior {
+
+/// A pre-fault that meets a slot under deletion returns EAGAIN; before, it retries for ever (kvm.md
+/// 4, bugs.md 1).
+constexpr bool prefault_eagain_on_invalid_slot(KernelVersion v) {
+  return v >= KernelVersion{6, 18};
+}
+/// A prefetch that finds a present leaf answers SPURIOUS and leaves it alone (kvm.md 4).
+constexpr bool prefault_present_leaf_is_spurious(KernelVersion v) {
+  return v >= KernelVersion{6, 14};
+}
+/// guest_memfd may be bound by VMs without private memory, and knows the MMAP flag (kvm.md 1.1).
+constexpr bool gmem_for_every_vm(KernelVersion v) { return v >= KernelVersion{6, 17}; }
+/// guest_memfd knows the INIT_SHARED flag (kvm.md 1.1).
+constexpr bool gmem_init_shared(KernelVersion v) { return v >= KernelVersion{6, 18}; }
+/// get_pfn always asks the architecture to prepare, populate no longer looks at uptodate
+/// (kvm.md 1.5, 1.6).
+constexpr bool gmem_always_prepares(KernelVersion v) { return v >= KernelVersion{7, 0}; }
+/// A pre-fault loop stops when the VM died (kvm.md 4 row 9).
+constexpr bool prefault_checks_vm_dead(KernelVersion v) { return v >= KernelVersion{7, 0}; }
+/// LAUNCH_START insists on SMT and refuses SINGLE_SOCKET (snp_host.md 7).
+constexpr bool launch_policy_needs_smt(KernelVersion v) { return v < KernelVersion{6, 17}; }
+/// KVM_MEM_GUEST_MEMFD slots of an MMAP file serve shared faults too (KVM_MEMSLOT_GMEM_ONLY,
+/// kvm.md 1.1).
+constexpr bool gmem_only_slots(KernelVersion v) { return v >= KernelVersion{6, 17}; }
+
+}  // namespace sluice::behavior

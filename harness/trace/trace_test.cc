@@ -1,0 +1,73 @@
+// Trace: rows are consistent, names are unique, profiles survive a round trip and bad ones are
+// refused with file and line.
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "trace/capability.h"
+#include "trace/event.h"
+#include "trace/host_profile.h"
+#include "trace/kernel_behavior.h"
+#include "trace/view.h"
+
+namespace sluice {
+namespace {
+
+TEST(CheckList, RowsStandAtTheirEnumerator) {
+  std::set<std::string_view> names;
+  for (std::size_t i = 0; i < kCheckCount; ++i) {
+    const CheckRow& row = kChecks[i];
+    EXPECT_EQ(static_cast<std::size_t>(row.check), i);
+    EXPECT_TRUE(names.insert(row.name).second) << row.name;
+    EXPECT_EQ(find_check(row.name), row.check);
+    EXPECT_TRUE(row.check == Check::kOk || !row.source.empty()) << row.name;
+    if (row.kind == StatusKind::kErrno) EXPECT_NE(row.number, 0) << row.name;
+  }
+  EXPECT_FALSE(find_check("no.such_check").has_value());
+}
+
+TEST(Outcome, FollowsItsRow) {
+  const Outcome out = outcome_of(Check::kPvalidateSizeMismatch);
+  EXPECT_EQ(out.kind, StatusKind::kCode);
+  EXPECT_EQ(out.number, 6);
+  EXPECT_EQ(outcome_of(Check::kFaultMismatch).exit.reason, kExitMemoryFault);
+  EXPECT_FALSE(is_refusal(Check::kSkipNoVm));
+  EXPECT_TRUE(is_refusal(Check::kRegionOverlap));
+}
+
+TEST(Capability, NamesAreFound) {
+  for (std::size_t i = 0; i < kCapabilities.size(); ++i) {
+    EXPECT_EQ(static_cast<std::size_t>(kCapabilities[i].capability), i);
+    EXPECT_EQ(find_capability(kCapabilities[i].name), kCapabilities[i].capability);
+  }
+}
+
+TEST(HostProfile, SurvivesARoundTrip) {
+  HostProfile profile = default_profile({6, 18});
+  EXPECT_EQ(profile.gmem_flags, 3u);
+  profile.tdp = false;
+  profile.vm_types = 1;
+  const auto back = parse_profile(format_profile(profile), "p");
+  ASSERT_TRUE(back.has_value()) << back.error().message();
+  EXPECT_EQ(*back, profile);
+}
+
+TEST(HostProfile, BadInputNamesFileAndLine) {
+  EXPECT_EQ(parse_profile("tdp=1\nspeed=9\n", "host.profile").error().what.substr(0, 15),
+            "host.profile:2:");
+  EXPECT_NE(parse_profile("tdp=2\n", "p").error().what.find("out of range"), std::string::npos);
+  EXPECT_FALSE(parse_profile("tdp\n", "p").has_value());
+}
+
+TEST(EventLog, CountsWhatItCannotKeep) {
+  static EventLog log;
+  for (std::size_t i = 0; i < EventLog::kCapacity + 3; ++i)
+    log.add({.kind = EventKind::kZap, .a = i});
+  EXPECT_EQ(log.events().size(), EventLog::kCapacity);
+  EXPECT_EQ(log.dropped(), 3u);
+  log.clear();
+  EXPECT_TRUE(log.events().empty());
+}
+
+}  // namespace
+}  // namespace sluice

@@ -1,0 +1,202 @@
+// What a checker may see of a backend after a step: the state now, the before-image of what the
+// step touched, and where it touched. The model answers all of it; the real kernel answers what
+// user space can observe and says "not observable" for the rest, which makes an invariant's row
+// "not observable", counted, never a pass.
+#pragma once
+#include <array>
+#include <cstdint>
+#include <span>
+
+#include "ops/sequence.h"
+#include "trace/event.h"
+#include "trace/host_profile.h"
+#include "trace/outcome.h"
+
+namespace sluice {
+
+enum class ViewField : std::uint8_t {
+  kOutcome,
+  kRmp,
+  kFrames,
+  kContents,
+  kGmem,
+  kSlots,
+  kVms,
+  kLeaves,
+  kAttributes,
+  kEvents,
+  kProgress
+};
+inline constexpr std::size_t kViewFieldCount = 11;
+
+/// A decoded RMP entry of one 4 KiB frame. Inside a live 2 MiB entry every frame reads as what the
+/// head covers: gpa advanced, page_size 2M, is_head false.
+struct RmpView {
+  bool covered = false;
+  bool assigned = false;
+  bool validated = false;
+  bool immutable = false;
+  bool vmsa = false;
+  bool in_use = false;
+  bool is_head = true;
+  PageSize page_size = PageSize::k4K;
+  Asid asid{};
+  Gpa gpa{};
+  std::array<std::uint8_t, kVmplCount> vmpl_mask{};
+  friend bool operator==(const RmpView&, const RmpView&) = default;
+};
+
+/// Who holds a host frame.
+enum class FrameUse : std::uint8_t { kFree, kGmem, kHostUser, kFirmware, kVmsa, kLeaked };
+struct FrameView {
+  FrameUse use = FrameUse::kFree;
+  GmemIndex gmem{};           // kGmem
+  std::uint64_t index = 0;    // kGmem: page index in the file; kHostUser: page of the host region
+  std::uint64_t content = 0;  // token at the start of the page
+  friend bool operator==(const FrameView&, const FrameView&) = default;
+};
+
+/// One guest_memfd. `inode` stays after the last close only while pages are being freed; `open` is
+/// the descriptor.
+struct GmemView {
+  bool open = false;
+  VmIndex vm{};
+  std::uint64_t page_count = 0;
+  std::uint64_t flags = 0;
+  std::uint64_t resident_pages = 0;
+  friend bool operator==(const GmemView&, const GmemView&) = default;
+};
+struct GmemPageView {
+  bool present = false;
+  bool uptodate = false;
+  Pfn pfn{};
+  std::uint32_t references = 0;  // 1 = page cache only
+  friend bool operator==(const GmemPageView&, const GmemPageView&) = default;
+};
+
+struct SlotView {
+  VmIndex vm{};
+  std::uint8_t address_space = 0;
+  std::uint16_t id = 0;
+  std::uint32_t flags = 0;
+  bool invalid = false;  // being deleted or moved
+  Gfn base{};
+  PageCount page_count{};
+  HostVa hva{};
+  GmemRef gmem{};  // kNone also where the file was closed under the slot
+  std::uint64_t gmem_page_offset = 0;
+};
+
+struct VmView {
+  bool exists = false;  // the VM structure lives (the descriptor may be closed)
+  bool open = false;
+  bool dead = false;
+  VmType type = VmType::kDefault;
+  std::uint32_t users = 0;  // reference count
+  std::uint32_t vcpu_count = 0;
+  Asid asid{};
+  bool launched = false;  // LAUNCH_FINISH succeeded (pre_fault_allowed)
+  std::uint64_t invalidate_seq = 0;
+  std::int64_t invalidate_in_progress = 0;
+  std::uint32_t root_count = 0;
+};
+
+/// A leaf of the nested page tables; absent leaves have present = false.
+struct LeafView {
+  bool present = false;
+  bool mmio = false;
+  bool writable = false;
+  bool accessed = false;
+  bool dirty = false;
+  MapLevel level = MapLevel::k4K;
+  Pfn pfn{};  // of this gfn, also inside a huge leaf
+  friend bool operator==(const LeafView&, const LeafView&) = default;
+};
+
+// Changes of one step, each place named once, with its value before the step.
+struct FrameChange {
+  Pfn pfn{};
+  RmpView rmp_before{};
+  FrameView before{};
+};
+struct GmemPageChange {
+  GmemIndex gmem{};
+  std::uint64_t index = 0;
+  GmemPageView before{};
+};
+struct LeafChange {
+  VmIndex vm{};
+  std::uint32_t root = 0;
+  Gfn gfn{};
+  LeafView before{};
+};
+struct AttributeChange {
+  VmIndex vm{};
+  Gfn first{};
+  PageCount count{};
+  bool was_private = false;
+};
+
+/// Frames by use; the sum of all but `total` is `total` when every frame has exactly one owner.
+struct FrameAccounting {
+  std::uint64_t total = 0;
+  std::array<std::uint64_t, 6> by_use{};  // indexed by FrameUse
+};
+
+/// Liveness, as the scheduler saw it.
+struct ProgressView {
+  bool deadlock = false;
+  bool livelock = false;
+  bool known_upstream = false;  // the modelled kernel version is known to do this
+  std::uint32_t in_flight = 0;  // actors parked or blocked after this step
+  std::array<WaitFor, kMaxActors> waits{};
+};
+
+class View {
+ public:
+  virtual ~View() = default;
+  virtual bool observes(ViewField field) const = 0;
+
+  // What ran.
+  virtual const SequenceHeader& header() const = 0;
+  virtual const HostProfile& profile() const = 0;
+  virtual const Step& step() const = 0;        // the step just applied
+  virtual const Outcome& outcome() const = 0;  // its answer
+  virtual std::uint64_t ran_ops()
+      const = 0;  // bit i: an operation of type i ran in this step (resume and draining run others)
+  virtual const EventLog& events() const = 0;
+  virtual ProgressView progress() const = 0;
+
+  // Changes of the step.
+  virtual std::span<const FrameChange> frame_changes() const = 0;
+  virtual std::span<const GmemPageChange> gmem_page_changes() const = 0;
+  virtual std::span<const LeafChange> leaf_changes() const = 0;
+  virtual std::span<const AttributeChange> attribute_changes() const = 0;
+  virtual GmemView gmem_before(GmemIndex gmem) const = 0;
+
+  // State now.
+  virtual std::uint64_t frame_count() const = 0;
+  virtual RmpView rmp(Pfn pfn) const = 0;
+  virtual FrameView frame(Pfn pfn) const = 0;
+  virtual FrameAccounting frame_accounting() const = 0;
+  virtual GmemView gmem(GmemIndex gmem) const = 0;
+  virtual GmemPageView gmem_page(GmemIndex gmem, std::uint64_t index) const = 0;
+  virtual std::uint16_t gmem_binding(GmemIndex gmem,
+                                     std::uint64_t index) const = 0;  // slot id, or kNoBinding
+  virtual VmView vm(VmIndex vm) const = 0;
+  virtual std::span<const SlotView> slots(VmIndex vm) const = 0;
+  virtual bool is_private(VmIndex vm, Gfn gfn) const = 0;
+  virtual LeafView leaf(VmIndex vm, std::uint32_t root, Gfn gfn) const = 0;
+  virtual std::uint32_t current_root(
+      VcpuIndex vcpu) const = 0;  // root of the vCPU's MMU, kNoRoot if none is loaded
+  virtual VmIndex vm_of(VcpuIndex vcpu) const = 0;
+
+  // Whole state, for audits: frames that are assigned, in use or owned; every other frame is free
+  // and hypervisor-owned.
+  virtual std::span<const Pfn> occupied_frames() const = 0;
+
+  static constexpr std::uint16_t kNoBinding = 0xffff;
+  static constexpr std::uint32_t kNoRoot = 0xffffffff;
+};
+
+}  // namespace sluice
