@@ -1,4 +1,5 @@
-// Memory for coroutine frames: size classes over one block, so that a warm machine allocates nothing.
+// Memory for coroutine frames: size classes over one block, so that a warm machine allocates
+// nothing.
 #pragma once
 #include <array>
 #include <cstddef>
@@ -8,9 +9,10 @@
 
 namespace sluice {
 
-/// Freed blocks go on a list of their size class and are handed out again, last freed first. Frames of one operation nest,
-/// operations of different actors interleave, so a bump pointer alone would not do. Under ASan a freed block is poisoned.
-/// Thread: compatible. Cost: two pointer moves. Exhaustion is a harness bug (limits are fixed, see the constants).
+/// Freed blocks go on a list of their size class and are handed out again, last freed first. Frames
+/// of one operation nest, operations of different actors interleave, so a bump pointer alone would
+/// not do. Under ASan a freed block is poisoned. Thread: compatible. Cost: two pointer moves.
+/// Exhaustion is a harness bug (limits are fixed, see the constants).
 class Arena {
  public:
   static constexpr std::size_t kBytes = std::size_t{1} << 20;

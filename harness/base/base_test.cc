@@ -1,4 +1,5 @@
-// Base: units cannot be mixed, the generator is the same everywhere, the arena hands freed blocks out again.
+// Base: units cannot be mixed, the generator is the same everywhere, the arena hands freed blocks
+// out again.
 #include <gtest/gtest.h>
 
 #include <cstring>

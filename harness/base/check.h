@@ -1,7 +1,7 @@
-// Assertions about ourselves. A failed one is a bug of the harness, never of the subject: it prints HARNESS-BUG and aborts.
-// SLUICE_CHECK   always on.
-// SLUICE_DCHECK  on hot paths: off where NDEBUG is defined.
-// SLUICE_AUDIT   a walk over whole state: on only where the caller's build defines SLUICE_AUDITS (tests, fuzzers).
+// Assertions about ourselves. A failed one is a bug of the harness, never of the subject: it prints
+// HARNESS-BUG and aborts. SLUICE_CHECK   always on. SLUICE_DCHECK  on hot paths: off where NDEBUG
+// is defined. SLUICE_AUDIT   a walk over whole state: on only where the caller's build defines
+// SLUICE_AUDITS (tests, fuzzers).
 #pragma once
 
 namespace sluice {

@@ -1,4 +1,5 @@
-// A stable 64-bit hash for canonical state and identities: no addresses, no platform dependence, not cryptographic.
+// A stable 64-bit hash for canonical state and identities: no addresses, no platform dependence,
+// not cryptographic.
 #pragma once
 #include <cstdint>
 #include <string_view>

@@ -1,4 +1,5 @@
-// A flat array over reserved, lazily backed address space: a terabyte machine's tables cost only what is touched.
+// A flat array over reserved, lazily backed address space: a terabyte machine's tables cost only
+// what is touched.
 #pragma once
 #include <sys/mman.h>
 
@@ -16,7 +17,7 @@ namespace sluice {
 /// `size()` elements, all zero at first; untouched pages take no memory. Elements never move.
 /// Thread: compatible. Cost: open() is one mmap; indexing is a plain load.
 template <class T>
-  requires std::is_trivially_copyable_v<T>
+requires std::is_trivially_copyable_v<T>
 class ReservedArray {
  public:
   static Expected<ReservedArray> open(std::size_t count) {

@@ -1,5 +1,6 @@
-// A small deterministic random number generator: same seed, same numbers, on every compiler and machine.
-// splitmix64 (Steele, Lea, Flood 2014): 64 bits of state, one multiply-xor chain per number; not for cryptography.
+// A small deterministic random number generator: same seed, same numbers, on every compiler and
+// machine. splitmix64 (Steele, Lea, Flood 2014): 64 bits of state, one multiply-xor chain per
+// number; not for cryptography.
 #pragma once
 #include <cstdint>
 

@@ -1,4 +1,5 @@
-// The environment said no: an errno and what was tried. Returned in std::expected; we throw nothing.
+// The environment said no: an errno and what was tried. Returned in std::expected; we throw
+// nothing.
 #pragma once
 #include <cerrno>
 #include <cstring>

@@ -1,5 +1,6 @@
-// Addresses, frames, page sizes and counts as distinct types: two different things never convert into each other silently.
-// Sources: AMD APM vol. 2 (GPA; SPA, here HPA), Linux (gfn_t, kvm_pfn_t); names in docs/glossary.md.
+// Addresses, frames, page sizes and counts as distinct types: two different things never convert
+// into each other silently. Sources: AMD APM vol. 2 (GPA; SPA, here HPA), Linux (gfn_t, kvm_pfn_t);
+// names in docs/glossary.md.
 #pragma once
 #include <compare>
 #include <cstdint>
@@ -26,7 +27,8 @@ struct ByteCount {
   friend constexpr auto operator<=>(ByteCount, ByteCount) = default;
 };
 
-/// An index of a 4 KiB frame in one address space. Arithmetic wraps like the u64 it is; callers check ranges first.
+/// An index of a 4 KiB frame in one address space. Arithmetic wraps like the u64 it is; callers
+/// check ranges first.
 template <class Tag>
 struct Frame {
   std::uint64_t value = 0;
@@ -39,7 +41,8 @@ struct Frame {
   friend constexpr auto operator<=>(Frame, Frame) = default;
 };
 
-/// A byte address in one address space; `frame()` wants it page aligned, `containing_frame()` does not.
+/// A byte address in one address space; `frame()` wants it page aligned, `containing_frame()` does
+/// not.
 template <class Tag>
 struct Address {
   std::uint64_t value = 0;
@@ -65,13 +68,16 @@ constexpr Address<Tag> address_of(Frame<Tag> frame) {
   return {frame.value << kPageShift};
 }
 
-/// Page size as the RMP knows it (bit 1 of an entry). Source: shared layout of RMPUPDATE, APM vol. 3.
+/// Page size as the RMP knows it (bit 1 of an entry). Source: shared layout of RMPUPDATE, APM
+/// vol. 3.
 enum class PageSize : std::uint8_t { k4K = 0, k2M = 1 };
 
 /// Level of a leaf in a page table or in the direct map.
 enum class MapLevel : std::uint8_t { k4K = 1, k2M = 2, k1G = 3 };
 
-constexpr std::uint64_t frames_in(PageSize size) { return size == PageSize::k4K ? 1 : kFramesPer2M; }
+constexpr std::uint64_t frames_in(PageSize size) {
+  return size == PageSize::k4K ? 1 : kFramesPer2M;
+}
 constexpr std::uint64_t frames_in(MapLevel level) {
   return std::uint64_t{1} << (9 * (static_cast<unsigned>(level) - 1));
 }
