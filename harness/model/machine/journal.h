@@ -7,19 +7,21 @@
 #include <cstring>
 #include <span>
 #include <type_traits>
-#include <vector>
 
 #include "base/check.h"
+#include "base/reserved_array.h"
 
 namespace sluice::model {
 
 /// Rules: all state that outlives an operation lives in memory that never moves, in trivially
 /// copyable fields of at most 8 bytes, and is written by set() only. Pre: user-space addresses fit
-/// 48 bits (x86-64, checked). Cost: one 16-byte store an entry, no allocation once the journal has
-/// grown to the longest sequence. Thread: compatible.
+/// 48 bits (x86-64, checked). Cost: one 16-byte store an entry, into reserved address space, so
+/// never an allocation. Thread: compatible.
 class Journal {
  public:
   using Mark = std::size_t;
+  static constexpr std::size_t kCapacity =
+      std::size_t{1} << 27;  // 2 GiB of address space; entries never used cost nothing
 
   struct Entry {
     std::uint64_t place = 0;  // address, and the size in bytes in bits 56-63
@@ -28,38 +30,48 @@ class Journal {
     std::size_t size() const { return place >> kSizeShift; }
   };
 
+  static Expected<Journal> open() {
+    auto entries = ReservedArray<Entry>::open(kCapacity);
+    if (!entries) return std::unexpected(entries.error());
+    return Journal(std::move(*entries));
+  }
+
   template <class T>
   void set(T& slot, std::type_identity_t<T> value) {
     static_assert(std::is_trivially_copyable_v<T> && sizeof(T) <= sizeof(std::uint64_t));
-    Entry entry{};
     const auto address = reinterpret_cast<std::uintptr_t>(&slot);
     SLUICE_DCHECK((address & ~kAddressMask) == 0);
-    entry.place = address | (std::uint64_t{sizeof(T)} << kSizeShift);
-    std::memcpy(&entry.old_value, &slot, sizeof(T));
-    entries_.push_back(entry);
+    SLUICE_DCHECK(count_ < kCapacity);
+    std::uint64_t old_value = 0;
+    std::memcpy(&old_value, &slot, sizeof(T));
+    entries_.data()[count_++] = {.place = address | (std::uint64_t{sizeof(T)} << kSizeShift),
+                                 .old_value = old_value};
     slot = value;
   }
 
-  Mark mark() const { return entries_.size(); }
+  Mark mark() const { return count_; }
   /// Entries since `from`, oldest first: the before-image of a slot is its first entry here.
-  std::span<const Entry> since(Mark from) const { return std::span(entries_).subspan(from); }
+  std::span<const Entry> since(Mark from) const { return {entries_.data() + from, count_ - from}; }
 
   /// Undoes everything since `to`, newest first.
   void roll_back(Mark to) {
-    SLUICE_CHECK(to <= entries_.size());
-    while (entries_.size() > to) {
-      const Entry& entry = entries_.back();
+    SLUICE_CHECK(to <= count_);
+    while (count_ > to) {
+      const Entry& entry = entries_.data()[--count_];
       std::memcpy(entry.address(), &entry.old_value, entry.size());
-      entries_.pop_back();
     }
   }
 
-  void reserve(std::size_t entries) { entries_.reserve(entries); }
+  /// Forgets the past: what is now becomes what roll_back(0) returns to. For benchmarks that run
+  /// longer than a sequence.
+  void commit() { count_ = 0; }
 
  private:
+  explicit Journal(ReservedArray<Entry> entries) : entries_(std::move(entries)) {}
   static constexpr unsigned kSizeShift = 56;
   static constexpr std::uint64_t kAddressMask = (std::uint64_t{1} << 48) - 1;
-  std::vector<Entry> entries_;
+  ReservedArray<Entry> entries_;
+  std::size_t count_ = 0;
 };
 
 }  // namespace sluice::model

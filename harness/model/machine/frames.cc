@@ -1,0 +1,106 @@
+#include "model/machine/frames.h"
+
+namespace sluice::model {
+namespace {
+
+constexpr std::uint64_t kUseMask = 0xf;
+constexpr unsigned kGmemShift = 4;
+constexpr unsigned kIndexShift = 12;
+
+std::uint64_t pack(const Frames::Owner& owner) {
+  return static_cast<std::uint64_t>(owner.use) | std::uint64_t{owner.gmem.value} << kGmemShift |
+         owner.index << kIndexShift;
+}
+
+}  // namespace
+
+Frames::Frames(ReservedArray<std::uint64_t> words, ReservedArray<std::uint64_t> contents,
+               ReservedArray<std::uint64_t> free_stack)
+    : words_(std::move(words)), contents_(std::move(contents)), free_stack_(std::move(free_stack)) {
+  by_use_[static_cast<std::size_t>(FrameUse::kFree)] = words_.size();
+}
+
+Expected<Frames> Frames::open(std::uint64_t frame_count) {
+  auto words = ReservedArray<std::uint64_t>::open(frame_count);
+  if (!words) return std::unexpected(words.error());
+  auto contents = ReservedArray<std::uint64_t>::open(frame_count);
+  if (!contents) return std::unexpected(contents.error());
+  auto free_stack = ReservedArray<std::uint64_t>::open(frame_count);
+  if (!free_stack) return std::unexpected(free_stack.error());
+  return Frames(std::move(*words), std::move(*contents), std::move(*free_stack));
+}
+
+FrameView Frames::view_of(std::uint64_t word, std::uint64_t content) {
+  return {.use = static_cast<FrameUse>(word & kUseMask),
+          .gmem = {static_cast<std::uint8_t>(word >> kGmemShift)},
+          .index = word >> kIndexShift,
+          .content = content};
+}
+
+Frames::Owner Frames::owner(Pfn pfn) const {
+  const FrameView view = view_of(words_[pfn.value], 0);
+  return {.use = view.use, .gmem = view.gmem, .index = view.index};
+}
+
+void Frames::count(Journal& journal, FrameUse from, FrameUse to) {
+  std::uint64_t& less = by_use_[static_cast<std::size_t>(from)];
+  std::uint64_t& more = by_use_[static_cast<std::size_t>(to)];
+  journal.set(less, less - 1);
+  journal.set(more, more + 1);
+}
+
+void Frames::take(Journal& journal, Pfn pfn, const Owner& owner) {
+  SLUICE_DCHECK(words_[pfn.value] == 0);
+  journal.set(words_[pfn.value], pack(owner));
+  count(journal, FrameUse::kFree, owner.use);
+}
+
+std::optional<Pfn> Frames::allocate(Journal& journal, const Owner& owner) {
+  SLUICE_DCHECK(owner.use != FrameUse::kFree);
+  Pfn pfn{};
+  if (free_top_ > 0) {
+    journal.set(free_top_, free_top_ - 1);
+    pfn = {free_stack_[free_top_]};
+  } else {
+    if (next_in_block_ == block_end_) {
+      if (next_block_ == words_.size()) return std::nullopt;
+      journal.set(next_in_block_, next_block_);
+      journal.set(next_block_, next_block_ + kFramesPer2M);
+      journal.set(block_end_, next_block_);
+    }
+    pfn = {next_in_block_};
+    journal.set(next_in_block_, next_in_block_ + 1);
+  }
+  take(journal, pfn, owner);
+  return pfn;
+}
+
+std::optional<Pfn> Frames::allocate_2m(Journal& journal, const Owner& owner) {
+  if (next_block_ == words_.size()) return std::nullopt;
+  const Pfn head{next_block_};
+  journal.set(next_block_, next_block_ + kFramesPer2M);
+  Owner each = owner;
+  for (std::uint64_t i = 0; i < kFramesPer2M; ++i, ++each.index)
+    take(journal, head + PageCount{i}, each);
+  return head;
+}
+
+void Frames::release(Journal& journal, Pfn pfn) {
+  const FrameUse use = owner(pfn).use;
+  SLUICE_CHECK(use != FrameUse::kFree);
+  journal.set(words_[pfn.value], 0);
+  count(journal, use, FrameUse::kFree);
+  journal.set(free_stack_[free_top_], pfn.value);
+  journal.set(free_top_, free_top_ + 1);
+}
+
+void Frames::leak(Journal& journal, Pfn pfn) {
+  const Owner before = owner(pfn);
+  SLUICE_CHECK(before.use != FrameUse::kFree);
+  journal.set(words_[pfn.value], pack({.use = FrameUse::kLeaked, .gmem = {}, .index = 0}));
+  count(journal, before.use, FrameUse::kLeaked);
+}
+
+FrameAccounting Frames::accounting() const { return {.total = words_.size(), .by_use = by_use_}; }
+
+}  // namespace sluice::model

@@ -1,0 +1,80 @@
+// Host frames: who uses each, what is at its start, and the allocator that hands them out. The
+// allocator is deterministic: the frame freed last is handed out first, fresh memory comes in
+// rising order.
+#pragma once
+#include <array>
+#include <cstdint>
+#include <optional>
+
+#include "base/reserved_array.h"
+#include "model/machine/journal.h"
+#include "trace/view.h"
+
+namespace sluice::model {
+
+/// Thread: compatible. Cost: O(1) each, journaled.
+class Frames {
+ public:
+  /// The first frames belong to the host itself and are never handed out, so that frame 0 cannot be
+  /// mistaken for "none".
+  static constexpr std::uint64_t kFirstUsable = kFramesPer2M;
+
+  static Expected<Frames> open(std::uint64_t frame_count);
+
+  struct Owner {
+    FrameUse use = FrameUse::kFree;
+    GmemIndex gmem{};         // kGmem
+    std::uint64_t index = 0;  // page of the file or of the host region
+  };
+
+  /// A free 4 KiB frame; nothing if the machine is full. The caller zeroes: contents and RMP state
+  /// are as the last user left them.
+  std::optional<Pfn> allocate(Journal& journal, const Owner& owner);
+  /// 512 consecutive free frames, 2 MiB aligned; frame i gets owner.index + i.
+  std::optional<Pfn> allocate_2m(Journal& journal, const Owner& owner);
+  /// Pre: in use.  Post: free, and the next one allocate() returns.
+  void release(Journal& journal, Pfn pfn);
+  /// Takes a frame out of use for good (snp_leak_pages).
+  void leak(Journal& journal, Pfn pfn);
+
+  Owner owner(Pfn pfn) const;
+  std::uint64_t content(Pfn pfn) const { return contents_[pfn.value]; }
+  void set_content(Journal& journal, Pfn pfn, std::uint64_t token) {
+    if (contents_[pfn.value] != token) journal.set(contents_[pfn.value], token);
+  }
+  FrameView view(Pfn pfn) const { return view_of(words_[pfn.value], contents_[pfn.value]); }
+  static FrameView view_of(std::uint64_t word, std::uint64_t content);
+  FrameAccounting accounting() const;
+  std::uint64_t frame_count() const { return words_.size(); }
+
+  // For the touched set: the frame whose word (or content) lies at `address`; frame_count() if
+  // none.
+  std::uint64_t frame_of_word(const void* address) const { return index_in(words_, address); }
+  std::uint64_t frame_of_content(const void* address) const { return index_in(contents_, address); }
+  std::uint64_t word(Pfn pfn) const { return words_[pfn.value]; }
+
+ private:
+  Frames(ReservedArray<std::uint64_t> words, ReservedArray<std::uint64_t> contents,
+         ReservedArray<std::uint64_t> free_stack);
+
+  static std::uint64_t index_in(const ReservedArray<std::uint64_t>& array, const void* address) {
+    const auto at = reinterpret_cast<std::uintptr_t>(address);
+    const auto begin = reinterpret_cast<std::uintptr_t>(array.data());
+    return at >= begin && at < begin + array.size() * sizeof(std::uint64_t)
+               ? (at - begin) / sizeof(std::uint64_t)
+               : array.size();
+  }
+  void take(Journal& journal, Pfn pfn, const Owner& owner);
+  void count(Journal& journal, FrameUse from, FrameUse to);
+
+  ReservedArray<std::uint64_t> words_;       // bits 0-3 use, 4-11 gmem, 12-63 index
+  ReservedArray<std::uint64_t> contents_;    // token at the start of the page
+  ReservedArray<std::uint64_t> free_stack_;  // frames released
+  std::uint64_t free_top_ = 0;
+  std::uint64_t next_in_block_ = kFirstUsable;  // next fresh 4 KiB frame
+  std::uint64_t block_end_ = kFirstUsable;      // end of the block it lies in
+  std::uint64_t next_block_ = kFirstUsable;     // next fresh 2 MiB block
+  std::array<std::uint64_t, 6> by_use_{};
+};
+
+}  // namespace sluice::model

@@ -1,0 +1,259 @@
+#include "model/machine/rmp.h"
+
+#include <algorithm>
+
+namespace sluice::model {
+namespace {
+
+constexpr std::uint64_t kGpaLimit = std::uint64_t{1} << 51;
+constexpr std::uint64_t kKeptByImmutableChange =
+    RmpEntry::kAssigned | RmpEntry::kSize2M | RmpEntry::kGpaMask | RmpEntry::kAsidMask;
+
+bool is_aligned(std::uint64_t address, PageSize size) {
+  return (address & (frames_in(size) * kPageBytes - 1)) == 0;
+}
+
+/// rmp.md 4.2 row 5. Assumption: gpa bits 11:0 or beyond bit 50, and ASIDs of 1024 and more, are
+/// FAIL_INPUT.
+bool is_bad_record(const RmpRecord& record) {
+  if (record.gpa >= kGpaLimit || !is_aligned(record.gpa, record.page_size)) return true;
+  if (record.asid > kMaxAsid) return true;
+  return !record.assigned && (record.immutable || record.asid != 0);
+}
+
+}  // namespace
+
+Expected<Rmp> Rmp::open(std::uint64_t frame_count) {
+  SLUICE_CHECK(frame_count % kFramesPer2M == 0);
+  auto slots = ReservedArray<RmpEntry>::open(frame_count);
+  if (!slots) return std::unexpected(slots.error());
+  auto blocks = ReservedArray<std::uint16_t>::open(frame_count / kFramesPer2M);
+  if (!blocks) return std::unexpected(blocks.error());
+  return Rmp(std::move(*slots), std::move(*blocks));
+}
+
+void Rmp::write(Journal& journal, Pfn pfn, const RmpEntry& entry) {
+  RmpEntry& slot = slots_[pfn.value];
+  if (slot.assigned() != entry.assigned()) {
+    std::uint16_t& block = blocks_[pfn.value / kFramesPer2M];
+    journal.set(block, static_cast<std::uint16_t>(entry.assigned() ? block + 1 : block - 1));
+  }
+  journal.set(slot.low, entry.low);
+  if (slot.high != entry.high) journal.set(slot.high, entry.high);
+}
+
+RmpEntry Rmp::own(Pfn pfn) const {
+  const Pfn head = pfn.align_down(kFramesPer2M);
+  if (head != pfn && slots_[head.value].is_live_2m())
+    return {.low = RmpEntry::kAssigned, .high = 0};
+  return slots_[pfn.value];
+}
+
+Pfn Rmp::covering_frame(Pfn pfn) const {
+  const Pfn head = pfn.align_down(kFramesPer2M);
+  return slots_[head.value].is_live_2m() ? head : pfn;
+}
+
+RmpEntry Rmp::covering(Pfn pfn) const { return slots_[covering_frame(pfn).value]; }
+
+void Rmp::write_covering(Journal& journal, Pfn pfn, const RmpEntry& entry) {
+  write(journal, covering_frame(pfn), entry);
+}
+
+std::uint64_t Rmp::assigned_in_block(Pfn pfn) const {
+  const Pfn head = pfn.align_down(kFramesPer2M);
+  return slots_[head.value].is_live_2m() ? kFramesPer2M : blocks_[head.value / kFramesPer2M];
+}
+
+bool Rmp::is_hypervisor_owned(Pfn pfn, MapLevel level) const {
+  if (!covers(pfn)) return true;
+  return level == MapLevel::k4K ? !own(pfn).assigned() : assigned_in_block(pfn) == 0;
+}
+
+bool Rmp::is_in_use(Pfn pfn) const {
+  return in_use_count_ != 0 && std::ranges::find(in_use_, pfn.value + 1) != in_use_.end();
+}
+
+bool Rmp::block_in_use(Pfn head) const {
+  return in_use_count_ != 0 && std::ranges::any_of(in_use_, [head](std::uint64_t marked) {
+           return marked != 0 && Pfn{marked - 1}.align_down(kFramesPer2M) == head;
+         });
+}
+
+void Rmp::mark_in_use(Journal& journal, Pfn pfn) {
+  std::uint64_t* const place = std::ranges::find(in_use_, 0u);
+  SLUICE_CHECK(place != in_use_.end());
+  journal.set(*place, pfn.value + 1);
+  journal.set(in_use_count_, in_use_count_ + 1);
+}
+
+void Rmp::clear_in_use(Journal& journal, Pfn pfn) {
+  std::uint64_t* const place = std::ranges::find(in_use_, pfn.value + 1);
+  SLUICE_CHECK(place != in_use_.end());
+  journal.set(*place, 0);
+  journal.set(in_use_count_, in_use_count_ - 1);
+}
+
+bool Rmp::has_fixed_sub_frame(Pfn head) const {
+  if (fixed_count_ == 0) return false;
+  for (std::uint64_t i = 1; i < kFramesPer2M; ++i) {
+    const RmpEntry& slot = slots_[head.value + i];
+    if (slot.immutable() && !slot.assigned()) return true;
+  }
+  return false;
+}
+
+/// rmp.md 4.2 rows 8a-8c.
+Check Rmp::refuse_size(const RmpEntry& old, Pfn pfn, const RmpRecord& record) const {
+  if (record.page_size == PageSize::k2M) {
+    const bool others_assigned = blocks_[pfn.value / kFramesPer2M] > (old.assigned() ? 1 : 0);
+    return others_assigned && !old.is_live_2m() ? fail(Check::kRmpUpdateOverlapSub) : Check::kOk;
+  }
+  if (!slots_[pfn.align_down(kFramesPer2M).value].is_live_2m()) return Check::kOk;
+  if (!pfn.is_aligned(kFramesPer2M)) return fail(Check::kRmpUpdateInside2M);
+  // Assumption: a 4 KiB record at the head of a live 2 MiB entry is FAIL_OVERLAP; KVM always
+  // smashes first.
+  return fail(Check::kRmpUpdateHead2M);
+}
+
+Check Rmp::update(Journal& journal, std::uint64_t spa, const RmpRecord& record) {
+  const std::uint64_t frames = frames_in(record.page_size);
+  if (!is_aligned(spa, record.page_size) || (spa >> kPageShift) + frames > count_)
+    return fail(Check::kRmpUpdateSpa);
+  if (is_bad_record(record)) return fail(Check::kRmpUpdateRecord);
+  const Pfn pfn{spa >> kPageShift};
+  const bool large = record.page_size == PageSize::k2M;
+  if (large ? block_in_use(pfn) : is_in_use(pfn)) return fail(Check::kRmpUpdateInUse);
+  // An inner frame of an immutable 2 MiB entry answers by its own slot, which is not immutable (row
+  // 8b then refuses).
+  const RmpEntry old = own(pfn);
+  // Assumption: a 2 MiB record over an unassigned immutable sub-frame is FAIL_PERMISSION.
+  if (old.immutable() || (large && has_fixed_sub_frame(pfn)))
+    return fail(Check::kRmpUpdateImmutable);
+  if (const Check refused = refuse_size(old, pfn, record); refused != Check::kOk) return refused;
+
+  // An unassigned entry keeps no gpa and no size (Assumption of rmp.md 4).
+  RmpEntry fresh = record.assigned ? make_entry(Gpa{record.gpa}, Asid{record.asid},
+                                                record.page_size, record.immutable)
+                                   : RmpEntry{};
+  const bool same_owner =
+      record.assigned && record.asid != 0 &&
+      (old.low & kKeptByImmutableChange) == (fresh.low & kKeptByImmutableChange);
+  if (same_owner) {  // RU4: only a change of {Assigned, ASID, GPA, Page_Size} costs the guest its
+                     // acceptance
+    fresh.low |= old.low & (RmpEntry::kValidated | RmpEntry::kVmsa);
+    fresh.high = old.high;
+  } else if (planted(Planted::kRmpKeepsValidated)) {
+    fresh.low |= old.low & RmpEntry::kValidated;
+  }
+  write(journal, pfn, fresh);
+  return Check::kOk;
+}
+
+Check Rmp::smash(Journal& journal, std::uint64_t spa) {
+  if (!is_aligned(spa, PageSize::k2M) || (spa >> kPageShift) >= count_)
+    return fail(Check::kPsmashSpa);
+  const Pfn head{spa >> kPageShift};
+  if (block_in_use(head)) return fail(Check::kPsmashInUse);
+  const RmpEntry old = slots_[head.value];
+  if (old.immutable()) return fail(Check::kPsmashImmutable);
+  if (!old.is_live_2m()) return fail(Check::kPsmashNot2M);
+  RmpEntry piece = old;
+  piece.low &= ~RmpEntry::kSize2M;
+  for (std::uint64_t i = 0; i < kFramesPer2M; ++i) {
+    write(journal, head + PageCount{i}, piece);
+    piece.low += kPageBytes;  // RU6; the gpa is 2 MiB aligned, so no carry leaves its field
+  }
+  return Check::kOk;
+}
+
+Check Rmp::read(std::uint64_t spa, RmpRecord& out) const {
+  if (!is_aligned(spa, PageSize::k4K) || (spa >> kPageShift) >= count_)
+    return fail(Check::kRmpReadSpa);
+  const RmpEntry slot = own(Pfn{spa >> kPageShift});
+  out = {.gpa = slot.gpa().value,
+         .page_size = slot.page_size(),
+         .assigned = slot.assigned(),
+         .immutable = slot.immutable(),
+         .asid = slot.asid().value};
+  return Check::kOk;
+}
+
+FirmwareStatus Rmp::firmware_launch_update(Journal& journal, Pfn pfn, bool vmsa) {
+  RmpEntry entry = own(pfn);
+  if (!entry.assigned() || entry.asid().value == 0) return FirmwareStatus::kInvalidPageOwner;
+  if (!entry.immutable() || entry.validated()) return FirmwareStatus::kInvalidPageState;
+  if (vmsa && entry.page_size() == PageSize::k2M) return FirmwareStatus::kInvalidPageSize;
+  entry.low =
+      (entry.low & ~RmpEntry::kImmutable) | RmpEntry::kValidated | (vmsa ? RmpEntry::kVmsa : 0);
+  write(journal, pfn, entry);
+  return FirmwareStatus::kSuccess;
+}
+
+FirmwareStatus Rmp::firmware_reclaim(Journal& journal, Pfn pfn) {
+  RmpEntry entry = own(pfn);
+  if (!entry.assigned()) return FirmwareStatus::kInvalidPageState;
+  if (!entry.immutable()) return FirmwareStatus::kSuccess;
+  entry.low &= ~RmpEntry::kImmutable;
+  if (entry.asid().value == 0)
+    entry.low &= ~(RmpEntry::kVmsa | RmpEntry::kGpaMask);  // Reclaim keeps only Assigned
+  write(journal, pfn, entry);
+  return FirmwareStatus::kSuccess;
+}
+
+FirmwareStatus Rmp::firmware_create_context(Journal& journal, Pfn pfn) {
+  RmpEntry entry = own(pfn);
+  if (!entry.assigned() || entry.asid().value != 0 || !entry.immutable() || entry.vmsa())
+    return FirmwareStatus::kInvalidPageState;
+  entry.low |= RmpEntry::kVmsa;
+  write(journal, pfn, entry);
+  return FirmwareStatus::kSuccess;
+}
+
+FirmwareStatus Rmp::firmware_decommission(Journal& journal, Pfn pfn) {
+  RmpEntry entry = own(pfn);
+  if (!entry.assigned() || entry.asid().value != 0 || !entry.immutable() || !entry.vmsa())
+    return FirmwareStatus::kInvalidPageState;
+  entry.low &= ~RmpEntry::kVmsa;
+  write(journal, pfn, entry);
+  return FirmwareStatus::kSuccess;
+}
+
+void Rmp::firmware_fix(Journal& journal, Pfn pfn) {
+  SLUICE_CHECK(covers(pfn));
+  SLUICE_CHECK(!own(pfn).assigned());
+  write(journal, pfn, {.low = RmpEntry::kImmutable, .high = 0});
+  journal.set(fixed_count_, fixed_count_ + 1);
+}
+
+RmpView Rmp::view(Pfn pfn) const {
+  if (!covers(pfn)) return {};
+  return view_of(pfn, slots_[pfn.value], slots_[pfn.align_down(kFramesPer2M).value]);
+}
+
+RmpView Rmp::view_of(Pfn pfn, const RmpEntry& own_slot, const RmpEntry& head) const {
+  const bool inside = head.is_live_2m() && !pfn.is_aligned(kFramesPer2M);
+  const RmpEntry entry = inside ? head : own_slot;
+  RmpView out{};
+  out.covered = true;
+  out.assigned = entry.assigned();
+  out.validated = entry.validated();
+  out.immutable = entry.immutable();
+  out.vmsa = entry.vmsa();
+  out.in_use = is_in_use(pfn);
+  out.is_head = !inside;
+  out.page_size = entry.page_size();
+  out.asid = entry.asid();
+  out.gpa = {entry.gpa().value + (inside ? (pfn.value & (kFramesPer2M - 1)) * kPageBytes : 0)};
+  for (std::uint8_t i = 0; i < kVmplCount; ++i) out.vmpl_mask[i] = entry.mask(Vmpl{i});
+  return out;
+}
+
+std::uint64_t Rmp::frame_at(const void* address) const {
+  const auto at = reinterpret_cast<std::uintptr_t>(address);
+  const auto begin = reinterpret_cast<std::uintptr_t>(slots_.data());
+  return at >= begin && at < begin + count_ * sizeof(RmpEntry) ? (at - begin) / sizeof(RmpEntry)
+                                                               : count_;
+}
+
+}  // namespace sluice::model
