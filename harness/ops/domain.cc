@@ -1,0 +1,281 @@
+#include "ops/domain.h"
+
+#include <fmt/format.h>
+
+#include <charconv>
+#include <iterator>
+#include <vector>
+
+#include "ops/nearest.h"
+
+namespace sluice {
+namespace {
+
+using Parsed = std::expected<FieldValue, std::string>;
+
+std::unexpected<std::string> wrong(std::string what) { return std::unexpected(std::move(what)); }
+
+std::vector<std::string_view> names_of(const DomainSpec& spec) {
+  std::vector<std::string_view> names;
+  for (const NamedValue& named : spec.names) names.push_back(named.name);
+  return names;
+}
+
+const NamedValue* find_name(const DomainSpec& spec, std::string_view name) {
+  for (const NamedValue& named : spec.names) {
+    if (named.name == name) return &named;
+  }
+  return nullptr;
+}
+
+bool starts_like_number(std::string_view text) {
+  return !text.empty() && text[0] >= '0' && text[0] <= '9';
+}
+
+Parsed in_range(const DomainSpec& spec, std::uint64_t number) {
+  if (number <= spec.max_number) return FieldValue{.bits = number};
+  return wrong(fmt::format("is out of range; the largest {} is {:#x}", spec.name, spec.max_number));
+}
+
+Parsed parse_plain(const DomainSpec& spec, std::string_view text) {
+  const auto number = parse_number(text);
+  if (!number) return wrong(number.error());
+  return in_range(spec, *number);
+}
+
+/// A number with an optional K, M or G.
+Parsed parse_scaled(const DomainSpec& spec, std::string_view text) {
+  unsigned shift = 0;
+  const bool is_hex = text.starts_with("0x") || text.starts_with("0X");
+  if (!text.empty() && !is_hex) {
+    const char last = text.back();
+    shift = last == 'K' ? 10 : last == 'M' ? 20 : last == 'G' ? 30 : 0;
+    if (shift != 0) text.remove_suffix(1);
+  }
+  const auto number = parse_number(text);
+  if (!number) return wrong(number.error() + " (K, M and G are understood: 4K, 2M, 1G)");
+  if (shift != 0 && *number > (~std::uint64_t{0} >> shift)) {
+    return wrong("is out of range; it does not fit in 64 bits");
+  }
+  return in_range(spec, *number << shift);
+}
+
+Parsed parse_choice(const DomainSpec& spec, std::string_view text) {
+  if (const NamedValue* named = find_name(spec, text)) return FieldValue{.bits = named->value};
+  if (spec.takes_numbers && starts_like_number(text)) return parse_plain(spec, text);
+  return wrong(fmt::format("is not {}{}", spec.name, suggestion(text, names_of(spec))));
+}
+
+Parsed parse_flags(const DomainSpec& spec, std::string_view text) {
+  FieldValue all;
+  while (true) {
+    const std::size_t bar = text.find('|');
+    const std::string_view part = text.substr(0, bar);
+    if (const NamedValue* named = find_name(spec, part)) {
+      all.bits |= named->value;
+    } else if (starts_like_number(part)) {
+      const Parsed number = parse_plain(spec, part);
+      if (!number) return wrong(number.error());
+      all.bits |= number->bits;
+    } else if (spec.names.empty()) {
+      return wrong("is not a number; these flags have no names, write them as 0x...");
+    } else {
+      return wrong(fmt::format("is not {}{} (joined by |, numbers are allowed)", spec.name,
+                               suggestion(part, names_of(spec))));
+    }
+    if (bar == std::string_view::npos) return all;
+    text.remove_prefix(bar + 1);
+  }
+}
+
+Parsed parse_host_va(const DomainSpec& spec, std::string_view text) {
+  if (text.starts_with("raw:")) {
+    const Parsed raw = parse_scaled(spec, text.substr(4));
+    if (!raw) return raw;
+    return FieldValue{.bits = raw->bits, .raw = true};
+  }
+  const Parsed offset = parse_scaled(spec, text);
+  if (offset && offset->bits >= kHostRegionBytes) {
+    return wrong(fmt::format(
+        "is out of range; the host region ends at {:#x} (write raw:{:#x} for an absolute address)",
+        kHostRegionBytes, offset->bits));
+  }
+  return offset;
+}
+
+void append_hex(std::string& out, std::uint64_t number) {
+  fmt::format_to(std::back_inserter(out), "{:#x}", number);
+}
+void append_decimal(std::string& out, std::uint64_t number) {
+  fmt::format_to(std::back_inserter(out), "{}", number);
+}
+
+void format_size(std::string& out, std::uint64_t bytes) {
+  struct Unit {
+    unsigned shift;
+    char letter;
+  };
+  for (const Unit unit : {Unit{30, 'G'}, Unit{20, 'M'}, Unit{10, 'K'}}) {
+    const std::uint64_t count = bytes >> unit.shift;
+    if (count != 0 && count < 1024 && count << unit.shift == bytes) {
+      append_decimal(out, count);
+      out += unit.letter;
+      return;
+    }
+  }
+  bytes < 1024 ? append_decimal(out, bytes) : append_hex(out, bytes);
+}
+
+void format_flags(const DomainSpec& spec, std::uint64_t bits, std::string& out) {
+  bool first = true;
+  for (const NamedValue& named : spec.names) {
+    if ((bits & named.value) == 0) continue;
+    if (!first) out += '|';
+    out += named.name;
+    bits &= ~named.value;
+    first = false;
+  }
+  if (bits == 0 && !first) return;
+  if (!first) out += '|';
+  bits == 0 ? append_decimal(out, 0) : append_hex(out, bits);
+}
+
+FieldValue clamped(const DomainSpec& spec, FieldValue value) {
+  if (spec.max != ~std::uint64_t{0}) value.bits %= spec.max + 1;
+  if (spec.text == TextKind::kHostVa && !value.raw) value.bits %= kHostRegionBytes;
+  return value;
+}
+
+}  // namespace
+
+std::expected<std::uint64_t, std::string> parse_number(std::string_view text) {
+  int base = 10;
+  if (text.starts_with("0x") || text.starts_with("0X")) {
+    base = 16;
+    text.remove_prefix(2);
+  }
+  std::uint64_t number = 0;
+  const char* const end = text.data() + text.size();
+  const auto [at, error] = std::from_chars(text.data(), end, number, base);
+  if (error == std::errc::result_out_of_range) {
+    return wrong("is out of range; it does not fit in 64 bits");
+  }
+  if (error != std::errc{} || at != end) return wrong("is not a number; write 12 or 0xc");
+  return number;
+}
+
+void format_value(const DomainSpec& spec, FieldValue value, std::string& out) {
+  switch (spec.text) {
+    case TextKind::kNumber:
+      value.bits <= 0xffff ? append_decimal(out, value.bits) : append_hex(out, value.bits);
+      return;
+    case TextKind::kAddress:
+      return append_hex(out, value.bits);
+    case TextKind::kSize:
+      return format_size(out, value.bits);
+    case TextKind::kFlags:
+      return format_flags(spec, value.bits, out);
+    case TextKind::kChoice:
+      for (const NamedValue& named : spec.names) {
+        if (named.value == value.bits) {
+          out += named.name;
+          return;
+        }
+      }
+      return append_decimal(out, value.bits);
+    case TextKind::kHostVa:
+      if (value.raw) out += "raw:";
+      return append_hex(out, value.bits);
+  }
+}
+
+std::expected<FieldValue, std::string> parse_value(const DomainSpec& spec, std::string_view text) {
+  if (text.empty()) return wrong(fmt::format("is empty; write {}", spec.name));
+  switch (spec.text) {
+    case TextKind::kNumber:
+      return parse_plain(spec, text);
+    case TextKind::kAddress:
+    case TextKind::kSize:
+      return parse_scaled(spec, text);
+    case TextKind::kFlags:
+      return parse_flags(spec, text);
+    case TextKind::kChoice:
+      return parse_choice(spec, text);
+    case TextKind::kHostVa:
+      return parse_host_va(spec, text);
+  }
+  return wrong("has a kind of value that text does not know");
+}
+
+std::uint64_t hot_value(const DomainSpec& spec, unsigned index) {
+  return spec.is_small() ? index : (*spec.hot)[index];
+}
+
+FieldValue pick_value(const DomainSpec& spec, Rng& rng) {
+  const std::uint64_t dice = rng.below(32);
+  if (spec.is_small()) return {.bits = rng.below(spec.max + 1)};
+  FieldValue value;
+  value.raw = spec.text == TextKind::kHostVa && rng.one_in(8);
+  if (dice < 20) {
+    value.bits = (*spec.hot)[rng.below(8)];
+  } else if (dice < 31) {
+    value.bits = (*spec.hot)[rng.below(kHotCount)];
+  } else {
+    value.bits = rng.next() >> rng.below(64);
+  }
+  return clamped(spec, value);
+}
+
+FieldValue change_value(const DomainSpec& spec, FieldValue value, Rng& rng) {
+  if (spec.is_small()) {
+    value.bits = (value.bits + 1 + rng.below(spec.max)) % (spec.max + 1);
+    return value;
+  }
+  if (spec.text == TextKind::kFlags) {
+    value.bits ^= std::uint64_t{1} << (rng.one_in(4) ? rng.below(64) : rng.below(8));
+    return clamped(spec, value);
+  }
+  const bool counts_pages = spec.hot == &domains::kHotFrames || spec.text == TextKind::kNumber ||
+                            spec.text == TextKind::kChoice;
+  const std::uint64_t page = counts_pages ? 1 : kPageBytes;
+  switch (rng.below(8)) {
+    case 0:
+      value.bits += 1;
+      break;
+    case 1:
+      value.bits -= 1;
+      break;
+    case 2:
+    case 3:
+      value.bits += page;
+      break;
+    case 4:
+      value.bits -= page;
+      break;
+    case 5:
+      value.bits *= 2;
+      break;
+    case 6:
+      value.bits ^= page * kFramesPer2M;
+      break;
+    default:
+      value.bits ^= std::uint64_t{1} << rng.below(64);
+      break;
+  }
+  if (spec.text == TextKind::kHostVa && rng.one_in(16)) value.raw = !value.raw;
+  return clamped(spec, value);
+}
+
+std::string format_actor(ActorId actor) {
+  std::string out;
+  format_value(Domain<ActorId>::kSpec, Domain<ActorId>::to(actor), out);
+  return out;
+}
+
+std::expected<ActorId, std::string> parse_actor(std::string_view text) {
+  const auto value = parse_value(Domain<ActorId>::kSpec, text);
+  if (!value) return std::unexpected(value.error());
+  return Domain<ActorId>::from(*value);
+}
+
+}  // namespace sluice
