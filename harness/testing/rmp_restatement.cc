@@ -55,12 +55,10 @@ bool gpa_does_not_fit(const HostCase& c) {
 }
 bool asid_does_not_fit(const HostCase& c) { return c.record.asid.value >= kAsidEnd; }
 
-// Assumption: a 4 KiB record is refused for its own frame's in-use mark, a 2 MiB one for any of
-// 512.
+// Assumption: a 4 KiB record asks about its own frame's in-use mark, a 2 MiB one about all 512.
 bool some_frame_is_in_use(const HostCase& c) { return c.state.any_in_use(c.pfn(), c.frames()); }
 
-// The own slot: asked through an inner frame of an immutable 2 MiB entry, this does not hold and
-// row 8b answers.
+// Assumption: inside an immutable 2 MiB entry the frame's own slot answers, thus row 8b, not row 7.
 bool old_slot_is_immutable(const HostCase& c) { return c.old_slot().immutable; }
 // Assumption: a 2 MiB record over an unassigned immutable frame is FAIL_PERMISSION, before row 8a.
 bool record_2m_over_hv_fixed(const HostCase& c) {
@@ -129,7 +127,8 @@ constexpr Row<HostCase> kRmpReadRows[] = {
     {"4.1 rmpread", otherwise, code(kSuccess)},
 };
 
-// RMPUPDATE's effect on the slot at SPA: RU4, and an unassigned entry keeps nothing.
+// RMPUPDATE's effect on the slot at SPA: RU4.
+// Assumption: an unassigned entry keeps no gpa, no size and no masks.
 RmpEntry rewritten(const RmpEntry& old, const RmpRecord& record) {
   if (!record.assigned) return RmpEntry{};
   const RmpEntry fresh{.assigned = true,

@@ -48,6 +48,7 @@ bool is_immutable(const GuestCase& c) { return c.entry().immutable; }
 bool asks_4k_of_2m_entry(const GuestCase& c) {
   return !c.asks_2m() && c.entry().page_size == PageSize::k2M;
 }
+// Assumption: RMPADJUST checks the size of the nested leaf just as PVALIDATE does.
 bool asks_4k_of_larger_leaf(const GuestCase& c) {
   return !c.asks_2m() && c.operand.leaf.level != MapLevel::k4K;
 }
@@ -61,13 +62,14 @@ bool asks_2m_of_4k_leaf(const GuestCase& c) {
 bool validated_is_already_so(const GuestCase& c) { return c.entry().validated == c.validate; }
 bool is_not_validated(const GuestCase& c) { return !c.entry().validated; }
 
+// Assumption: RMPADJUST's target VMPL above 3 is FAIL_INPUT and comes before row 3.
 bool target_vmpl_is_unknown(const GuestCase& c) { return c.target_vmpl >= kVmplCount; }
 bool target_is_not_below_caller(const GuestCase& c) { return c.target_vmpl <= c.guest.vmpl.value; }
-// Assumption: RMPADJUST of a page in use is FAIL_INUSE (rmp.md 6; 4.1 has no such cell), after
-// row 4.
+// Assumption: RMPADJUST of a page in use is FAIL_INUSE (rmp.md 6, against 4.1), after row 4.
 bool some_frame_is_in_use(const GuestCase& c) {
   return c.state.any_in_use(c.covering().head, PageCount{frames_in(c.entry().page_size)});
 }
+// Assumption: a mask that allows writing but not reading is accepted.
 bool gives_more_than_it_has(const GuestCase& c) {
   return (c.mask & ~c.entry().masks[c.guest.vmpl.value]) != 0;
 }
@@ -157,7 +159,7 @@ Answer pvalidate(const RmpState& state, GuestContext guest, const GuestOperand& 
                     .validate = request.validate};
   const Decision decision = decide<GuestCase>(kPvalidateRows, c);
   if (!decision.result.succeeded()) return {decision.result, decision.row, state};
-  // A VMSA page that is rescinded keeps VMSA=1, and every page its masks.
+  // Assumption: PVALIDATE(0) on a VMSA page leaves VMSA=1, and on every page the masks.
   RmpEntry entry = c.entry();
   entry.validated = request.validate;
   return {decision.result, decision.row, state.with_entry(c.covering().head, entry)};
