@@ -5,9 +5,9 @@
 // other processors (AC3), the RMP's own memory, and what section 6 asks of VMRUN.
 #pragma once
 #include <ostream>
-#include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "testing/rmp_state.h"
 

@@ -3,6 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include <set>
+#include <vector>
+
 #include "testing/rmp_row_cases.h"
 
 namespace sluice::testing_rmp {
@@ -123,7 +126,9 @@ TEST(Restatement, PsmashRows) { expect_rows(kPsmashCases, {"4.3 "}); }
 
 Decision read(const RmpState& state, Hpa spa, HostContext host = {}) {
   const RmpReadAnswer answer = rmpread(state, host, spa);
-  if (!answer.result.succeeded()) EXPECT_EQ(answer.record, RmpRecord{});
+  if (!answer.result.succeeded()) {
+    EXPECT_EQ(answer.record, RmpRecord{});
+  }
   return {answer.result, answer.row};
 }
 

@@ -6,7 +6,6 @@
 #include <initializer_list>
 #include <set>
 #include <span>
-#include <string>
 #include <string_view>
 
 #include "testing/rmp_restatement.h"
@@ -22,7 +21,9 @@ struct RowCase {
 
 /// Also expects what holds for every refusal: the table afterwards is the table before.
 inline Decision refused_unchanged(const RmpState& before, const Answer& answer) {
-  if (!answer.result.succeeded()) EXPECT_EQ(answer.state, before) << answer.row;
+  if (!answer.result.succeeded()) {
+    EXPECT_EQ(answer.state, before) << answer.row;
+  }
   return {answer.result, answer.row};
 }
 

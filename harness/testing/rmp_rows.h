@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/check.h"
 #include "testing/rmp_restatement.h"
 
 namespace sluice::testing_rmp {

@@ -2,6 +2,8 @@
 // entries of rmp.md 1, and all states of one frame that the operations can reach.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <set>
 #include <vector>
 
 #include "testing/rmp_restatement.h"
@@ -298,6 +300,15 @@ TEST(Reachable, EveryStateHasANameAndObeysTheRules) {
   EXPECT_EQ(names, (std::set{PageState::kHypervisor, PageState::kFirmware, PageState::kMetadata,
                              PageState::kReclaim, PageState::kPreGuest, PageState::kPreSwap,
                              PageState::kGuestInvalid, PageState::kGuestValid}));
+}
+
+TEST(Printing, SaysAllFields) {
+  EXPECT_EQ(to_string(kGuestPage2M),
+            "assigned=1 2M immutable=0 gpa=0x40000000 asid=5 vmsa=0 validated=1 "
+            "masks=0x1f,0x1,0x0,0x0");
+  EXPECT_EQ(::testing::PrintToString(empty().with_in_use({9}, true)),
+            "1024 frames\n  pfn 0x9 in use");
+  EXPECT_EQ(to_string(nested_fault(1ull << 31)), "#NPF(bits 0x80000000)");
 }
 
 TEST(RmpStateDeathTest, RefusesTablesThatCannotBe) {

@@ -1,5 +1,7 @@
 #include "testing/rmp_state.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <iterator>
 
@@ -75,6 +77,24 @@ std::string_view to_string(PageState state) {
       return "none";
   }
   return "none";
+}
+
+std::string to_string(const RmpEntry& e) {
+  return fmt::format(
+      "assigned={:d} {} immutable={:d} gpa={:#x} asid={} vmsa={:d} validated={:d} "
+      "masks={:#x},{:#x},{:#x},{:#x}",
+      e.assigned, e.page_size == PageSize::k2M ? "2M" : "4K", e.immutable, e.gpa.value,
+      e.asid.value, e.vmsa, e.validated, e.masks[0], e.masks[1], e.masks[2], e.masks[3]);
+}
+
+void PrintTo(PageState state, std::ostream* out) { *out << to_string(state); }
+void PrintTo(const RmpEntry& entry, std::ostream* out) { *out << to_string(entry); }
+void PrintTo(const RmpState& state, std::ostream* out) {
+  *out << fmt::format("{} frames", state.covered_.value);
+  for (const RmpState::Written& w : state.written_) {
+    *out << fmt::format("\n  pfn {:#x}: {}", w.pfn.value, to_string(w.entry));
+  }
+  for (const Pfn pfn : state.in_use_) *out << fmt::format("\n  pfn {:#x} in use", pfn.value);
 }
 
 bool RmpState::covers(Pfn first, PageCount n) const {

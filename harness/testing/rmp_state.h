@@ -5,8 +5,9 @@
 // table's own memory, and the lock bit, as every instruction here is atomic.
 #pragma once
 #include <array>
-#include <optional>
+#include <ostream>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -61,6 +62,9 @@ enum class PageState {
 };
 
 std::string_view to_string(PageState state);
+std::string to_string(const RmpEntry& entry);
+void PrintTo(PageState state, std::ostream* out);
+void PrintTo(const RmpEntry& entry, std::ostream* out);
 
 /// An entry and the frame it stands at; the frame asked about lies at or inside it.
 struct CoveringEntry {
@@ -108,6 +112,7 @@ class RmpState {
   RmpState with_smashed(Pfn head) const;
 
   friend bool operator==(const RmpState&, const RmpState&) = default;
+  friend void PrintTo(const RmpState& state, std::ostream* out);
 
  private:
   PageCount covered_;
