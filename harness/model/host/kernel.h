@@ -1,0 +1,227 @@
+// The host kernel's state as far as conversion and pre-map can see it: VMs, vCPUs, guest_memfds,
+// memslots, attributes, nested page tables, and the host region that user space maps (kvm.md 1-7).
+//
+// State is public: the files of this folder are one kernel. Every field that outlives an operation
+// is at most 8 bytes, never moves, and changes only through `machine.journal.set(field, value)`.
+#pragma once
+#include <array>
+#include <cstdint>
+#include <memory>
+
+#include "model/host/node_pool.h"
+#include "model/host/sev_state.h"
+#include "model/machine/machine.h"
+#include "model/planted.h"
+#include "ops/fields.h"
+#include "trace/outcome.h"
+
+namespace sluice::model {
+
+class Scheduler;
+
+// Limits. A sequence has at most kMaxOps (64) operations, so 64 slots and bindings cannot run out
+// by set_memory_region alone; beyond a limit a step is skipped (skip.limit).
+inline constexpr unsigned kMaxSlotsPerVm = 64;
+inline constexpr unsigned kMaxRootsPerVm =
+    12;  // kvm.md 7: 4 valid ones, and invalid ones that vCPUs still hold
+inline constexpr unsigned kMaxBindings = 64;  // per guest_memfd
+inline constexpr unsigned kAddressSpaces = 2;
+inline constexpr unsigned kMaxDetachedFolios = 16;
+/// Pages that one operation may allocate or map: 1 GiB. More is skipped before it begins.
+inline constexpr std::uint64_t kMaxPagesPerOp = kFramesPer1G;
+inline constexpr std::uint64_t kHostRegionPages = kHostRegionBytes / kPageBytes;
+/// Where the model's host maps its region; 1 GiB aligned, so that an offset has the region's
+/// alignment. Only alignment and range checks can see it.
+inline constexpr std::uint64_t kHostRegionAddress = 0x7f00'0000'0000;
+
+// kvm.md 0: memslot flags, attributes, guest_memfd flags.
+inline constexpr std::uint32_t kMemLogDirtyPages = 1;
+inline constexpr std::uint32_t kMemReadonly = 2;
+inline constexpr std::uint32_t kMemGuestMemfd = 4;
+inline constexpr std::uint64_t kAttributePrivate = 8;
+inline constexpr std::uint64_t kGmemFlagMmap = 1;
+inline constexpr std::uint64_t kGmemFlagInitShared = 2;
+
+/// An index into Vm::slots.
+using SlotIndex = std::uint8_t;
+inline constexpr SlotIndex kNoSlot = 0xff;
+
+/// A memslot (struct kvm_memory_slot).
+/// * unused: `used` false.
+/// * active: vCPUs find it; they read it under SRCU, slots_lock protects changes.
+/// * invalid: being deleted or moved; vCPUs find it and must retry. Set and left by
+///   set_memory_region under slots_lock only.
+struct Memslot {
+  bool used = false;
+  bool invalid = false;
+  std::uint8_t address_space = 0;
+  bool hva_raw = false;                // how the sequence named `hva`: for the view only
+  std::uint8_t gmem = GmemRef::kNone;  // the bound guest_memfd; kNone for a slot without one, and
+                                       // after its last close
+  bool gmem_only = false;  // KVM_MEMSLOT_GMEM_ONLY: shared faults come from the guest_memfd, too
+  std::uint16_t id = 0;
+  std::uint32_t flags = 0;  // kMem*, as user space gave them
+  Gfn base{};
+  PageCount page_count{};
+  std::uint64_t hva = 0;  // userspace_addr, resolved: an offset counts from kHostRegionAddress
+  std::uint64_t gmem_page_offset = 0;
+
+  bool has_gmem() const { return (flags & kMemGuestMemfd) != 0; }
+  Gfn end() const { return base + page_count; }
+  bool contains(Gfn gfn) const { return gfn >= base && gfn < end(); }
+};
+
+/// A root of nested page tables (struct kvm_mmu_page of the TDP MMU), shared by the vCPUs whose
+/// role it has. `valid` falls when everything is zapped; an invalid root lives on, empty, until the
+/// last vCPU lets go of it.
+struct Root {
+  bool used = false;
+  bool valid = false;
+  std::uint8_t level = 4;  // 4 or 5
+  bool smm = false;        // translates address space 1
+  std::uint8_t users = 0;  // vCPUs that have it loaded
+  NodeId table = kNoNode;
+};
+inline constexpr std::uint8_t kNoRootIndex = 0xff;
+
+/// A VM (struct kvm). `exists` from creation until the last of VM descriptor and guest_memfds is
+/// gone; `open` while the VM descriptor is.
+struct Vm {
+  bool exists = false;
+  bool open = false;
+  bool dead = false;  // KVM_BUG or user space said so: every ioctl answers EIO
+  VmType type = VmType::kDefault;
+  bool exit_hypercall = false;
+  bool pre_fault_allowed = false;
+  bool had_slot = false;  // a memslot was created at some time
+  std::uint8_t vcpu_count = 0;
+  std::uint32_t users = 0;  // VM descriptor + vCPU descriptors + open guest_memfds
+  std::uint64_t invalidate_seq = 0;
+  std::int64_t invalidate_in_progress = 0;
+  Gfn invalidate_first{};  // union of the ranges under invalidation; first > last means unset
+  Gfn invalidate_last{};   // exclusive
+  std::int64_t active_invalidations = 0;                   // mn_active_invalidate_count
+  std::array<std::uint64_t, kAddressSpaces> generation{};  // memslot generation; +1 per activation
+  std::uint64_t attribute_top = 0;    // the attribute tree's top word, attributes.h
+  std::uint64_t slot_high_water = 0;  // slots[i] is unused for every i at or above
+  std::array<Memslot, kMaxSlotsPerVm> slots{};
+  std::array<Root, kMaxRootsPerVm> roots{};
+  SevVm sev{};
+
+  bool has_private_memory() const {
+    return type == VmType::kSwProtected || type == VmType::kSnp || type == VmType::kTdx;
+  }
+  bool has_protected_state() const {
+    return type == VmType::kSevEs || type == VmType::kSnp || type == VmType::kTdx;
+  }
+};
+
+/// A vCPU (struct kvm_vcpu).
+struct Vcpu {
+  bool exists = false;
+  VmIndex vm{};
+  bool ran = false;  // entered the guest once: CPUID is fixed
+  bool smm = false;  // in system management mode: uses address space 1
+  std::uint8_t phys_addr_bits = 48;
+  std::uint8_t root = kNoRootIndex;  // index into Vm::roots
+  SevVcpu sev{};
+};
+
+/// The range [first, first + count) of a guest_memfd is bound to a slot (gmem->bindings).
+struct Binding {
+  bool used = false;
+  SlotIndex slot = kNoSlot;
+  std::uint64_t first = 0;
+  std::uint64_t count = 0;
+};
+
+/// A guest_memfd: file and inode, which are one in 6.12. Gone when closed; folios that a fault
+/// still holds then are in Kernel::detached.
+struct Gmem {
+  bool open = false;
+  VmIndex vm{};
+  std::uint64_t page_count = 0;
+  std::uint64_t flags = 0;
+  std::uint64_t resident_pages = 0;
+  NodeId cache = kNoNode;         // page cache: a tree of kCacheLevels
+  std::uint8_t cache_levels = 0;  // depth of that tree; grows with the highest index
+  std::array<Binding, kMaxBindings> bindings{};
+};
+
+/// A frame whose page left the page cache while someone held a reference to it (kvm.md 1.3,
+/// "drop"): already invalidated for the guest, freed with the last reference.
+struct DetachedFolio {
+  std::uint32_t references = 0;  // 0: the place is free
+  Pfn pfn{};
+};
+
+/// A page of the host region. Untouched until its first access; unmapped for good by host_unmap.
+struct HostPage {
+  static constexpr std::uint64_t kPresent = 1;
+  static constexpr std::uint64_t kUnmapped = 2;
+  std::uint64_t word = 0;  // flags, and the frame from bit 12
+  bool present() const { return (word & kPresent) != 0; }
+  bool unmapped() const { return (word & kUnmapped) != 0; }
+  Pfn pfn() const { return {word >> 12}; }
+};
+
+/// Mixed bits (bit 31 of disallow_lpage, kvm.md 3) of the blocks of one level, one per GFN block
+/// below HostProfile::max_gfn, of a VM with private memory. A block that does not lie fully inside
+/// one slot reads 0.
+using MixedBits = ReservedArray<std::uint64_t>;
+
+/// Thread: compatible; never moves. Cost of open(): some mmaps.
+struct Kernel {
+  Machine& machine;
+  Scheduler& scheduler;
+  NodePool nodes;
+  ReservedArray<HostPage> host_pages;
+  std::array<std::array<MixedBits, 2>, kMaxVms> mixed;  // [vm][0: 2M, 1: 1G]
+  std::array<Vm, kMaxVms> vms{};
+  std::array<Vcpu, kMaxVcpus> vcpus{};
+  std::array<Gmem, kMaxGmems> gmems{};
+  std::array<DetachedFolio, kMaxDetachedFolios> detached{};
+
+  static Expected<std::unique_ptr<Kernel>> open(Machine& machine, Scheduler& scheduler);
+
+  Kernel(Machine& on, Scheduler& by, NodePool pool, ReservedArray<HostPage> pages,
+         std::array<std::array<MixedBits, 2>, kMaxVms> bits)
+      : machine(on),
+        scheduler(by),
+        nodes(std::move(pool)),
+        host_pages(std::move(pages)),
+        mixed(std::move(bits)) {}
+  Kernel(const Kernel&) = delete;
+  Kernel& operator=(const Kernel&) = delete;
+
+  Vm& vm(VmIndex i) { return vms[i.value]; }
+  const Vm& vm(VmIndex i) const { return vms[i.value]; }
+  Vcpu& vcpu(VcpuIndex i) { return vcpus[i.value]; }
+  const Vcpu& vcpu(VcpuIndex i) const { return vcpus[i.value]; }
+  Gmem& gmem(GmemIndex i) { return gmems[i.value]; }
+  const Gmem& gmem(GmemIndex i) const { return gmems[i.value]; }
+  VmIndex index_of(const Vm& vm) const { return {static_cast<std::uint8_t>(&vm - vms.data())}; }
+  GmemIndex index_of(const Gmem& gmem) const {
+    return {static_cast<std::uint8_t>(&gmem - gmems.data())};
+  }
+
+  /// Changes a field and remembers its old value.
+  template <class T>
+  void set(T& field, std::type_identity_t<T> value) {
+    machine.journal.set(field, value);
+  }
+  void event(EventKind kind, const Vm& vm, std::uint64_t a = 0, std::uint64_t b = 0) {
+    machine.events.add({.kind = kind, .vm = index_of(vm).value, .a = a, .b = b});
+  }
+  KernelVersion version() const { return machine.version(); }
+};
+
+/// How a coroutine finds the scheduler, and with it the arena of its frame (schedule/task.h).
+inline Scheduler& scheduler_of(Kernel& kernel) { return kernel.scheduler; }
+
+/// The answer of an operation that is refused for this reason (model/planted.h can switch it off).
+inline Outcome refuse(Check check) { return outcome_of(fail(check)); }
+/// The answer of a step that did not act.
+inline Outcome skip(Check check) { return outcome_of(check); }
+
+}  // namespace sluice::model
