@@ -192,11 +192,11 @@ FirmwareStatus Rmp::firmware_launch_update(Journal& journal, Pfn pfn, bool vmsa)
 
 FirmwareStatus Rmp::firmware_reclaim(Journal& journal, Pfn pfn) {
   RmpEntry entry = own(pfn);
-  if (!entry.assigned()) return FirmwareStatus::kInvalidPageState;
   if (!entry.immutable()) return FirmwareStatus::kSuccess;
+  const bool context = entry.asid().value == 0 && entry.vmsa();  // leaves by SNP_DECOMMISSION only
+  if (!entry.assigned() || context)
+    return FirmwareStatus::kInvalidPageState;  // unassigned: HV-Fixed, until shutdown
   entry.low &= ~RmpEntry::kImmutable;
-  if (entry.asid().value == 0)
-    entry.low &= ~(RmpEntry::kVmsa | RmpEntry::kGpaMask);  // Reclaim keeps only Assigned
   write(journal, pfn, entry);
   return FirmwareStatus::kSuccess;
 }
