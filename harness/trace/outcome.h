@@ -21,11 +21,12 @@ enum class WaitFor : std::uint8_t {
   kInvalidateLock,
   kMmuLock,
   kSrcu,
-  kActiveInvalidations
+  kActiveInvalidations,
+  kRetry  // a retry loop that has seen nothing new
 };
-inline constexpr std::array<const char*, 8> kWaitNames{
-    "nothing",         "kvm_lock", "vcpu_mutex", "slots_lock",
-    "invalidate_lock", "mmu_lock", "srcu",       "active_invalidations"};
+inline constexpr std::array<const char*, 9> kWaitNames{
+    "nothing",  "kvm_lock", "vcpu_mutex",           "slots_lock", "invalidate_lock",
+    "mmu_lock", "srcu",     "active_invalidations", "retry"};
 
 /// KVM_EXIT_* as user space sees it.
 struct ExitInfo {

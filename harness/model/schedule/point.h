@@ -1,0 +1,107 @@
+// Interleaving points: the places inside an operation where the real kernel lets others in. A
+// sequence can stop an operation at its K-th point (`park=K`). Adding one: a row here, and
+// `co_await point(k, Point::kX)` at the place. Order is not part of any format.
+#pragma once
+#include <array>
+#include <cstdint>
+#include <string_view>
+
+namespace sluice::model {
+
+enum class Point : std::uint8_t {
+  kNone,
+  // Fault path, kvm.md 5.
+  kFaultAfterSlotLookup,
+  kFaultAfterSnapshot,
+  kFaultAfterAttributeCheck,
+  kFaultAfterPfn,
+  kFaultUnderMmuLock,
+  kFaultRetry,
+  kNpfBeforeRmpFix,
+  kGuestReentry,
+  // Pre-fault, kvm.md 4.
+  kPreFaultNextPage,
+  // guest_memfd, kvm.md 1.
+  kGmemFolioFound,
+  kAllocateNextPage,
+  kPunchAfterBegin,
+  kPunchAfterDrop,
+  kReleaseAfterZap,
+  // Memslots, kvm.md 2.
+  kSlotInvalidPublished,
+  kSlotZapped,
+  kSlotBeforeCommit,
+  // Attributes, kvm.md 3.
+  kAttributesAfterPre,
+  kAttributesAfterStore,
+  // MMU notifier.
+  kNotifierAfterStart,
+  kNotifierAfterUnmap,
+  // Exits to user space, kvm.md 8.
+  kHypercallExit,
+  kHypercallConverted,
+};
+
+struct PointRow {
+  Point point;
+  std::string_view name;
+  std::string_view meaning;  // what is true when an operation stands here
+};
+inline constexpr auto kPoints = std::to_array<PointRow>({
+    {Point::kNone, "none", ""},
+    {Point::kFaultAfterSlotLookup, "fault.after_slot_lookup",
+     "memslot found under SRCU, sequence number not yet read"},
+    {Point::kFaultAfterSnapshot, "fault.after_snapshot",
+     "mmu_invalidate_seq read, attributes not yet checked"},
+    {Point::kFaultAfterAttributeCheck, "fault.after_attribute_check",
+     "private or shared decided, no page looked up yet"},
+    {Point::kFaultAfterPfn, "fault.after_pfn", "frame known and held, mmu_lock not yet taken"},
+    {Point::kFaultUnderMmuLock, "fault.under_mmu_lock",
+     "stale check passed, mmu_lock held for reading, leaf not yet written"},
+    {Point::kFaultRetry, "fault.retry", "the fault answered RETRY and starts over"},
+    {Point::kNpfBeforeRmpFix, "npf.before_rmp_fix",
+     "MMU done with the fault, RMP entry not yet read by the fix-up"},
+    {Point::kGuestReentry, "guest.reentry", "fault handled, the guest has not yet tried again"},
+    {Point::kPreFaultNextPage, "pre_fault.next_page",
+     "one block done, the next not begun (cond_resched)"},
+    {Point::kGmemFolioFound, "gmem.folio_found",
+     "folio looked up or allocated, not yet prepared for the guest"},
+    {Point::kAllocateNextPage, "gmem_allocate.next_page",
+     "one page allocated, invalidate_lock held shared"},
+    {Point::kPunchAfterBegin, "gmem_punch_hole.after_begin",
+     "invalidation begun and leaves zapped, pages still there"},
+    {Point::kPunchAfterDrop, "gmem_punch_hole.after_drop",
+     "pages freed, invalidation not yet ended"},
+    {Point::kReleaseAfterZap, "close_guest_memfd.after_zap",
+     "slots have lost the file and their leaves, pages still there"},
+    {Point::kSlotInvalidPublished, "set_memory_region.invalid_published",
+     "vCPUs see the INVALID slot, leaves not yet zapped"},
+    {Point::kSlotZapped, "set_memory_region.zapped",
+     "leaves zapped, the final set of slots not yet active"},
+    {Point::kSlotBeforeCommit, "set_memory_region.before_commit",
+     "the final set is active and its grace period is over, nothing freed yet"},
+    {Point::kAttributesAfterPre, "set_memory_attributes.after_pre",
+     "invalidation begun and leaves zapped, attributes still old"},
+    {Point::kAttributesAfterStore, "set_memory_attributes.after_store",
+     "attributes new, invalidation not yet ended"},
+    {Point::kNotifierAfterStart, "host_unmap.after_start",
+     "notifier's range begun and leaves zapped, host page still mapped"},
+    {Point::kNotifierAfterUnmap, "host_unmap.after_unmap",
+     "host page gone, notifier's range not yet ended"},
+    {Point::kHypercallExit, "map_gpa_range.exit", "the vCPU is in user space with the hypercall"},
+    {Point::kHypercallConverted, "map_gpa_range.converted",
+     "user space has converted, the vCPU has not re-entered"},
+});
+inline constexpr std::size_t kPointCount = kPoints.size();
+static_assert([] {
+  for (std::size_t i = 0; i < kPoints.size(); ++i) {
+    if (static_cast<std::size_t>(kPoints[i].point) != i) return false;
+  }
+  return true;
+}());
+
+constexpr std::string_view name_of(Point point) {
+  return kPoints[static_cast<std::size_t>(point)].name;
+}
+
+}  // namespace sluice::model
