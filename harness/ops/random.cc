@@ -1,0 +1,117 @@
+#include "ops/random.h"
+
+#include "base/check.h"
+#include "ops/context.h"
+#include "ops/reflect.h"
+
+namespace sluice {
+namespace {
+
+constexpr auto kWeightSums = [] {
+  std::array<std::array<std::uint32_t, AllOps::kCount>, 2> sums{};
+  for (std::size_t scope = 0; scope < 2; ++scope) {
+    std::uint32_t sum = 0;
+    for (std::size_t i = 0; i < AllOps::kCount; ++i) {
+      if (scope == 1 || !kOpInfo[i].machine_scope_only) sum += kOpInfo[i].weight;
+      sums[scope][i] = sum;
+    }
+  }
+  return sums;
+}();
+
+void add(Sequence& out, const Op& op) {
+  if (out.steps.size() < kMaxOps) out.steps.push_back({.actor = default_actor(op), .op = op});
+}
+
+/// A VM with one slot, backed by a guest_memfd where its type has private memory, and one or two
+/// vCPUs; launched, where it is an SNP guest.
+void add_setup(Rng& rng, Sequence& out) {
+  constexpr std::array<VmType, 8> kTypes{
+      VmType::kDefault,     VmType::kDefault, VmType::kSwProtected, VmType::kSwProtected,
+      VmType::kSwProtected, VmType::kSnp,     VmType::kSnp,         VmType::kSnp};
+  const VmType type = kTypes[rng.below(kTypes.size())];
+  const bool is_private = type != VmType::kDefault;
+  const bool is_snp = type == VmType::kSnp;
+  const std::uint64_t bytes = rng.one_in(2) ? kBytesPer2M : 16 * kPageBytes;
+  add(out, CreateVm{.type = type});
+  if (is_snp) add(out, SevInit2{});
+  SetMemoryRegion slot{.size = {bytes}};
+  if (is_private) {
+    add(out, CreateGuestMemfd{.size = {bytes}});
+    slot.flags = {.value = 4};
+    slot.gmem = {.value = 0};
+  }
+  add(out, slot);
+  add(out, CreateVcpu{});
+  if (rng.one_in(2)) add(out, CreateVcpu{.vcpu = {.value = 1}});
+  if (is_private) add(out, SetMemoryAttributes{.size = {bytes}, .attributes = {.value = 8}});
+  if (is_snp) {
+    add(out, LaunchStart{});
+    if (rng.one_in(2)) add(out, LaunchUpdate{});
+    if (!rng.one_in(4)) add(out, LaunchFinish{});
+  }
+}
+
+void maybe_park(Rng& rng, const Context& context, Step& step) {
+  if (rng.one_in(8)) step.park = static_cast<std::uint8_t>(1 + rng.below(4));
+  // Another thread than the parked one, where the operation lets us choose.
+  if (step.actor.kind == ActorKind::kVmm && context.parked.has(actor_slot(step.actor))) {
+    step.actor.index = static_cast<std::uint8_t>((step.actor.index + 1u) % kMaxVmmThreads);
+  }
+}
+
+}  // namespace
+
+std::size_t random_op_index(Rng& rng, Scope scope) {
+  const auto& sums = kWeightSums[scope == Scope::kMachine ? 1 : 0];
+  const std::uint64_t at = rng.below(sums.back());
+  std::size_t index = 0;
+  while (sums[index] <= at) ++index;
+  return index;
+}
+
+void random_step(Rng& rng, std::size_t index, Step& out) {
+  out.op = make_op(index);
+  out.park = 0;
+  const auto fields = fields_of(index);
+  for (std::size_t i = 0; i < fields.size(); ++i) {
+    // Flags other than the default refuse most operations: leave them alone mostly.
+    const bool keep = fields[i].domain->text == TextKind::kFlags && !rng.one_in(4);
+    if (!keep) set_field(out.op, i, pick_value(*fields[i].domain, rng));
+  }
+  out.actor = default_actor(out.op);
+  if (takes_actor(index) && rng.one_in(4)) {
+    out.actor.index = static_cast<std::uint8_t>(rng.below(actors_of(out.actor.kind)));
+  }
+}
+
+void random_sequence(Rng& rng, const RandomShape& shape, Sequence& out) {
+  SLUICE_CHECK(shape.min_ops <= shape.max_ops && shape.max_ops <= kMaxOps);
+  out.clear();
+  out.steps.reserve(kMaxOps);
+  out.header.scope = rng.one_in(4) ? Scope::kMachine : Scope::kHost;
+  out.header.kernel = kModeledKernels[rng.below(kModeledKernels.size())];
+  const std::size_t count = shape.min_ops + rng.below(shape.max_ops - shape.min_ops + 1);
+  Context context;
+  if (!shape.implausible) {
+    add_setup(rng, out);
+    for (const Step& step : out.steps) context.observe(step);
+  }
+  if (out.steps.size() > count) out.steps.resize(count);
+  // An operation that fits nothing is drawn again, but not for ever.
+  for (std::size_t tries = 0; out.steps.size() < count && tries < 8 * kMaxOps; ++tries) {
+    Step step;
+    random_step(rng, random_op_index(rng, out.header.scope), step);
+    if (!shape.implausible) {
+      const bool destroys = std::holds_alternative<DestroyVm>(step.op);
+      if ((destroys && !rng.one_in(4)) || !attach(step, context, rng)) continue;
+      maybe_park(rng, context, step);
+    } else if (rng.one_in(8)) {
+      step.park = static_cast<std::uint8_t>(1 + rng.below(4));
+    }
+    context.observe(step);
+    out.steps.push_back(step);
+  }
+}
+
+}  // namespace sluice

@@ -1,0 +1,25 @@
+// Sequences from a seed, for `run --random`, tests and the first steps of a fuzzer: plausible ones
+// (a VM with slots, guest_memfd and vCPUs is set up, later operations name what exists) and
+// implausible ones (any values).
+#pragma once
+#include "base/rng.h"
+#include "ops/sequence.h"
+
+namespace sluice {
+
+struct RandomShape {
+  std::size_t min_ops = 4;
+  std::size_t max_ops = 24;  // at most kMaxOps
+  bool implausible = false;  // no set-up, values from all over their domains
+};
+
+/// Replaces `out` by the next sequence of `rng`: same state, same sequence. Keeps out's memory.
+void random_sequence(Rng& rng, const RandomShape& shape, Sequence& out);
+
+/// One step of operation `index` with picked values and a fitting actor.
+void random_step(Rng& rng, std::size_t index, Step& out);
+
+/// The index of an operation that `scope` allows, by weight.
+std::size_t random_op_index(Rng& rng, Scope scope);
+
+}  // namespace sluice
