@@ -1,0 +1,87 @@
+#include "kvm/exit.h"
+
+#include <cerrno>
+#include <cstring>
+
+#include "kvm/payload/payload.h"
+
+namespace sluice::kvm {
+namespace {
+
+uapi::MemoryFaultExit memory_fault_of(const kvm_run& run) {
+  uapi::MemoryFaultExit fault;
+  std::memcpy(&fault, reinterpret_cast<const std::byte*>(&run) + uapi::kRunUnionOffset,
+              sizeof fault);
+  return fault;
+}
+
+// KVM_RUN returned -1. Only a memory fault comes with both an errno and a valid exit.
+GuestExit decode_failure(int error, const kvm_run& run) {
+  GuestExit exit{.kind = ExitKind::kError, .error = error, .reason = run.exit_reason};
+  if (error == EINTR) {
+    exit.kind = ExitKind::kInterrupted;
+  } else if (run.exit_reason == uapi::kExitMemoryFault) {
+    const uapi::MemoryFaultExit fault = memory_fault_of(run);
+    exit.kind = ExitKind::kMemoryFault;
+    exit.gpa = fault.gpa;
+    exit.size = fault.size;
+    exit.flags = fault.flags;
+  }
+  return exit;
+}
+
+}  // namespace
+
+std::string_view name_of(ExitKind kind) {
+  constexpr std::array<std::string_view, 12> kNames{
+      "done",       "io",          "mmio",     "memory_fault",
+      "hypercall",  "halt",        "shutdown", "internal_error",
+      "fail_entry", "interrupted", "error",    "other"};
+  static_assert(static_cast<std::size_t>(ExitKind::kOther) + 1 == kNames.size());
+  return kNames[static_cast<std::size_t>(kind)];
+}
+
+GuestExit decode_exit(SysResult result, const kvm_run& run) {
+  if (!result.ok()) return decode_failure(result.error, run);
+  GuestExit exit{.reason = run.exit_reason};
+  switch (run.exit_reason) {
+    case KVM_EXIT_IO:
+      exit.kind = run.io.port == kDonePort && run.io.direction == KVM_EXIT_IO_OUT ? ExitKind::kDone
+                                                                                  : ExitKind::kIo;
+      exit.nr = run.io.port;
+      exit.is_write = run.io.direction == KVM_EXIT_IO_OUT;
+      exit.size = run.io.size;
+      break;
+    case KVM_EXIT_MMIO:
+      exit.kind = ExitKind::kMmio;
+      exit.gpa = run.mmio.phys_addr;
+      exit.size = run.mmio.len;
+      exit.is_write = run.mmio.is_write != 0;
+      break;
+    case KVM_EXIT_HYPERCALL:
+      exit.kind = ExitKind::kHypercall;
+      exit.nr = run.hypercall.nr;
+      for (std::size_t i = 0; i < exit.args.size(); ++i) exit.args[i] = run.hypercall.args[i];
+      exit.flags = run.hypercall.longmode;
+      break;
+    case KVM_EXIT_HLT:
+      exit.kind = ExitKind::kHalt;
+      break;
+    case KVM_EXIT_SHUTDOWN:
+      exit.kind = ExitKind::kShutdown;
+      break;
+    case KVM_EXIT_INTERNAL_ERROR:
+      exit.kind = ExitKind::kInternalError;
+      exit.nr = run.internal.suberror;
+      break;
+    case KVM_EXIT_FAIL_ENTRY:
+      exit.kind = ExitKind::kFailEntry;
+      exit.nr = run.fail_entry.hardware_entry_failure_reason;
+      break;
+    default:
+      exit.kind = ExitKind::kOther;
+  }
+  return exit;
+}
+
+}  // namespace sluice::kvm
