@@ -116,6 +116,22 @@ constexpr RowCase kPvalidateCases[] = {
      [] {
        return pv(one_2m(), kOn2M, {1, false});
      }},
+    // Two rows hold, the first answers.
+    {"4.4 row 3", eax(1),
+     [] {
+       return pv(one_4k(),
+                 changed(
+                     kOn4K, +[](GuestOperand& o) { o.mapped = o.c_bit = false; }),
+                 {1, true});
+     }},
+    {"4.4 row 4b", guest_or_host_fault(8),
+     [] {
+       return pv(one_4k(), changed(
+                               kOn4K, +[](GuestOperand& o) { o.c_bit = o.leaf.present = false; }));
+     }},
+    {"4.4 row 5 npt", nested_fault(kEnc), [] { return pv(empty(), via(kOn4K, kNotPresent)); }},
+    {"4.4 row 5 immutable", nested_fault(kRmp | kEnc),
+     [] { return pv(one_2m(immutable(kGuestPage2M)), kOn2M); }},
 };
 
 TEST(Restatement, PvalidateRows) { expect_rows(kPvalidateCases, {"4.4 "}); }
@@ -179,6 +195,47 @@ constexpr RowCase kRmpAdjustCases[] = {
     {"4.5 row 9", eax(0), [] { return adjust(one_4k(), kOn4K, kGive); }},
     {"4.5 row 9", eax(0), [] { return adjust(one_2m(), kOn2M, kGive2M); }},
     {"4.5 row 9", eax(0), [] { return adjust(one_4k(), kOn4K, {.mask = kMaskWrite}); }},
+    // Two rows hold, the first answers.
+    {"4.5 row 1 cpl", kGeneralProtection,
+     [] { return adjust(one_4k(), kOn4K, {.size_operand = 2}, {.asid = kGuest, .cpl = 3}); }},
+    {"4.5 row 2", eax(1),
+     [] { return adjust(one_4k(), kOn4K, {.size_operand = 1, .target_vmpl = 0}); }},
+    {"4.5 row 3", eax(2),
+     [] {
+       return adjust(one_4k(),
+                     changed(
+                         kOn4K, +[](GuestOperand& o) { o.mapped = o.c_bit = false; }),
+                     {.target_vmpl = 0});
+     }},
+    {"4.5 row 4 guest tables", guest_or_host_fault(0),
+     [] {
+       return adjust(one_4k(),
+                     changed(
+                         kOn4K, +[](GuestOperand& o) { o.mapped = o.c_bit = false; }),
+                     kGive);
+     }},
+    {"4.5 row 4 c-bit", guest_or_host_fault(8),
+     [] {
+       return adjust(one_4k(),
+                     changed(
+                         kOn4K, +[](GuestOperand& o) { o.c_bit = o.leaf.present = false; }),
+                     kGive);
+     }},
+    {"4.5 row 4 npt", nested_fault(kEnc),
+     [] { return adjust(empty(), via(kOn4K, kNotPresent), kGive); }},
+    {"4.5 row 4 immutable", nested_fault(kRmp | kEnc),
+     [] { return adjust(one_2m(immutable(kGuestPage2M)), kOn2M, kGive); }},
+    {"4.5 row 4 size npt", nested_fault(kRmp | kEnc | kSizem),
+     [] { return adjust(at_zero().with_in_use({0}, true), via(kOn4K, kLeaf2MOver4K), kGive); }},
+    {"4.5 row 4 in use", eax(3),
+     [] { return adjust(one_4k(invalid(kGuestPage4K)).with_in_use({3}, true), kOn4K, kGive); }},
+    {"4.5 row 5", kNotValidated,
+     [] {
+       return adjust(empty().with_entry({0}, invalid(kGuestPage4K)), via(kOn2M, kLeaf2MOver4K),
+                     kGive2M);
+     }},
+    {"4.5 row 6 npt", eax(6),
+     [] { return adjust(one_2m(), via(kOn2M, kLeaf4KInto2M), {.size_operand = 1, .mask = 0xff}); }},
 };
 
 TEST(Restatement, RmpAdjustRows) { expect_rows(kRmpAdjustCases, {"4.5 "}); }
@@ -227,6 +284,30 @@ constexpr RowCase kRmpQueryCases[] = {
     {"4.1 rmpquery validated", kNotValidated,
      [] { return query(one_4k(invalid(kGuestPage4K)), kOn4K); }},
     {"4.1 rmpquery", eax(0), [] { return query(one_4k(), kOn4K); }},
+    // Two rows hold, the first answers.
+    {"4 rmpquery mode", kInvalidOpcode, [] { return query(one_4k(), kOn4K, 4, {.snp = false}); }},
+    {"4.1 rmpquery caller", eax(2),
+     [] {
+       return query(one_4k(),
+                    changed(
+                        kOn4K, +[](GuestOperand& o) { o.mapped = o.c_bit = false; }),
+                    0);
+     }},
+    {"4.1 rmpquery guest tables", guest_or_host_fault(0),
+     [] {
+       return query(one_4k(), changed(
+                                  kOn4K, +[](GuestOperand& o) { o.mapped = o.c_bit = false; }));
+     }},
+    {"4.1 rmpquery c-bit", guest_or_host_fault(8),
+     [] {
+       return query(one_4k(),
+                    changed(
+                        kOn4K, +[](GuestOperand& o) { o.c_bit = o.leaf.present = false; }));
+     }},
+    {"4.1 rmpquery npt", nested_fault(kEnc),
+     [] { return query(empty(), via(kOn4K, kNotPresent)); }},
+    {"4.1 rmpquery immutable", nested_fault(kRmp | kEnc),
+     [] { return query(one_4k(immutable(invalid(kGuestPage4K))), kOn4K); }},
 };
 
 TEST(Restatement, RmpQueryRows) { expect_rows(kRmpQueryCases, {"4 rmpquery", "4.1 rmpquery"}); }
@@ -310,6 +391,11 @@ constexpr RowCase kAccessCases[] = {
      [] { return host_access(one_2m(), {.level = MapLevel::k1G, .pfn = {400}}); }},
     {"5 none", eax(0), [] { return host_access(one_4k(), {.kind = kRead, .pfn = {3}}); }},
     {"5 none", eax(0), [] { return host_access(one_4k(), {.kind = kFetchUser, .pfn = {3}}); }},
+    // Two rows hold, the first answers.
+    {"5 Hypervisor-Owned: npt", nested_fault(0),
+     [] { return touch(one_4k(), kWrite, false, kNotPresent); }},
+    {"5 private: npt", nested_fault(kEnc),
+     [] { return touch(empty(), kRead, true, {.present = false, .pfn = {5000}}); }},
 };
 
 TEST(Restatement, AccessRows) { expect_rows(kAccessCases, {"5 "}); }

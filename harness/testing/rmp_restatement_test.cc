@@ -88,6 +88,21 @@ constexpr RowCase kRmpUpdateCases[] = {
     {"4.2 row 9", eax(0), [] { return update(empty(), kSpa, kGive4K); }},
     {"4.2 row 9", eax(0), [] { return update(one_2m(), kHeadSpa, kTakeBack2M); }},
     {"4.2 row 9", eax(0), [] { return update(one_4k(), {0x5000}, kGive4K); }},
+    // Two rows hold, the first answers.
+    {"4.2 row 2", kGeneralProtection,
+     [] {
+       return update(empty(), kSpa, changed(kGive4K, [](auto& r) { r.readable = false; }),
+                     {true, 3});
+     }},
+    {"4.2 row 5 asid range", eax(1),
+     [] {
+       return update(empty().with_in_use({3}, true), kSpa,
+                     changed(kGive4K, [](auto& r) { r.asid = {1024}; }));
+     }},
+    {"4.2 row 7 hv-fixed", eax(2),
+     [] {
+       return update(empty().with_entry({1}, kGuestPage4K).with_entry({2}, kHvFixed), {0}, kGive2M);
+     }},
 };
 
 TEST(Restatement, RmpUpdateRows) { expect_rows(kRmpUpdateCases, {"4.2 "}); }
@@ -120,6 +135,11 @@ constexpr RowCase kPsmashCases[] = {
        return smash(smashed, kHeadSpa);
      }},
     {"4.3 row 6", eax(0), [] { return smash(one_2m(), kHeadSpa); }},
+    // Two rows hold, the first answers.
+    {"4.3 row 1 cpl", kGeneralProtection,
+     [] {
+       return smash(one_2m(), {1}, {true, 3});
+     }},
 };
 
 TEST(Restatement, PsmashRows) { expect_rows(kPsmashCases, {"4.3 "}); }
