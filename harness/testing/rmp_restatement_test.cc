@@ -140,6 +140,8 @@ constexpr RowCase kPsmashCases[] = {
      [] {
        return smash(one_2m(), {1}, {true, 3});
      }},
+    {"4.3 row 2 covered", eax(1),
+     [] { return smash(RmpState({600}).with_in_use({599}, true), kHeadSpa); }},
 };
 
 TEST(Restatement, PsmashRows) { expect_rows(kPsmashCases, {"4.3 "}); }
