@@ -1,4 +1,5 @@
 # Run by every build (cmake -P): writes OUT with the commit and whether the tree differs from it, if that has changed.
+# A new file counts as a difference: the build takes new sources in by itself.
 # In a tree without git of its own (a tarball, also one unpacked inside another repository) the commit is empty.
 set(commit "")
 set(dirty false)
@@ -11,7 +12,7 @@ if(NOT failed AND top STREQUAL source)
   if(failed)
     set(commit "")
   endif()
-  execute_process(COMMAND git -C ${SOURCE} status --porcelain --untracked-files=no OUTPUT_VARIABLE changes ERROR_QUIET)
+  execute_process(COMMAND git -C ${SOURCE} status --porcelain -- CMakeLists.txt cmake harness benchmarks fuzzers reports OUTPUT_VARIABLE changes ERROR_QUIET)
   if(changes)
     set(dirty true)
   endif()

@@ -1,0 +1,93 @@
+#include "benchmarks/scenario/measure.h"
+
+#include <benchmark/benchmark.h>
+
+#include <array>
+#include <map>
+
+#include "base/check.h"
+
+namespace sluice::bench {
+namespace {
+
+/// Collects the times of each repetition by name; prints nothing.
+class Collector : public benchmark::BenchmarkReporter {
+ public:
+  explicit Collector(std::map<std::string, Measured*> by_name) : by_name_(std::move(by_name)) {}
+
+  bool ReportContext(const Context&) override { return true; }
+
+  void ReportRuns(const std::vector<Run>& runs) override {
+    for (const Run& run : runs) {
+      if (run.run_type != Run::RT_Iteration) continue;
+      const auto found = by_name_.find(run.run_name.function_name);
+      SLUICE_CHECK(found != by_name_.end());
+      if (run.error_occurred) {
+        if (!found->second->failure) found->second->failure = run.error_message;
+        continue;
+      }
+      found->second->cpu_ns.push_back(run.cpu_accumulated_time * 1e9);
+      found->second->wall_ns.push_back(run.real_accumulated_time * 1e9);
+    }
+  }
+
+ private:
+  std::map<std::string, Measured*> by_name_;
+};
+
+/// One repetition: one iteration of the library's loop, so that its timer holds run() alone and
+/// needs no pauses. Its loop begins and ends with a barrier of all threads.
+void repeat_once(benchmark::State& state, const Subject& subject) {
+  const auto thread = static_cast<unsigned>(state.thread_index());
+  subject.place(thread);
+  if (thread == 0 && !subject.scenario->failure()) {
+    subject.scenario->before();
+    subject.before();
+  }
+  for (auto unused : state) {
+    static_cast<void>(unused);
+    subject.scenario->run(thread);
+  }
+  if (thread != 0) return;
+  subject.after();
+  subject.scenario->after();
+  if (const std::optional<std::string> failure = subject.scenario->failure())
+    state.SkipWithError(failure->c_str());
+}
+
+void start_library_once() {
+  static const bool started = [] {
+    std::string program = "sluice_bench";
+    std::string interleave = "--benchmark_enable_random_interleaving=true";
+    std::array<char*, 3> arguments = {program.data(), interleave.data(), nullptr};
+    int count = 2;
+    benchmark::Initialize(&count, arguments.data());
+    return count == 1;
+  }();
+  SLUICE_CHECK(started);
+}
+
+}  // namespace
+
+std::vector<Measured> measure(const std::vector<Subject>& subjects, unsigned repetitions) {
+  start_library_once();
+  std::vector<Measured> results(subjects.size());
+  std::map<std::string, Measured*> by_name;
+  for (std::size_t i = 0; i < subjects.size(); ++i) {
+    const Subject& subject = subjects[i];
+    by_name[subject.name] = &results[i];
+    benchmark::RegisterBenchmark(
+        subject.name.c_str(), [&subject](benchmark::State& state) { repeat_once(state, subject); })
+        ->Iterations(1)
+        ->Repetitions(static_cast<int>(repetitions))
+        ->Threads(static_cast<int>(subject.threads))
+        ->UseRealTime();
+  }
+  SLUICE_CHECK(by_name.size() == subjects.size());
+  Collector collector(std::move(by_name));
+  benchmark::RunSpecifiedBenchmarks(&collector, "all");
+  benchmark::ClearRegisteredBenchmarks();
+  return results;
+}
+
+}  // namespace sluice::bench
