@@ -4,8 +4,11 @@
 
 #include <cerrno>
 
+#include "kvm/deadline.h"
 #include "kvm/guest.h"
 #include "kvm/payload/payload.h"
+#include "kvm/probe.h"
+#include "kvm/stats.h"
 #include "kvm/vm.h"
 
 namespace sluice::kvm {
@@ -95,6 +98,76 @@ TEST_F(RealGuest, ExitsForWhatIsNoMemory) {
   std::uint64_t seen = 1;
   ASSERT_TRUE(kvm_->sys().load(region_->at(0x3000), seen).ok());
   EXPECT_EQ(seen, 0u);
+}
+
+TEST_F(RealGuest, HypercallsFromBothRings) {
+  const auto known = probe(*kvm_);
+  ASSERT_TRUE(known);
+  if (known->hypercall != HypercallSupport::kWorks) {
+    GTEST_SKIP() << "this KVM never completes a hypercall instruction";
+  }
+  const HypercallArguments convert{.a0 = 0x1000, .a1 = 2, .a2 = 0x10};
+  const CommandResult disabled = guest_->hypercall(convert);
+  ASSERT_EQ(disabled.exit.kind, ExitKind::kDone) << name_of(disabled.exit.kind);
+  EXPECT_EQ(static_cast<std::int64_t>(disabled.value), -1000);
+  ASSERT_TRUE(vm_.enable_capability(uapi::kCapExitHypercall, 1u << 12).ok());
+  const CommandResult asked = guest_->hypercall(convert);
+  ASSERT_EQ(asked.exit.kind, ExitKind::kHypercall) << name_of(asked.exit.kind);
+  EXPECT_EQ(asked.exit.nr, 12u);
+  EXPECT_EQ(asked.exit.args[0], 0x1000u);
+  EXPECT_EQ(asked.exit.args[1], 2u);
+  EXPECT_EQ(asked.exit.args[2], 0x10u);
+  EXPECT_EQ(guest_->finish_hypercall(42).value, 42u);
+  const CommandResult ring3 = guest_->hypercall(convert, 3);
+  ASSERT_EQ(ring3.exit.kind, ExitKind::kDone) << name_of(ring3.exit.kind);
+  EXPECT_EQ(static_cast<std::int64_t>(ring3.value), -1);
+}
+
+TEST_F(RealGuest, ADeadlineEndsAGuestThatNeverExits) {
+  Deadline deadline({.interrupt_after = std::chrono::milliseconds(30),
+                     .stuck_after = std::chrono::minutes(10),
+                     .poll = std::chrono::milliseconds(5)});
+  for (int i = 0; i < 3; ++i) {
+    DeadlineScope scope(deadline);
+    EXPECT_EQ(guest_->spin().exit.kind, ExitKind::kInterrupted);
+    EXPECT_TRUE(scope.finish());
+  }
+  DeadlineScope scope(deadline);
+  EXPECT_EQ(guest_->start_exits().exit.kind, ExitKind::kDone);
+  EXPECT_EQ(guest_->next_exit().kind, ExitKind::kDone);
+  EXPECT_FALSE(scope.finish());
+}
+
+TEST_F(RealGuest, StatisticsCountExits) {
+  auto stats = Stats::open(kvm_->sys(), vcpu_->fd());
+  ASSERT_TRUE(stats) << stats.error().message();
+  const auto exits = stats->value("exits");
+  ASSERT_TRUE(exits.has_value());
+  static_cast<void>(guest_->start_exits());
+  for (int i = 0; i < 10; ++i) ASSERT_EQ(guest_->next_exit().kind, ExitKind::kDone);
+  ASSERT_TRUE(stats->refresh());
+  EXPECT_GE(*stats->value("exits"), *exits + 10);
+  EXPECT_FALSE(stats->value("no_such_statistic").has_value());
+}
+
+TEST_F(RealKvm, ProbeAgreesWithWhatTheVmAnswers) {
+  const auto known = probe(*kvm_);
+  ASSERT_TRUE(known) << known.error().message();
+  EXPECT_GE(known->version.major, 4);
+  EXPECT_NE(known->vm_types & 1, 0u);
+  EXPECT_GE(known->max_gfn, (std::uint64_t{1} << (32 - 12)) - 1);
+  EXPECT_EQ(static_cast<std::int64_t>(known->memslots),
+            vm_.check_extension(uapi::kCapNrMemslots).value);
+  const SysResult gmem = vm_.create_guest_memfd({kPageBytes});
+  if (known->has(Capability::kGuestMemfd)) {
+    EXPECT_TRUE(gmem.ok());
+  }
+  const Fd owned(kvm_->sys(), gmem.fd());
+  EXPECT_EQ(vm_.set_memory_attributes({.flags = 1}).error,
+            known->attributes_compiled_in ? EINVAL : ENOTTY);
+  const HostProfile profile = profile_of(*known);
+  EXPECT_EQ(profile.max_gfn, known->max_gfn);
+  EXPECT_EQ(profile.version, known->version);
 }
 
 }  // namespace

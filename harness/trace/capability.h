@@ -23,7 +23,8 @@ enum class Capability : std::uint8_t {
   kSmmAddressSpace,
   kRmpInstructions,
   kParking,
-  kRing3Payload
+  kRing3Payload,
+  kHypercallInstruction
 };
 
 struct CapabilityRow {
@@ -31,7 +32,7 @@ struct CapabilityRow {
   std::string_view name;
   std::string_view meaning;
 };
-inline constexpr std::array<CapabilityRow, 15> kCapabilities{{
+inline constexpr std::array<CapabilityRow, 16> kCapabilities{{
     {Capability::kNone, "none", ""},
     {Capability::kKvm, "kvm", "/dev/kvm can be opened"},
     {Capability::kGuestMemfd, "guest_memfd", "KVM_CAP_GUEST_MEMFD (234) on the VM"},
@@ -49,6 +50,8 @@ inline constexpr std::array<CapabilityRow, 15> kCapabilities{{
     {Capability::kRmpInstructions, "rmp_instructions", "raw RMP instructions: only in the model"},
     {Capability::kParking, "parking", "stopping inside an operation: only in the model"},
     {Capability::kRing3Payload, "ring3_payload", "the guest payload can run in ring 3"},
+    {Capability::kHypercallInstruction, "hypercall_instruction",
+     "a guest's hypercall instruction completes (some KVM flavours emulate it for ever)"},
 }};
 constexpr std::string_view name_of(Capability capability) {
   return kCapabilities[static_cast<std::size_t>(capability)].name;

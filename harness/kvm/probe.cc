@@ -1,0 +1,195 @@
+#include "kvm/probe.h"
+
+#include <sys/mman.h>
+#include <sys/utsname.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <fstream>
+#include <memory>
+
+#include "kvm/deadline.h"
+#include "kvm/payload/payload.h"
+
+namespace sluice::kvm {
+namespace {
+
+std::uint64_t capability_of(const Vm& vm, unsigned capability) {
+  const SysResult result = vm.check_extension(capability);
+  return result.ok() ? static_cast<std::uint64_t>(result.value) : 0;
+}
+
+bool file_says_yes(const std::string& path) {
+  std::ifstream file(path);
+  char first = 'N';
+  file >> first;
+  return first == 'Y' || first == '1';
+}
+
+void ask_system(ProbeResult& result) {
+  utsname name{};
+  ::uname(&name);
+  result.release = name.release;
+  const char* at = name.release;
+  const char* const end = at + result.release.size();
+  at = std::from_chars(at, end, result.version.major).ptr;
+  if (at != end && *at == '.') std::from_chars(at + 1, end, result.version.minor);
+  for (const char* const module : {"kvm_amd", "kvm_intel", "kvm_pvm"}) {
+    if (std::ifstream("/sys/module/" + std::string(module) + "/initstate").good()) {
+      result.module = module;
+    }
+  }
+  result.tdp_mmu = file_says_yes("/sys/module/kvm/parameters/tdp_mmu");
+}
+
+void ask_types(const Kvm& kvm, const Vm& vm, ProbeResult& result) {
+  result.vm_types_claimed = static_cast<std::uint32_t>(capability_of(vm, uapi::kCapVmTypes)) | 1;
+  for (unsigned long type = uapi::kVmTypeSwProtected; type <= uapi::kVmTypeTdx; ++type) {
+    auto other = kvm.create_vm(type);
+    if (!other) continue;
+    result.vm_types |= 1u << type;
+    result.memory_attributes |= capability_of(*other, uapi::kCapMemoryAttributes);
+  }
+}
+
+void ask_capabilities(const Vm& vm, ProbeResult& result) {
+  result.guest_memfd = capability_of(vm, uapi::kCapGuestMemfd);
+  result.gmem_flags = capability_of(vm, uapi::kCapGuestMemfdFlags);
+  result.user_memory2 = capability_of(vm, uapi::kCapUserMemory2);
+  result.memory_fault_info = capability_of(vm, uapi::kCapMemoryFaultInfo);
+  result.memory_attributes |= capability_of(vm, uapi::kCapMemoryAttributes);
+  result.pre_fault = capability_of(vm, uapi::kCapPreFaultMemory);
+  result.exit_hypercall = capability_of(vm, uapi::kCapExitHypercall);
+  result.address_spaces =
+      std::max<std::uint64_t>(1, capability_of(vm, uapi::kCapMultiAddressSpace));
+  result.memslots = capability_of(vm, uapi::kCapNrMemslots);
+  result.binary_stats = capability_of(vm, uapi::kCapBinaryStatsFd) != 0;
+  // A request that is refused for its flags where the ioctl exists.
+  const SysResult attributes = vm.set_memory_attributes({.flags = 1});
+  result.attributes_compiled_in = attributes.error != ENOTTY;
+  // Before 6.11 no capability tells; the modules' own parameter does.
+  result.tdp = result.pre_fault != 0 || file_says_yes("/sys/module/kvm_amd/parameters/npt") ||
+               file_says_yes("/sys/module/kvm_intel/parameters/ept");
+}
+
+/// The last GFN of the widest guest-physical space in which a memslot is taken (kvm.md 2 row 19).
+void find_max_gfn(const Vm& vm, ProbeResult& result) {
+  auto page = Mapping::anonymous(vm.sys(), {kPageBytes});
+  if (!page) return;
+  for (unsigned bits = 52; bits >= 32; --bits) {
+    const std::uint64_t gpa = (std::uint64_t{1} << bits) - kPageBytes;
+    const SysResult created = vm.set_memory_region_legacy({.slot = 0,
+                                                           .flags = 0,
+                                                           .guest_phys_addr = gpa,
+                                                           .memory_size = kPageBytes,
+                                                           .userspace_addr = page->address()});
+    if (!created.ok()) continue;
+    static_cast<void>(vm.set_memory_region_legacy(
+        {.slot = 0, .flags = 0, .guest_phys_addr = 0, .memory_size = 0, .userspace_addr = 0}));
+    result.max_gfn = gpa >> kPageShift;
+    return;
+  }
+}
+
+void ask_cpuid(const Kvm& kvm, ProbeResult& result) {
+  const auto table = std::make_unique<uapi::CpuidTable>();
+  if (!kvm.sys().ioctl(kvm.fd(), uapi::kGetSupportedCpuid, argument_of(table.get())).ok()) return;
+  for (std::uint32_t i = 0; i < table->header.entry_count; ++i) {
+    const kvm_cpuid_entry2& entry = table->entries[i];
+    if (entry.function == 0x80000008) result.phys_addr_bits = entry.eax & 0xff;
+  }
+}
+
+/// Runs one hypercall in each ring on a VM of its own: where it loops, only that VM is lost.
+void try_hypercall(const Kvm& kvm, std::chrono::milliseconds patience, ProbeResult& result) {
+  auto vm = kvm.create_vm();
+  auto payload = PayloadMemory::open(kvm.sys());
+  if (!vm || !payload || !payload->install(*vm).ok()) return;
+  auto vcpu = Vcpu::create(kvm, *vm, 0);
+  if (!vcpu) return;
+  static_cast<void>(set_supported_cpuid(kvm, *vcpu));
+  Guest guest(*vcpu, 0);
+  if (!guest.start()) return;
+  Deadline deadline({.interrupt_after = patience,
+                     .stuck_after = patience + std::chrono::seconds(60),
+                     .poll = std::chrono::milliseconds(20)});
+  const auto ask = [&](unsigned cpl) {
+    DeadlineScope scope(deadline);
+    return guest.hypercall({}, cpl);
+  };
+  const CommandResult ring0 = ask(0);
+  if (ring0.exit.kind == ExitKind::kInterrupted) result.hypercall = HypercallSupport::kLoops;
+  if (ring0.exit.kind != ExitKind::kDone) return;
+  result.hypercall = HypercallSupport::kWorks;
+  const CommandResult ring3 = ask(3);
+  result.ring3 =
+      ring3.exit.kind == ExitKind::kDone && ring3.value == static_cast<std::uint64_t>(-EPERM);
+}
+
+}  // namespace
+
+Expected<ProbeResult> probe(const Kvm& kvm, std::chrono::milliseconds patience) {
+  auto vm = kvm.create_vm();
+  if (!vm) return std::unexpected(vm.error());
+  ProbeResult result;
+  ask_system(result);
+  ask_capabilities(*vm, result);
+  ask_types(kvm, *vm, result);
+  ask_cpuid(kvm, result);
+  find_max_gfn(*vm, result);
+  try_hypercall(kvm, patience, result);
+  return result;
+}
+
+bool ProbeResult::has(Capability capability) const {
+  switch (capability) {
+    case Capability::kNone:
+    case Capability::kKvm:
+      return true;
+    case Capability::kGuestMemfd:
+      return guest_memfd != 0;
+    case Capability::kUserMemory2:
+      return user_memory2 != 0;
+    case Capability::kMemoryAttributes:
+      return memory_attributes != 0;
+    case Capability::kPreFault:
+      return pre_fault != 0;
+    case Capability::kMemoryFaultInfo:
+      return memory_fault_info != 0;
+    case Capability::kExitHypercall:
+      return (exit_hypercall >> uapi::kHypercallMapGpaRange & 1) != 0;
+    case Capability::kSwProtectedVm:
+      return (vm_types >> uapi::kVmTypeSwProtected & 1) != 0;
+    case Capability::kSnp:
+      return (vm_types >> uapi::kVmTypeSnp & 1) != 0;
+    case Capability::kTdp:
+      return tdp;
+    case Capability::kSmmAddressSpace:
+      return address_spaces > 1;
+    case Capability::kHypercallInstruction:
+      return hypercall == HypercallSupport::kWorks;
+    case Capability::kRing3Payload:
+      return ring3;
+    case Capability::kRmpInstructions:
+    case Capability::kParking:
+      return false;  // a kernel runs its operations to the end, and its RMP instructions itself
+  }
+  return false;
+}
+
+HostProfile profile_of(const ProbeResult& probe) {
+  HostProfile profile = default_profile(probe.version);
+  profile.tdp = probe.tdp;
+  profile.snp = probe.has(Capability::kSnp);
+  profile.guest_memfd = probe.guest_memfd != 0 || probe.has(Capability::kSwProtectedVm);
+  profile.memory_attributes = probe.attributes_compiled_in;
+  profile.exit_hypercall = probe.has(Capability::kExitHypercall);
+  profile.smm_address_space = probe.address_spaces > 1;
+  profile.vm_types = probe.vm_types;
+  profile.gmem_flags = probe.gmem_flags;
+  profile.max_gfn = probe.max_gfn;
+  return profile;
+}
+
+}  // namespace sluice::kvm
