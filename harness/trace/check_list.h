@@ -146,12 +146,14 @@ enum class StatusKind : std::uint8_t {
   ROW(kRmpAdjustNotSnp,          "rmpadjust.not_snp",                 kException, 6,           "rmp.md 4.5 row 1") \
   ROW(kRmpAdjustInput,           "rmpadjust.input",                   kCode,      1,           "rmp.md 4.5 row 2") \
   ROW(kRmpAdjustTarget,          "rmpadjust.target",                  kCode,      2,           "rmp.md 4.5 row 3") \
+  ROW(kRmpAdjustInUse,           "rmpadjust.in_use",                  kCode,      3,           "rmp.md 6, in-use marks") \
   ROW(kRmpAdjustNotValidated,    "rmpadjust.not_validated",           kException, 29,          "rmp.md 4.5 row 5") \
   ROW(kRmpAdjustSizeMismatch,    "rmpadjust.size_mismatch",           kCode,      6,           "rmp.md 4.5 row 6") \
   ROW(kRmpAdjustMask,            "rmpadjust.mask",                    kCode,      2,           "rmp.md 4.5 row 7") \
   ROW(kRmpAdjustVmsa,            "rmpadjust.vmsa",                    kCode,      2,           "rmp.md 4.5 row 8") \
   ROW(kRmpQueryNotSnp,           "rmpquery.not_snp",                  kException, 6,           "rmp.md 4") \
   ROW(kRmpQueryTarget,           "rmpquery.target",                   kCode,      2,           "rmp.md 4.1") \
+  ROW(kRmpQueryNotValidated,     "rmpquery.not_validated",            kException, 29,          "rmp.md 4.5 row 5, for RMPQUERY too") \
   /* Launch: snp_host.md 7. */ \
   ROW(kSevInitNotSev,            "sev_init2.not_sev",                 kErrno,     EINVAL,      "sev_guest_init2(): the VM type must match") \
   ROW(kSevInitFlags,             "sev_init2.flags",                   kErrno,     EINVAL,      "sev_guest_init2()") \

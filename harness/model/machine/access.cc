@@ -119,6 +119,9 @@ GuestResult rmpadjust(Rmp& rmp, Journal& journal, const GuestPage& page,
     return exit_with(exit_info(page, {.kind = AccessKind::kWrite}) | npf::kRmp |
                      npf::kSizeMismatch);
   }
+  // Assumption: a page held in use by a running vCPU is FAIL_INUSE (rmp.md 6), seen after the
+  // ownership rows.
+  if (rmp.is_in_use(page.leaf.pfn)) return refuse(Check::kRmpAdjustInUse);
   RmpEntry entry = rmp.covering(page.leaf.pfn);
   if (!entry.validated()) return refuse(Check::kRmpAdjustNotValidated);
   if (how == Fit::kEntrySmaller) return refuse(Check::kRmpAdjustSizeMismatch);
@@ -137,12 +140,14 @@ GuestResult rmpadjust(Rmp& rmp, Journal& journal, const GuestPage& page,
 GuestResult rmpquery(const Rmp& rmp, const GuestPage& page, std::uint8_t target_vmpl,
                      std::uint8_t& mask) {
   if (!page.snp) return refuse(Check::kRmpQueryNotSnp);
-  // Assumption: a guest may ask about its own and less privileged VMPLs only; anything else is
+  // Assumption: as in RMPADJUST, only less privileged VMPLs may be asked about; anything else is
   // FAIL_PERMISSION.
-  if (target_vmpl >= kVmplCount || target_vmpl < page.vmpl) return refuse(Check::kRmpQueryTarget);
+  if (target_vmpl >= kVmplCount || target_vmpl <= page.vmpl) return refuse(Check::kRmpQueryTarget);
   if (const std::uint64_t fault = ownership_fault(rmp, page, AccessKind::kRead); fault != 0)
     return exit_with(fault);
-  mask = rmp.covering(page.leaf.pfn).mask(Vmpl{target_vmpl});
+  const RmpEntry entry = rmp.covering(page.leaf.pfn);
+  if (!entry.validated()) return refuse(Check::kRmpQueryNotValidated);
+  mask = entry.mask(Vmpl{target_vmpl});
   return {};
 }
 

@@ -232,7 +232,9 @@ RmpView Rmp::view(Pfn pfn) const {
 }
 
 RmpView Rmp::view_of(Pfn pfn, const RmpEntry& own_slot, const RmpEntry& head) const {
-  const bool inside = head.is_live_2m() && !pfn.is_aligned(kFramesPer2M);
+  // An assigned raw slot behind a live head is an overlap that no instruction may make; show it, so
+  // that R6 can see it.
+  const bool inside = head.is_live_2m() && !pfn.is_aligned(kFramesPer2M) && !own_slot.assigned();
   const RmpEntry entry = inside ? head : own_slot;
   RmpView out{};
   out.covered = true;

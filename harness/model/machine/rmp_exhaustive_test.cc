@@ -222,6 +222,11 @@ void compare_accesses(const spec::RmpState& state, const Rmp& rmp, std::uint64_t
   for (const Trial& t : guest_alphabet(kPfns[0])) {
     if (t.kind != Trial::Kind::kAdjust || t.adjust.target_vmpl != 1)
       continue;  // one trial per guest, address, level and VMPL
+    std::uint8_t mask = 0;
+    const auto asked = spec::rmpquery(state, context_of(t.page), operand_of(t.page), 1);
+    ASSERT_EQ(asked.result, result_of(rmpquery(rmp, t.page, 1, mask)))
+        << asked.row << " in " << key_of(state);
+    ASSERT_TRUE(!asked.result.succeeded() || asked.mask == mask) << key_of(state);
     for (const std::uint64_t pfn : kPfns) {
       GuestPage page = t.page;
       page.leaf.pfn = {

@@ -1,0 +1,245 @@
+// Invariants G1-G11: what a guest_memfd, its pages and its bindings must look like (invariants.md
+// F; kvm.md 1).
+#include <algorithm>
+
+#include "oracle/invariant_list.h"
+#include "oracle/view_helpers.h"
+
+namespace sluice::oracle {
+namespace {
+
+constexpr std::uint64_t kWalkLimit =
+    1 << 14;  // pages an after-step check walks at most; audits walk all that is resident
+
+std::uint64_t gmem_frames(const View& view) {
+  return view.frame_accounting().by_use[static_cast<std::size_t>(FrameUse::kGmem)];
+}
+
+/// Calls judge(GmemIndex) for every guest_memfd until it returns a violation.
+template <class Judge>
+std::optional<Violation> each_gmem(Judge&& judge) {
+  for (std::uint8_t i = 0; i < kMaxGmems; ++i) {
+    if (auto wrong = judge(GmemIndex{i}); wrong.has_value()) return wrong;
+  }
+  return std::nullopt;
+}
+
+bool ran_writer(const View& view) {
+  return ran<GuestAccess, LaunchUpdate, HostAccess, HostStore>(view);
+}
+
+/// The slot's bindings: `stride` 1 looks at every page, else at the ends, the middle and the
+/// neighbors.
+std::optional<Violation> judge_bindings(const View& view, const SlotView& slot, bool all) {
+  if (!slot.gmem.is_gmem() || slot.invalid) return std::nullopt;
+  const GmemIndex gmem{slot.gmem.value};
+  const std::uint64_t first = slot.gmem_page_offset, end = first + slot.page_count.value;
+  const auto bound_here = [&](std::uint64_t index) {
+    return view.gmem_binding(gmem, index) == slot.id;
+  };
+  const std::uint64_t step = all ? std::max<std::uint64_t>(1, slot.page_count.value / kWalkLimit)
+                                 : std::max<std::uint64_t>(1, slot.page_count.value / 2);
+  for (std::uint64_t index = first; index < end; index += step) {
+    if (!bound_here(index)) return Violation{.subject = index, .other = slot.id};
+  }
+  if (!bound_here(end - 1)) return Violation{.subject = end - 1, .other = slot.id};
+  return std::nullopt;
+}
+
+std::optional<Violation> judge_all_bindings(const View& view, bool all) {
+  for (std::uint8_t vm = 0; vm < kMaxVms; ++vm) {
+    for (const SlotView& slot : view.slots({vm})) {
+      if (auto wrong = judge_bindings(view, slot, all); wrong.has_value()) return wrong;
+    }
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+namespace check {
+
+Result binding_matches_slot(const View& view) {
+  return is_quiescent(view) ? judge_all_bindings(view, false) : std::nullopt;
+}
+
+Result audit_bindings(const View& view) {
+  if (!is_quiescent(view)) return std::nullopt;
+  if (auto wrong = judge_all_bindings(view, true); wrong.has_value()) return wrong;
+  // And the reverse: a bound index belongs to a slot that has it.
+  return each_gmem([&](GmemIndex gmem) -> Result {
+    const GmemView file = view.gmem(gmem);
+    if (!file.open) return std::nullopt;
+    const std::uint64_t step = std::max<std::uint64_t>(1, file.page_count / kWalkLimit);
+    for (std::uint64_t index = 0; index < file.page_count; index += step) {
+      const std::uint16_t id = view.gmem_binding(gmem, index);
+      if (id == View::kNoBinding) continue;
+      const auto slots = view.slots(file.vm);
+      const bool held = std::ranges::any_of(slots, [&](const SlotView& slot) {
+        return slot.id == id && slot.gmem.value == gmem.value && index >= slot.gmem_page_offset &&
+               index < slot.gmem_page_offset + slot.page_count.value;
+      });
+      if (!held) return Violation{.subject = index, .other = id};
+    }
+    return std::nullopt;
+  });
+}
+
+Result resident_pages_add_up(const View& view) {
+  if (!is_quiescent(view))
+    return std::nullopt;  // a folio dropped from the cache may still be held by a fault
+  std::uint64_t resident = 0;
+  for (std::uint8_t i = 0; i < kMaxGmems; ++i) resident += view.gmem({i}).resident_pages;
+  return resident == gmem_frames(view) ? Result{}
+                                       : Violation{.subject = resident, .other = gmem_frames(view)};
+}
+
+Result page_cache_reference_only(const View& view) {
+  if (!is_quiescent(view)) return std::nullopt;
+  for (const GmemPageChange& change : view.gmem_page_changes()) {
+    const GmemPageView page = view.gmem_page(change.gmem, change.index);
+    if (page.present && page.references != 1)
+      return Violation{.subject = change.index, .other = page.references};
+  }
+  return std::nullopt;
+}
+
+Result vm_users_add_up(const View& view) {
+  for (std::uint8_t vm = 0; vm < kMaxVms; ++vm) {
+    const VmView seen = view.vm({vm});
+    std::uint32_t users = seen.vcpu_count + (seen.open ? 1 : 0);
+    for (std::uint8_t i = 0; i < kMaxGmems; ++i) {
+      const GmemView file = view.gmem({i});
+      users += file.open && file.vm.value == vm ? 1 : 0;
+    }
+    if (seen.users != users || seen.exists != (users > 0))
+      return Violation{.subject = vm, .other = seen.users};
+  }
+  return std::nullopt;
+}
+
+Result frame_has_one_index(const View& view) {
+  for (const GmemPageChange& change : view.gmem_page_changes()) {
+    const GmemPageView page = view.gmem_page(change.gmem, change.index);
+    if (!page.present) continue;
+    const FrameView frame = view.frame(page.pfn);
+    if (frame.use != FrameUse::kGmem || frame.gmem != change.gmem || frame.index != change.index)
+      return Violation{.subject = page.pfn.value, .other = change.index};
+  }
+  if (!is_quiescent(view)) return std::nullopt;
+  for (const FrameChange& change : view.frame_changes()) {
+    const FrameView frame = view.frame(change.pfn);
+    if (frame.use != FrameUse::kGmem) continue;
+    const GmemPageView page = view.gmem_page(frame.gmem, frame.index);
+    if (!page.present || page.pfn != change.pfn)
+      return Violation{.subject = change.pfn.value, .other = frame.index};
+  }
+  return std::nullopt;
+}
+
+Result size_is_fixed(const View& view) {
+  const auto* const create = finished<CreateGuestMemfd>(view);
+  for (const GmemPageChange& change : view.gmem_page_changes()) {
+    const GmemPageView page = view.gmem_page(change.gmem, change.index);
+    if (page.present && change.index >= view.gmem(change.gmem).page_count)
+      return Violation{.subject = change.index};
+  }
+  return each_gmem([&](GmemIndex gmem) -> Result {
+    const GmemView before = view.gmem_before(gmem), now = view.gmem(gmem);
+    const bool created_here = create != nullptr && create->gmem == gmem;
+    const bool changed = before.open && now.open &&
+                         (before.page_count != now.page_count || before.flags != now.flags);
+    return changed && !created_here ? Violation{.subject = gmem.value, .other = now.page_count}
+                                    : Result{};
+  });
+}
+
+Result fresh_page_is_zero(const View& view) {
+  if (ran_writer(view)) return std::nullopt;
+  for (const GmemPageChange& change : view.gmem_page_changes()) {
+    const GmemPageView page = view.gmem_page(change.gmem, change.index);
+    const bool fresh =
+        page.present && !(change.before.present && change.before.uptodate) && page.uptodate;
+    if (fresh && view.frame(page.pfn).content != 0)
+      return Violation{.subject = change.index, .other = view.frame(page.pfn).content};
+  }
+  return std::nullopt;
+}
+
+Result allocation_is_whole_or_prefix(const View& view) {
+  const auto* const op = finished<GmemAllocate>(view);
+  if (op == nullptr || view.outcome().skipped()) return std::nullopt;
+  constexpr std::uint32_t kAllocateMode = 1;
+  if (op->mode.value != kAllocateMode) return std::nullopt;
+  const std::uint64_t first = op->offset.value >> kPageShift, count = op->size.value >> kPageShift;
+  if (view.outcome().ok()) {
+    if (!is_quiescent(view)) return std::nullopt;  // a hole may be punched into it meanwhile
+    for (std::uint64_t i = 0; i < std::min(count, kWalkLimit); ++i) {
+      if (!view.gmem_page(op->gmem, first + i).present) return Violation{.subject = first + i};
+    }
+    return std::nullopt;
+  }
+  for (const GmemPageChange& change : view.gmem_page_changes()) {
+    const bool kept = change.index == first ||
+                      (change.index > first && view.gmem_page(op->gmem, change.index - 1).present);
+    if (!change.before.present && !kept) return Violation{.subject = change.index};
+  }
+  return std::nullopt;
+}
+
+Result pages_outlive_slots(const View& view) {
+  const bool may_free = ran<GmemPunchHole, GmemAllocate, CloseGuestMemfd, MapGpaRange>(view);
+  for (const GmemPageChange& change : view.gmem_page_changes()) {
+    if (change.before.present && !view.gmem_page(change.gmem, change.index).present && !may_free)
+      return Violation{.subject = change.index, .other = change.gmem.value};
+  }
+  return each_gmem([&](GmemIndex gmem) -> Result {
+    const GmemView file = view.gmem(gmem);
+    return !file.open && file.resident_pages != 0 && is_quiescent(view)
+               ? Violation{.subject = gmem.value, .other = file.resident_pages}
+               : Result{};
+  });
+}
+
+Result freed_once_invalidated(const View& view) {
+  if (view.events().dropped() != 0) return std::nullopt;
+  const auto events = view.events().events();
+  for (const Event& freed : events) {
+    if (freed.kind != EventKind::kFrameFreed) continue;
+    const auto invalidated = std::ranges::count_if(events, [&](const Event& e) {
+      return e.kind == EventKind::kArchInvalidate && e.a == freed.a;
+    });
+    if (invalidated != 1 && is_quiescent(view))
+      return Violation{.subject = freed.a, .other = static_cast<std::uint64_t>(invalidated)};
+  }
+  return std::nullopt;
+}
+
+Result conversion_keeps_contents(const View& view) {
+  if (view.ran_ops() != kOpBit<SetMemoryAttributes>) return std::nullopt;
+  for (const FrameChange& change : view.frame_changes()) {
+    if (change.before.use == FrameUse::kGmem && change.before != view.frame(change.pfn))
+      return Violation{.subject = change.pfn.value};
+  }
+  for (const GmemPageChange& change : view.gmem_page_changes()) {
+    if (change.before != view.gmem_page(change.gmem, change.index))
+      return Violation{.subject = change.index};
+  }
+  return std::nullopt;
+}
+
+Result audit_gmem_pages(const View& view) {
+  if (!is_quiescent(view)) return std::nullopt;
+  if (const Result sum = resident_pages_add_up(view); sum.has_value()) return sum;
+  for (const Pfn pfn : view.occupied_frames()) {
+    const FrameView frame = view.frame(pfn);
+    if (frame.use != FrameUse::kGmem) continue;
+    const GmemPageView page = view.gmem_page(frame.gmem, frame.index);
+    if (!page.present || page.pfn != pfn || page.references != 1)
+      return Violation{.subject = pfn.value, .other = frame.index};
+  }
+  return std::nullopt;
+}
+
+}  // namespace check
+}  // namespace sluice::oracle

@@ -1,0 +1,61 @@
+#include "oracle/invariant_list.h"
+
+namespace sluice::oracle {
+namespace {
+
+using F = ViewField;
+namespace t = trigger;
+constexpr Strength kHard = Strength::kHard, kConditional = Strength::kConditional,
+                   kQuiescent = Strength::kQuiescent;
+
+}  // namespace
+
+// clang-format off
+const std::array<InvariantRow, 33> kInvariants{{
+    {"R1", "rmp.validated_implies_assigned", "A validated entry is assigned to a guest.", kHard, false, t::kFrames, {F::kRmp}, "invariants.md R1; rmp.md RU2", check::validated_implies_assigned, check::audit_rmp},
+    {"R2", "rmp.unassigned_is_blank", "An unassigned entry has no ASID, no validation and no VMSA mark, and is immutable only if HV-Fixed.", kHard, false, t::kFrames, {F::kRmp}, "invariants.md R2; rmp.md RU4, RU8", check::unassigned_is_blank, check::audit_rmp},
+    {"R3", "rmp.immutable_unchanged", "No processor instruction changes an immutable entry; only firmware does.", kHard, false, t::kFrames, {F::kRmp}, "invariants.md R3; rmp.md RU1", check::immutable_unchanged, nullptr},
+    {"R4", "rmp.validated_by_guest_or_firmware", "Validated goes from 0 to 1 only in PVALIDATE by the owning guest or in firmware.", kHard, false, t::kFrames, {F::kRmp}, "invariants.md R4; rmp.md RU3", check::validated_by_guest_or_firmware, nullptr},
+    {"R5", "rmp.change_clears_validated", "A change of owner, address or size leaves Validated clear and VMPL1-3 without rights.", kHard, false, t::kFrames, {F::kRmp}, "invariants.md R5; rmp.md RU4", check::change_clears_validated, nullptr},
+    {"R6", "rmp.large_entry_is_whole", "A 2 MiB entry is aligned in both address spaces and none of its frames is owned on its own.", kHard, false, t::kFrames, {F::kRmp}, "invariants.md R6; rmp.md RU7, RU9", check::large_entry_is_whole, nullptr},
+    {"R7", "rmp.smash_preserves", "PSMASH changes only the size and spreads the address.", kHard, false, t::kFrames, {F::kRmp}, "invariants.md R7; rmp.md RU6", check::smash_preserves, nullptr},
+    {"R8", "rmp.validated_gpa_is_unique", "A guest that never accepts twice has at most one validated frame per address.", kConditional, false, t::kFrames, {F::kRmp, F::kFrames}, "invariants.md R8; snp_host.md 10", check::nothing_to_see, check::audit_validated_gpa_is_unique},
+    {"R9", "rmp.one_owner", "Every frame has exactly one owner; the owners add up to the machine.", kHard, false, t::kFrames, {F::kFrames}, "invariants.md R9; APM vol. 2 15.36.4", check::one_owner, check::audit_owners},
+    {"R10", "rmp.masks_follow_caller", "A mask that was set lies within the caller's own; VMPL0 may do everything.", kHard, false, t::kFrames, {F::kRmp}, "invariants.md R10; rmp.md 4.5", check::masks_follow_caller, nullptr},
+    {"R11", "rmp.in_use_not_aligned", "A page the processor holds in use (VMCB, VMSA, AVIC) is never 2 MiB aligned.", kHard, false, t::kFrames, {F::kRmp, F::kFrames}, "invariants.md R11; rmp.md 6", check::in_use_not_aligned, nullptr},
+
+    {"G1", "gmem.binding_matches_slot", "A slot with a guest_memfd has exactly its pages bound, and every bound page has its slot.", kQuiescent, true, t::kFile, {F::kGmem, F::kSlots}, "invariants.md G1; kvm.md 1.4", check::binding_matches_slot, check::audit_bindings},
+    {"G2", "gmem.resident_pages_add_up", "The pages of all files are the frames that files hold.", kHard, true, t::kFrames | t::kGmemPages, {F::kGmem, F::kFrames}, "invariants.md G2", check::resident_pages_add_up, check::audit_gmem_pages},
+    {"G3", "gmem.page_cache_reference_only", "At rest only the page cache holds a page: KVM keeps no reference per mapping.", kQuiescent, true, t::kGmemPages, {F::kGmem}, "invariants.md G3; kvm.md 1.5", check::page_cache_reference_only, check::audit_gmem_pages},
+    {"G4", "gmem.vm_users_add_up", "A VM's users are its descriptor, its vCPUs and its open files; slots are none.", kQuiescent, true, t::kFile, {F::kVms, F::kGmem}, "invariants.md G4; kvm.md 1.1", check::vm_users_add_up, check::vm_users_add_up},
+    {"G5", "gmem.frame_has_one_index", "A frame belongs to at most one page of one file, and both sides say so.", kHard, true, t::kFrames | t::kGmemPages, {F::kGmem, F::kFrames}, "invariants.md G5", check::frame_has_one_index, check::audit_gmem_pages},
+    {"G6", "gmem.size_is_fixed", "A file's size never changes and no page lies beyond it.", kHard, true, t::kFile | t::kGmemPages, {F::kGmem}, "invariants.md G6; kvm.md 1.3", check::size_is_fixed, nullptr},
+    {"G7", "gmem.fresh_page_is_zero", "A page that comes into use holds zeros until somebody writes it.", kHard, true, t::kGmemPages, {F::kGmem, F::kContents}, "invariants.md G7; kvm.md 1.5", check::fresh_page_is_zero, nullptr},
+    {"G8", "gmem.allocation_is_whole_or_prefix", "A successful allocation has every page; a failed one keeps a prefix.", kHard, true, t::kFile, {F::kGmem, F::kOutcome}, "invariants.md G8; kvm.md 1.3", check::allocation_is_whole_or_prefix, nullptr},
+    {"G9", "gmem.pages_outlive_slots", "Pages go by hole or last close only, and the last close frees all.", kHard, true, t::kGmemPages | t::kFile, {F::kGmem}, "invariants.md G9; kvm.md 1.4", check::pages_outlive_slots, nullptr},
+    {"G10", "gmem.freed_once_invalidated", "Before a page is freed the architecture takes it back from the guest exactly once.", kHard, true, t::kFrames, {F::kEvents}, "invariants.md G10; kvm.md 1.3", check::freed_once_invalidated, nullptr},
+    {"G11", "gmem.conversion_keeps_contents", "Changing attributes neither changes nor frees a page of a file.", kHard, true, t::kFrames | t::kGmemPages, {F::kGmem, F::kContents}, "invariants.md G11; kvm.md 3", check::conversion_keeps_contents, nullptr},
+
+    {"P1", "pre_fault.progress_adds_up", "Address and remaining size advance together, page by page.", kHard, true, t::kPreFault, {F::kOutcome}, "invariants.md P1; kvm.md 4", check::progress_adds_up, nullptr},
+    {"P2", "pre_fault.success_means_progress", "Success has done a page or more; failure returns the range as it was.", kHard, true, t::kPreFault, {F::kOutcome}, "invariants.md P2; kvm.md 4", check::success_means_progress, nullptr},
+    {"P3", "pre_fault.everything_mapped", "When nothing is left, the whole range is present in the vCPU's root.", kConditional, true, t::kPreFault, {F::kOutcome, F::kLeaves}, "invariants.md P3", check::everything_mapped, nullptr},
+    {"P4", "pre_fault.stays_in_slot", "Nothing is mapped outside the slot, nor outside the range except by a huge page.", kHard, true, t::kPreFault, {F::kLeaves, F::kSlots}, "invariants.md P4; kvm.md 4", check::stays_in_slot, nullptr},
+    {"P5", "pre_fault.changes_only_mappings", "Attributes and acceptance stay as they were.", kHard, true, t::kPreFault, {F::kAttributes, F::kRmp}, "invariants.md P5; kvm.md 4", check::changes_only_mappings, nullptr},
+    {"P6", "pre_fault.not_before_allowed", "Before the launch is finished it does nothing.", kHard, true, t::kPreFault, {F::kVms, F::kLeaves}, "invariants.md P6; bugs.md 5", check::not_before_allowed, nullptr},
+    {"P7", "pre_fault.idempotent", "A leaf that is present stays the same.", kHard, true, t::kPreFault, {F::kLeaves}, "invariants.md P7; kvm.md 4", check::idempotent, nullptr},
+    {"P8", "pre_fault.ends_when_slot_goes", "It ends when its slot is deleted beneath it (from 6.18).", kHard, true, t::kProgress, {F::kProgress}, "invariants.md P8; bugs.md 1", check::ends_when_slot_goes, nullptr},
+    {"P9", "pre_fault.prefix_is_mapped", "Everything before the returned address is mapped.", kHard, true, t::kPreFault, {F::kOutcome, F::kLeaves}, "invariants.md P9", check::prefix_is_mapped, nullptr},
+
+    {"W1", "progress.no_deadlock", "The wait-for graph has no cycle.", kHard, false, t::kProgress, {F::kProgress}, "invariants.md W1; kvm.md 10", check::no_deadlock, check::no_deadlock},
+    {"W2", "progress.no_livelock", "Every call returns when its actors are scheduled fairly.", kHard, false, t::kProgress, {F::kProgress}, "invariants.md W2", check::no_livelock, check::no_livelock},
+}};
+// clang-format on
+
+std::optional<std::size_t> find_invariant(std::string_view name_or_id) {
+  for (std::size_t i = 0; i < kInvariants.size(); ++i) {
+    if (kInvariants[i].name == name_or_id || kInvariants[i].id == name_or_id) return i;
+  }
+  return std::nullopt;
+}
+
+}  // namespace sluice::oracle

@@ -1,0 +1,117 @@
+// The invariants: one row each, one function each. A checker reads trace/view.h and nothing else.
+// Rows follow invariants.md; its groups H, N, A, I, X, L, C, T and D come with the parts of the
+// model that they judge.
+#pragma once
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+#include "trace/view.h"
+
+namespace sluice::oracle {
+
+/// What an invariant found wrong: a frame, GFN or page index, and a second number where one helps.
+/// Printed, never compared.
+struct Violation {
+  std::uint64_t subject = 0;
+  std::uint64_t other = 0;
+};
+
+/// Strength as invariants.md has it.
+enum class Strength : std::uint8_t { kHard, kConditional, kQuiescent };
+
+/// When a row is looked at after a step: only if something it can see has changed. Audits look at
+/// every row.
+namespace trigger {
+inline constexpr std::uint32_t kFrames = 1, kGmemPages = 2, kLeaves = 4, kAttributes = 8,
+                               kPreFault = 16, kProgress = 32, kFile = 64, kAlways = 128;
+}  // namespace trigger
+
+/// The guest's own book of what it has accepted, which R8 needs: a guest that accepts twice breaks
+/// the condition, not the invariant. Fixed room: when it is full, R8 does not apply for the rest of
+/// the sequence.
+class GuestDiscipline {
+ public:
+  void clear() { count_ = 0, undisciplined_ = false; }
+  void note(const View& view);
+  bool holds() const { return !undisciplined_; }
+
+ private:
+  struct Accepted {
+    std::uint8_t vm = 0;
+    Gfn first{};
+    std::uint64_t frames = 0;
+  };
+  std::size_t count_ = 0;
+  bool undisciplined_ = false;
+  std::array<Accepted, 2 * kMaxOps> accepted_{};
+};
+
+using CheckFn = std::optional<Violation> (*)(const View&);
+using AuditFn = std::optional<Violation> (*)(const View&);
+
+struct InvariantRow {
+  std::string_view id;  // as in invariants.md
+  std::string_view name;
+  std::string_view statement;
+  Strength strength;
+  bool host_scope_only;  // not judged where raw host instructions are legal
+  std::uint32_t triggers;
+  std::array<ViewField, 3> needs;
+  std::string_view source;
+  CheckFn after_step;  // what the step touched; never null
+  AuditFn audit;       // the whole state; null where after_step already is complete
+};
+
+extern const std::array<InvariantRow, 33> kInvariants;
+
+/// Index of the row with this name or id; none if there is none.
+std::optional<std::size_t> find_invariant(std::string_view name_or_id);
+
+// One function per row, in the files rmp_invariants.cc, gmem_invariants.cc,
+// pre_fault_invariants.cc, progress_invariants.cc.
+namespace check {
+using Result = std::optional<Violation>;
+Result validated_implies_assigned(const View&);
+Result unassigned_is_blank(const View&);
+Result immutable_unchanged(const View&);
+Result validated_by_guest_or_firmware(const View&);
+Result change_clears_validated(const View&);
+Result large_entry_is_whole(const View&);
+Result smash_preserves(const View&);
+Result one_owner(const View&);
+Result masks_follow_caller(const View&);
+Result in_use_not_aligned(const View&);
+Result binding_matches_slot(const View&);
+Result resident_pages_add_up(const View&);
+Result page_cache_reference_only(const View&);
+Result vm_users_add_up(const View&);
+Result frame_has_one_index(const View&);
+Result size_is_fixed(const View&);
+Result fresh_page_is_zero(const View&);
+Result allocation_is_whole_or_prefix(const View&);
+Result pages_outlive_slots(const View&);
+Result freed_once_invalidated(const View&);
+Result conversion_keeps_contents(const View&);
+Result progress_adds_up(const View&);
+Result success_means_progress(const View&);
+Result everything_mapped(const View&);
+Result stays_in_slot(const View&);
+Result changes_only_mappings(const View&);
+Result not_before_allowed(const View&);
+Result idempotent(const View&);
+Result ends_when_slot_goes(const View&);
+Result prefix_is_mapped(const View&);
+Result no_deadlock(const View&);
+Result no_livelock(const View&);
+
+Result audit_validated_gpa_is_unique(const View&);
+Result audit_rmp(const View&);
+Result audit_owners(const View&);
+Result audit_bindings(const View&);
+Result audit_gmem_pages(const View&);
+Result nothing_to_see(const View&);  // for rows that only an audit can judge
+}  // namespace check
+
+}  // namespace sluice::oracle

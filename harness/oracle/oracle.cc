@@ -1,0 +1,101 @@
+#include "oracle/oracle.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "oracle/view_helpers.h"
+
+namespace sluice::oracle {
+namespace {
+
+/// What the step touched, as triggers.
+std::uint32_t touched(const View& view) {
+  std::uint32_t active = trigger::kAlways;
+  if (!view.frame_changes().empty()) active |= trigger::kFrames;
+  if (!view.gmem_page_changes().empty()) active |= trigger::kGmemPages;
+  if (!view.leaf_changes().empty()) active |= trigger::kLeaves;
+  if (!view.attribute_changes().empty()) active |= trigger::kAttributes;
+  if (ran<PreFaultMemory>(view)) active |= trigger::kPreFault;
+  if (ran<CreateVm, DestroyVm, CreateVcpu, CreateGuestMemfd, CloseGuestMemfd, SetMemoryRegion,
+          GmemAllocate, GmemPunchHole>(view))
+    active |= trigger::kFile;
+  const ProgressView progress = view.progress();
+  if (progress.deadlock || progress.livelock) active |= trigger::kProgress;
+  return active;
+}
+
+constexpr bool is_r8(const InvariantRow& row) {
+  return row.audit == check::audit_validated_gpa_is_unique;
+}
+
+}  // namespace
+
+std::string describe(const Finding& finding) {
+  const InvariantRow& row = kInvariants[finding.invariant];
+  const char* const cls =
+      finding.cls == FindingClass::kKnownUpstream ? "KNOWN-UPSTREAM" : "FINDING";
+  return fmt::format("{} {} ({}): {} [subject {:#x}, other {:#x}] {}", cls, row.name, row.id,
+                     row.statement, finding.violation.subject, finding.violation.other, row.source);
+}
+
+void Oracle::begin(const View& view) {
+  discipline_.clear();
+  for (std::size_t i = 0; i < kInvariants.size(); ++i) {
+    observable_[i] = std::ranges::all_of(kInvariants[i].needs, [&](ViewField field) {
+      return field == ViewField::kOutcome || view.observes(field);
+    });
+  }
+}
+
+bool Oracle::applies(std::size_t row, const View& view) {
+  if (!observable_[row]) {
+    ++counts_[row].not_observable;
+    return false;
+  }
+  const bool in_scope = !kInvariants[row].host_scope_only || view.header().scope == Scope::kHost;
+  const bool condition = !is_r8(kInvariants[row]) || discipline_.holds();
+  if (!in_scope || !condition) {
+    ++counts_[row].not_applicable;
+    return false;
+  }
+  ++counts_[row].judged;
+  return true;
+}
+
+std::optional<Finding> Oracle::judge(std::size_t row, CheckFn function, const View& view) {
+  if (!applies(row, view)) return std::nullopt;
+#ifdef SLUICE_PLANTED
+  if (forced_ == row) return std::nullopt;
+#endif
+  const std::optional<Violation> wrong = function(view);
+  if (!wrong.has_value()) return std::nullopt;
+  const bool known =
+      (kInvariants[row].triggers & trigger::kProgress) != 0 && view.progress().known_upstream;
+  return Finding{.invariant = row,
+                 .cls = known ? FindingClass::kKnownUpstream : FindingClass::kFinding,
+                 .violation = *wrong};
+}
+
+std::optional<Finding> Oracle::check(const View& view) {
+  const std::uint32_t active = touched(view);
+  if (ran<Pvalidate>(view)) discipline_.note(view);
+  if (active == trigger::kAlways) return std::nullopt;
+  for (std::size_t row = 0; row < kInvariants.size(); ++row) {
+    if ((kInvariants[row].triggers & active) == 0) continue;
+    if (auto finding = judge(row, kInvariants[row].after_step, view); finding.has_value())
+      return finding;
+  }
+  return std::nullopt;
+}
+
+std::optional<Finding> Oracle::audit(const View& view) {
+  for (std::size_t row = 0; row < kInvariants.size(); ++row) {
+    if (kInvariants[row].audit == nullptr) continue;
+    if (auto finding = judge(row, kInvariants[row].audit, view); finding.has_value())
+      return finding;
+  }
+  return std::nullopt;
+}
+
+}  // namespace sluice::oracle

@@ -1,0 +1,67 @@
+// The judge: runs the invariants that apply after each step, over what the step touched, and all of
+// them over the whole state at the end. It keeps no state of its own but the guests' book of
+// acceptance (R8) and counters.
+#pragma once
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "oracle/invariant_list.h"
+
+namespace sluice::oracle {
+
+enum class FindingClass : std::uint8_t {
+  kFinding,        // the subject is wrong
+  kKnownUpstream,  // a true defect of the modelled kernel version: reported apart, with its
+                   // reference
+};
+
+struct Finding {
+  std::size_t invariant = 0;  // index into kInvariants
+  FindingClass cls = FindingClass::kFinding;
+  Violation violation{};
+
+  std::string_view name() const { return kInvariants[invariant].name; }
+};
+/// `FINDING rmp.one_owner (R9): Every frame ... [subject 0x7, other 0x0]`
+std::string describe(const Finding& finding);
+
+/// How often a row was judged, did not apply, or could not be observed on this backend.
+struct RowCount {
+  std::uint64_t judged = 0;
+  std::uint64_t not_applicable = 0;
+  std::uint64_t not_observable = 0;
+};
+
+/// Thread: compatible. check() costs a few virtual calls when a step touched nothing; no
+/// allocation.
+class Oracle {
+ public:
+  /// Before the first step of a sequence: reads what the backend can observe.
+  void begin(const View& view);
+  /// After each step; the first violation found, in the list's order.
+  std::optional<Finding> check(const View& view);
+  /// At the end of a sequence (tests: after each step): every row, whole state.
+  std::optional<Finding> audit(const View& view);
+
+  const RowCount& count(std::size_t invariant) const { return counts_[invariant]; }
+
+#ifdef SLUICE_PLANTED
+  /// Makes one row always pass: the proof that a planted test depends on it (docs/proofs.md).
+  void force_pass(std::optional<std::size_t> invariant) { forced_ = invariant; }
+#endif
+
+ private:
+  bool applies(std::size_t row, const View& view);
+  std::optional<Finding> judge(std::size_t row, CheckFn function, const View& view);
+
+  GuestDiscipline discipline_;
+  std::array<bool, 33> observable_{};
+  std::array<RowCount, 33> counts_{};
+#ifdef SLUICE_PLANTED
+  std::optional<std::size_t> forced_;
+#endif
+};
+
+}  // namespace sluice::oracle

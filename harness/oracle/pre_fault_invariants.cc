@@ -1,0 +1,139 @@
+// Invariants P1-P9: what KVM_PRE_FAULT_MEMORY promises (invariants.md G; kvm.md 4).
+#include <algorithm>
+
+#include "oracle/invariant_list.h"
+#include "oracle/view_helpers.h"
+#include "trace/kernel_behavior.h"
+
+namespace sluice::oracle {
+namespace {
+
+constexpr std::uint64_t kWalkLimit = 1 << 12;  // pages whose leaves one check looks up at most
+
+/// The step's pre-fault if it answered here; nothing else ran beside it.
+const PreFaultMemory* lone_pre_fault(const View& view) {
+  const auto* const op = finished<PreFaultMemory>(view);
+  const bool alone =
+      op != nullptr && view.ran_ops() == kOpBit<PreFaultMemory> && !view.outcome().skipped();
+  return alone ? op : nullptr;
+}
+
+VmIndex vm_of_actor(const View& view) { return view.vm_of(acting_vcpu(view)); }
+
+bool is_in_a_slot(const View& view, VmIndex vm, Gfn gfn) {
+  return std::ranges::any_of(view.slots(vm), [gfn](const SlotView& slot) {
+    return gfn >= slot.base && gfn < slot.base + slot.page_count;
+  });
+}
+
+/// The first page of [first, first + count) that the acting vCPU's root does not map.
+std::optional<Violation> first_unmapped(const View& view, Gfn first, std::uint64_t count) {
+  const VmIndex vm = vm_of_actor(view);
+  const std::uint32_t root = view.current_root(acting_vcpu(view));
+  for (std::uint64_t i = 0; i < std::min(count, kWalkLimit); ++i) {
+    const Gfn gfn = first + PageCount{i};
+    if (root == View::kNoRoot || !view.leaf(vm, root, gfn).present)
+      return Violation{.subject = gfn.value, .other = root};
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+namespace check {
+
+Result progress_adds_up(const View& view) {
+  const auto* const op = finished<PreFaultMemory>(view);
+  if (op == nullptr || !view.outcome().has_progress) return std::nullopt;
+  const RangeProgress& at = view.outcome().progress;
+  const bool refused_early =
+      !view.outcome().ok() && at.gpa == op->gpa.value && at.left == op->size.value;
+  if (refused_early) return std::nullopt;  // arguments come back as they were, aligned or not
+  const bool adds_up = at.gpa + at.left == op->gpa.value + op->size.value &&
+                       at.gpa >= op->gpa.value && at.left <= op->size.value;
+  const bool aligned = at.gpa % kPageBytes == 0 && at.left % kPageBytes == 0;
+  return adds_up && aligned ? Result{} : Violation{.subject = at.gpa, .other = at.left};
+}
+
+Result success_means_progress(const View& view) {
+  const auto* const op = finished<PreFaultMemory>(view);
+  if (op == nullptr || !view.outcome().has_progress || view.outcome().skipped())
+    return std::nullopt;
+  const RangeProgress& at = view.outcome().progress;
+  const bool right = view.outcome().ok() ? at.gpa >= op->gpa.value + kPageBytes
+                                         : at.gpa == op->gpa.value && at.left == op->size.value;
+  return right ? Result{} : Violation{.subject = at.gpa, .other = at.left};
+}
+
+Result everything_mapped(const View& view) {
+  const auto* const op = lone_pre_fault(view);
+  if (op == nullptr || !view.outcome().ok() || view.outcome().progress.left != 0 ||
+      !is_quiescent(view))
+    return std::nullopt;
+  return first_unmapped(view, Gpa{op->gpa.value}.containing_frame(), op->size.value >> kPageShift);
+}
+
+Result prefix_is_mapped(const View& view) {
+  const auto* const op = lone_pre_fault(view);
+  if (op == nullptr || !view.outcome().has_progress || !is_quiescent(view)) return std::nullopt;
+  const std::uint64_t done = view.outcome().progress.gpa - op->gpa.value;
+  return first_unmapped(view, Gpa{op->gpa.value}.containing_frame(), done >> kPageShift);
+}
+
+Result stays_in_slot(const View& view) {
+  const auto* const op = lone_pre_fault(view);
+  if (op == nullptr) return std::nullopt;
+  const Gfn first = Gpa{op->gpa.value}.containing_frame();
+  const Gfn end = first + PageCount{op->size.value >> kPageShift};
+  for (const LeafChange& change : view.leaf_changes()) {
+    const LeafView now = view.leaf(change.vm, change.root, change.gfn);
+    if (!now.present || now.mmio) continue;
+    const std::uint64_t block = frames_in(now.level);
+    const bool asked_for = change.gfn >= first.align_down(block) &&
+                           change.gfn < (end + PageCount{block - 1}).align_down(block);
+    if (!asked_for || !is_in_a_slot(view, change.vm, change.gfn))
+      return Violation{.subject = change.gfn.value};
+  }
+  return std::nullopt;
+}
+
+Result changes_only_mappings(const View& view) {
+  if (lone_pre_fault(view) == nullptr) return std::nullopt;
+  if (!view.attribute_changes().empty())
+    return Violation{.subject = view.attribute_changes().front().first.value};
+  for (const FrameChange& change : view.frame_changes()) {
+    if (change.rmp_before.validated != view.rmp(change.pfn).validated)
+      return Violation{.subject = change.pfn.value};
+  }
+  return std::nullopt;
+}
+
+Result not_before_allowed(const View& view) {
+  if (lone_pre_fault(view) == nullptr || view.vm(vm_of_actor(view)).launched) return std::nullopt;
+  const bool touched = !view.leaf_changes().empty() || !view.gmem_page_changes().empty() ||
+                       !view.frame_changes().empty();
+  return touched || view.outcome().ok() ? Violation{.subject = vm_of_actor(view).value} : Result{};
+}
+
+Result idempotent(const View& view) {
+  if (lone_pre_fault(view) == nullptr) return std::nullopt;
+  for (const LeafChange& change : view.leaf_changes()) {
+    if (!change.before.present || change.before.mmio) continue;
+    LeafView now = view.leaf(change.vm, change.root, change.gfn);
+    now.accessed =
+        change.before.accessed;  // before 6.14 a pre-fault may take the accessed bit away
+    // Recovering a huge page replaces small leaves by one that maps the same frames.
+    now.level = change.before.level;
+    if (now != change.before) return Violation{.subject = change.gfn.value};
+  }
+  return std::nullopt;
+}
+
+Result ends_when_slot_goes(const View& view) {
+  const bool looping = view.progress().livelock && ran<PreFaultMemory>(view);
+  const bool must_end = behavior::prefault_eagain_on_invalid_slot(view.header().kernel);
+  return looping && must_end ? Violation{.subject = acting_vcpu(view).value} : Result{};
+}
+
+}  // namespace check
+}  // namespace sluice::oracle

@@ -1,0 +1,210 @@
+// Invariants R1-R11: what the reverse map must look like, whoever wrote it (invariants.md A; rmp.md
+// 3, 4).
+#include <algorithm>
+
+#include "oracle/invariant_list.h"
+#include "oracle/view_helpers.h"
+
+namespace sluice::oracle {
+namespace {
+
+constexpr std::uint8_t kAllRights = 0x1f;
+
+/// Calls judge(before, now, pfn) for every frame the step touched, until one is wrong.
+template <class Judge>
+std::optional<Violation> each_change(const View& view, Judge&& judge) {
+  for (const FrameChange& change : view.frame_changes()) {
+    if (!judge(change.rmp_before, view.rmp(change.pfn)))
+      return Violation{.subject = change.pfn.value};
+  }
+  return std::nullopt;
+}
+
+bool is_large(const RmpView& entry) { return entry.assigned && entry.page_size == PageSize::k2M; }
+bool was_smashed(const RmpView& before, const RmpView& now) {
+  return is_large(before) && now.assigned && now.page_size == PageSize::k4K;
+}
+bool owner_changed(const RmpView& before, const RmpView& now) {
+  return before.assigned != now.assigned || before.asid != now.asid || before.gpa != now.gpa ||
+         (!is_large(before) && is_large(now));
+}
+
+}  // namespace
+
+namespace check {
+
+Result nothing_to_see(const View&) { return std::nullopt; }
+
+Result validated_implies_assigned(const View& view) {
+  return each_change(view, [](const RmpView&, const RmpView& now) {
+    return !now.validated || (now.assigned && now.asid.value != 0);
+  });
+}
+
+Result unassigned_is_blank(const View& view) {
+  return each_change(view, [](const RmpView& before, const RmpView& now) {
+    const bool fixed =
+        before.immutable && !before.assigned;  // HV-Fixed pages stay so until shutdown
+    return now.assigned ||
+           (!now.validated && !now.vmsa && now.asid.value == 0 && (!now.immutable || fixed));
+  });
+}
+
+Result immutable_unchanged(const View& view) {
+  if (firmware_ran(view)) return std::nullopt;
+  return each_change(view, [](const RmpView& before, RmpView now) {
+    now.in_use = before.in_use;  // a mark of the processor, no part of the entry
+    return !before.immutable || before == now;
+  });
+}
+
+Result validated_by_guest_or_firmware(const View& view) {
+  if (firmware_ran(view)) return std::nullopt;
+  const bool by_guest = ran<Pvalidate>(view);
+  const Asid guest = by_guest ? view.vm(view.vm_of(acting_vcpu(view))).asid : Asid{};
+  return each_change(view, [by_guest, guest](const RmpView& before, const RmpView& now) {
+    return before.validated || !now.validated || (by_guest && now.asid == guest);
+  });
+}
+
+Result change_clears_validated(const View& view) {
+  if (firmware_ran(view)) return std::nullopt;
+  const bool may_validate = ran<Pvalidate>(view);
+  const bool may_adjust = ran<RmpAdjust>(view);
+  return each_change(view, [may_validate, may_adjust](const RmpView& before, const RmpView& now) {
+    if (!owner_changed(before, now)) return true;
+    const bool masks_empty =
+        now.vmpl_mask[1] == 0 && now.vmpl_mask[2] == 0 && now.vmpl_mask[3] == 0;
+    return (may_validate || !now.validated) && (may_adjust || masks_empty);
+  });
+}
+
+Result large_entry_is_whole(const View& view) {
+  for (const FrameChange& change : view.frame_changes()) {
+    const Pfn head = change.pfn.align_down(kFramesPer2M);
+    const RmpView large = view.rmp(head);
+    if (!is_large(large)) continue;
+    if (large.gpa.value % kBytesPer2M != 0) return Violation{.subject = head.value};
+    const bool is_head = change.pfn == head;
+    for (std::uint64_t i = 1; is_head && i < kFramesPer2M; ++i) {
+      const RmpView inner = view.rmp(head + PageCount{i});
+      if (!inner.assigned || inner.is_head) return Violation{.subject = head.value, .other = i};
+    }
+    if (!is_head && view.rmp(change.pfn).is_head) return Violation{.subject = change.pfn.value};
+  }
+  return std::nullopt;
+}
+
+Result smash_preserves(const View& view) {
+  const bool may_validate = ran<Pvalidate>(view);
+  const bool may_adjust = ran<RmpAdjust>(view);
+  return each_change(view, [may_validate, may_adjust](const RmpView& before, const RmpView& now) {
+    if (!was_smashed(before, now)) return true;
+    const bool same_owner =
+        before.asid == now.asid && before.gpa == now.gpa && before.immutable == now.immutable;
+    const bool same_rights = before.vmpl_mask == now.vmpl_mask && before.vmsa == now.vmsa;
+    return same_owner && (may_validate || before.validated == now.validated) &&
+           (may_adjust || same_rights);
+  });
+}
+
+Result one_owner(const View& view) {
+  const FrameAccounting books = view.frame_accounting();
+  std::uint64_t sum = 0;
+  for (const std::uint64_t n : books.by_use) sum += n;
+  return sum == books.total ? Result{} : Violation{.subject = sum, .other = books.total};
+}
+
+Result masks_follow_caller(const View& view) {
+  const auto* const adjust = finished<RmpAdjust>(view);
+  const bool set_mask = adjust != nullptr && view.outcome().ok() &&
+                        adjust->target_vmpl.value < kVmplCount && adjust->vmpl.value < kVmplCount;
+  return each_change(view, [&](const RmpView& before, const RmpView& now) {
+    if (!now.assigned) return true;
+    if (set_mask &&
+        (now.vmpl_mask[adjust->target_vmpl.value] & ~before.vmpl_mask[adjust->vmpl.value]) != 0) {
+      return now.vmpl_mask == before.vmpl_mask;  // a frame beside the adjusted one
+    }
+    return now.vmpl_mask[0] == kAllRights || !now.is_head || now.asid.value == 0;
+  });
+}
+
+Result in_use_not_aligned(const View& view) {
+  for (const FrameChange& change : view.frame_changes()) {
+    const bool held = view.frame(change.pfn).use == FrameUse::kVmsa || view.rmp(change.pfn).in_use;
+    if (held && change.pfn.is_aligned(kFramesPer2M)) return Violation{.subject = change.pfn.value};
+  }
+  return std::nullopt;
+}
+
+Result audit_rmp(const View& view) {
+  for (const Pfn pfn : view.occupied_frames()) {
+    const RmpView now = view.rmp(pfn);
+    const bool blank = !now.validated && !now.vmsa && now.asid.value == 0;
+    const bool ok = now.assigned ? (!now.validated || now.asid.value != 0) : blank;
+    if (!ok) return Violation{.subject = pfn.value};
+  }
+  return std::nullopt;
+}
+
+Result audit_validated_gpa_is_unique(const View& view) {
+  // Frames come in rising order; pairs are compared, since a sequence validates few pages.
+  const auto frames = view.occupied_frames();
+  for (std::size_t i = 0; i < frames.size(); ++i) {
+    const RmpView one = view.rmp(frames[i]);
+    if (!one.validated || one.vmsa || !one.is_head) continue;
+    for (std::size_t j = i + 1; j < frames.size(); ++j) {
+      const RmpView other = view.rmp(frames[j]);
+      if (!other.validated || other.vmsa || other.asid != one.asid || !other.is_head) continue;
+      const std::uint64_t low = std::min(one.gpa.value, other.gpa.value),
+                          high = std::max(one.gpa.value, other.gpa.value);
+      const RmpView& first = one.gpa.value == low ? one : other;
+      if (high < low + frames_in(first.page_size) * kPageBytes)
+        return Violation{.subject = frames[i].value, .other = frames[j].value};
+    }
+  }
+  return std::nullopt;
+}
+
+Result audit_owners(const View& view) {
+  if (const Result sum = one_owner(view); sum.has_value()) return sum;
+  std::array<std::uint64_t, 6> counted{};
+  for (const Pfn pfn : view.occupied_frames())
+    ++counted[static_cast<std::size_t>(view.frame(pfn).use)];
+  const FrameAccounting books = view.frame_accounting();
+  for (std::size_t use = static_cast<std::size_t>(FrameUse::kFree) + 1; use < counted.size();
+       ++use) {
+    if (counted[use] != books.by_use[use]) return Violation{.subject = use, .other = counted[use]};
+  }
+  return std::nullopt;
+}
+
+}  // namespace check
+
+void GuestDiscipline::note(const View& view) {
+  const auto* const op = finished<Pvalidate>(view);
+  if (op == nullptr || !view.outcome().ok() || undisciplined_) return;
+  const std::uint8_t vm = view.vm_of(acting_vcpu(view)).value;
+  const std::uint64_t frames = op->page_size == PageSizeArg::k2M ? kFramesPer2M : 1;
+  std::size_t kept = 0;
+  bool known = false;
+  for (std::size_t i = 0; i < count_; ++i) {
+    const Accepted& a = accepted_[i];
+    const bool overlaps = a.vm == vm && a.first < op->gfn + PageCount{frames} &&
+                          op->gfn < a.first + PageCount{a.frames};
+    known = known || overlaps;
+    // A rescinded page leaves the book; a part of a larger one leaves it open whether the rest is
+    // still accepted.
+    if (overlaps && !op->validate && a.frames > frames) undisciplined_ = true;
+    if (!overlaps || op->validate) accepted_[kept++] = a;
+  }
+  count_ = kept;
+  if (!op->validate) return;
+  if (known || count_ == accepted_.size()) {
+    undisciplined_ = true;
+  } else {
+    accepted_[count_++] = {.vm = vm, .first = op->gfn, .frames = frames};
+  }
+}
+
+}  // namespace sluice::oracle

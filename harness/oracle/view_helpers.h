@@ -1,0 +1,49 @@
+// Small questions that several invariants ask of a view.
+#pragma once
+#include <cstdint>
+#include <variant>
+
+#include "trace/view.h"
+
+namespace sluice::oracle {
+
+namespace detail {
+template <class Op, class... Ops>
+constexpr std::uint64_t bit_of(OpList<Ops...>) {
+  std::uint64_t bit = 0, at = 1;
+  ((bit |= std::is_same_v<Op, Ops> ? at : 0, at <<= 1), ...);
+  return bit;
+}
+}  // namespace detail
+
+/// The bit of View::ran_ops() that stands for an operation type.
+template <class Op>
+inline constexpr std::uint64_t kOpBit = detail::bit_of<Op>(AllOps{});
+
+/// Did one of these operations run in the step (begun in it, or resumed)?
+template <class... Ops>
+bool ran(const View& view) {
+  return (view.ran_ops() & (kOpBit<Ops> | ...)) != 0;
+}
+
+/// The step's own operation if it is an `Op` and ran to its end here.
+template <class Op>
+const Op* finished(const View& view) {
+  return view.outcome().progression == Progression::kDone ? std::get_if<Op>(&view.step().op)
+                                                          : nullptr;
+}
+
+/// Firmware may change immutable entries and validate pages inside these.
+inline bool firmware_ran(const View& view) {
+  return ran<LaunchStart, LaunchUpdate, LaunchFinish, DestroyVm>(view);
+}
+
+inline bool is_quiescent(const View& view) { return view.progress().in_flight == 0; }
+
+/// The vCPU that acted, if one did: the step's actor, or whom a resume woke.
+inline VcpuIndex acting_vcpu(const View& view) {
+  const auto* const resumed = std::get_if<Resume>(&view.step().op);
+  return {(resumed != nullptr ? resumed->target : view.step().actor).index};
+}
+
+}  // namespace sluice::oracle
