@@ -1,12 +1,10 @@
 #include "reports/json_row.h"
 
-#include <fmt/format.h>
-
 #include <nlohmann/json.hpp>
 
-namespace sluice::reports {
+#include "record/row_json.h"
 
-using nlohmann::json;
+namespace sluice::reports {
 
 namespace {
 
@@ -34,71 +32,60 @@ bool too_deep(std::string_view line) {
 
 }  // namespace
 
-Expected<json> parse_row(std::string_view line) {
+Expected<Json> parse_row(std::string_view line) {
   if (too_deep(line)) return input_error("not a row: nested too deeply");
-  json row = json::parse(line, nullptr, false);
-  if (row.is_discarded()) return input_error("not JSON");
-  if (!row.is_object()) return input_error("not a JSON object");
-  const auto schema = row.find("schema");
-  if (schema == row.end() || !schema->is_number_integer()) {
-    return input_error("not a row: no \"schema\"");
-  }
-  if (schema->get<long long>() > kRowSchema) {
-    return input_error(
-        fmt::format("row schema {}, this program reads up to {}: use the sluice that wrote it",
-                    schema->get<long long>(), kRowSchema));
-  }
-  for (const char* key : {"kind", "run", "time", "host"}) {
-    const auto field = row.find(key);
-    if (field == row.end() || !field->is_string() || field->get_ref<const std::string&>().empty()) {
-      return input_error(fmt::format("not a row: no \"{}\"", key));
-    }
+  Json row = Json::parse(line, nullptr, false);
+  if (row.is_discarded() || !row.is_object()) return input_error("not a JSON object");
+  return row;
+}
+
+Expected<Json> parse_checked_row(std::string_view line) {
+  auto row = parse_row(line);
+  if (!row) return row;
+  if (const auto checked = record::from_json(line); !checked) {
+    return std::unexpected(checked.error());
   }
   return row;
 }
 
-bool cut_off(std::string_view line) {
-  return line.starts_with("{\"") && !too_deep(line) && !json::accept(line);
-}
-
-std::string text_of(const json& object, const char* key) {
+std::string text_of(const Json& object, const char* key) {
   const auto field = object.find(key);
   return field != object.end() && field->is_string() ? field->get<std::string>() : std::string{};
 }
 
-std::optional<double> number_of(const json& object, const char* key) {
+std::optional<double> number_of(const Json& object, const char* key) {
   const auto field = object.find(key);
   if (field == object.end() || !field->is_number()) return std::nullopt;
   return field->get<double>();
 }
 
-bool flag_of(const json& object, const char* key) {
+bool flag_of(const Json& object, const char* key) {
   const auto field = object.find(key);
   return field != object.end() && field->is_boolean() && field->get<bool>();
 }
 
-const json& object_of(const json& object, const char* key) {
-  static const json empty = json::object();
+const Json& object_of(const Json& object, const char* key) {
+  static const Json empty = Json::object();
   const auto field = object.find(key);
   return field != object.end() && field->is_object() ? *field : empty;
 }
 
-json labels_of(const json& row) {
-  json labels = json::array();
+Json labels_of(const Json& row) {
+  Json labels = Json::array();
   if (flag_of(row, "smoke")) labels.push_back("smoke");
   if (flag_of(row, "simulated")) labels.push_back("simulated");
   if (std::string label = text_of(row, "label"); !label.empty()) labels.push_back(std::move(label));
   return labels;
 }
 
-const json& main_times(const json& row) {
-  const json& cpu = object_of(row, "cpu");
+const Json& main_times(const Json& row) {
+  const Json& cpu = object_of(row, "cpu");
   return cpu.empty() ? object_of(row, "wall") : cpu;
 }
 
-std::string row_identity(const json& row) {
+std::string row_identity(const Json& row) {
   const std::string kind = text_of(row, "kind");
-  json identity = json::array({text_of(row, "name"), text_of(row, "backend")});
+  Json identity = Json::array({text_of(row, "name"), text_of(row, "backend")});
   if (kind == "benchmark") {
     identity.push_back(object_of(row, "arguments"));
     identity.push_back(text_of(row, "unit"));
@@ -107,10 +94,10 @@ std::string row_identity(const json& row) {
     identity.push_back(text_of(row, "engine"));
     identity.push_back(labels_of(row));
   }
-  return dump(identity);
+  return sorted_dump(identity);
 }
 
-std::string script_safe(const json& value) {
+std::string script_safe(const Json& value) {
   std::string text;
   for (const char c : dump(value)) {
     if (c == '<') {
@@ -122,8 +109,12 @@ std::string script_safe(const json& value) {
   return text;
 }
 
-std::string dump(const json& value, int indent) {
-  return value.dump(indent, ' ', false, json::error_handler_t::replace);
+std::string sorted_dump(const Json& value) {
+  return nlohmann::json(value).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+std::string dump(const Json& value, int indent) {
+  return value.dump(indent, ' ', false, Json::error_handler_t::replace);
 }
 
 }  // namespace sluice::reports

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "base/hash.h"
+#include "record/row_json.h"
 #include "reports/files.h"
 #include "reports/json_row.h"
 
@@ -27,8 +28,8 @@ constexpr int kBusyTimeoutMs = 10'000;
 constexpr int kApplicationId =
     0x534c5543;  // "SLUC": tells our files from other programs' databases
 
-// `digest` only narrows the search for a duplicate; the texts decide, so a collision cannot lose a
-// row.
+// `digest` only narrows the search for a duplicate; the contents decide, so a collision cannot lose
+// a row.
 constexpr const char* kCreate = R"sql(
 CREATE TABLE row(
   id INTEGER PRIMARY KEY, digest INTEGER NOT NULL, kind TEXT NOT NULL, run TEXT NOT NULL, time TEXT NOT NULL,
@@ -113,6 +114,7 @@ std::vector<std::string> texts(SQLite::Statement& query) {
 // A row on its way in: the columns it is found by.
 struct Prepared {
   std::string json;
+  std::string content;  // the same whatever the order of keys: decides what is a duplicate
   std::string identity;
   std::string kind;
   std::string run;
@@ -120,8 +122,9 @@ struct Prepared {
   std::string host;
 };
 
-Prepared prepare(const nlohmann::json& row) {
+Prepared prepare(const Json& row) {
   return {.json = dump(row),
+          .content = sorted_dump(row),
           .identity = row_identity(row),
           .kind = text_of(row, "kind"),
           .run = text_of(row, "run"),
@@ -132,19 +135,21 @@ Prepared prepare(const nlohmann::json& row) {
 class Importer {
  public:
   explicit Importer(SQLite::Database& database)
-      : find_(database, "SELECT 1 FROM row WHERE digest=? AND json=?"),
+      : find_(database, "SELECT json FROM row WHERE digest=?"),
         insert_(database,
                 "INSERT INTO row(digest,kind,run,time,host,identity,json) VALUES(?,?,?,?,?,?,?)") {}
 
   // True if the row is new.
   bool add(const Prepared& row) {
     Hash hash;
-    hash.add_text(row.json);
+    hash.add_text(row.content);
     const auto digest = static_cast<std::int64_t>(hash.value());
     find_.reset();
     find_.bind(1, digest);
-    find_.bindNoCopy(2, row.json);
-    if (find_.executeStep()) return false;
+    while (find_.executeStep()) {
+      const auto there = parse_row(find_.getColumn(0).getString());
+      if (there && sorted_dump(*there) == row.content) return false;
+    }
     insert_.reset();
     insert_.bind(1, digest);
     insert_.bindNoCopy(2, row.kind);
@@ -218,11 +223,11 @@ Expected<ImportSummary> Store::import_text(std::string_view text, std::string_vi
       const std::string_view line = text.substr(0, end);
       text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
       if (line.find_first_not_of(" \t\r") == std::string_view::npos) continue;
-      if (cut_off(line)) {
+      if (record::is_torn(line)) {
         summary.incomplete++;
         continue;
       }
-      const auto row = parse_row(line);
+      const auto row = parse_checked_row(line);
       if (!row) {
         return input_error(fmt::format("{}:{}: {}; no row of this file was imported", origin,
                                        number, row.error().message()));
@@ -234,8 +239,9 @@ Expected<ImportSummary> Store::import_text(std::string_view text, std::string_vi
   });
 }
 
-Expected<std::vector<std::string>> Store::rows(const RowFilter& filter) const {
-  return guarded(impl_->path, [&]() -> Expected<std::vector<std::string>> {
+Expected<void> Store::each_row(const RowFilter& filter,
+                               const std::function<Expected<void>(std::string_view)>& visit) const {
+  return guarded(impl_->path, [&]() -> Expected<void> {
     SQLite::Statement query(
         impl_->database,
         "SELECT json FROM row WHERE (?1='' OR kind=?1) AND (?2='' OR host=?2) AND (?3='' OR run=?3)"
@@ -243,8 +249,23 @@ Expected<std::vector<std::string>> Store::rows(const RowFilter& filter) const {
     query.bind(1, filter.kind);
     query.bind(2, filter.host);
     query.bind(3, filter.run);
-    return texts(query);
+    while (query.executeStep()) {
+      const SQLite::Column text = query.getColumn(0);
+      const auto visited = visit({text.getText(), static_cast<std::size_t>(text.getBytes())});
+      if (!visited) return visited;
+    }
+    return {};
   });
+}
+
+Expected<std::vector<std::string>> Store::rows(const RowFilter& filter) const {
+  std::vector<std::string> found;
+  const auto walked = each_row(filter, [&found](std::string_view row) -> Expected<void> {
+    found.emplace_back(row);
+    return {};
+  });
+  if (!walked) return std::unexpected(walked.error());
+  return found;
 }
 
 Expected<std::vector<std::string>> Store::latest(std::string_view kind) const {
@@ -280,6 +301,13 @@ Expected<std::vector<std::string>> Store::history(const SeriesKey& key) const {
     query.bind(2, key.host);
     query.bind(3, key.identity);
     return texts(query);
+  });
+}
+
+Expected<std::size_t> Store::row_count() const {
+  return guarded(impl_->path, [&]() -> Expected<std::size_t> {
+    return static_cast<std::size_t>(
+        impl_->database.execAndGet("SELECT count(*) FROM row").getInt64());
   });
 }
 

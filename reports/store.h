@@ -4,6 +4,7 @@
 #pragma once
 #include <cstddef>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -76,7 +77,12 @@ class Store {
   /// The same for text; `origin` names it in messages.
   Expected<ImportSummary> import_text(std::string_view text, std::string_view origin);
 
-  /// Row texts, oldest first (time, then order of import).
+  /// Calls `visit` with each row's text, oldest first (time, then order of import), one in memory
+  /// at a time. An error that `visit` returns ends the walk and is handed on.
+  Expected<void> each_row(const RowFilter& filter,
+                          const std::function<Expected<void>(std::string_view)>& visit) const;
+
+  /// The same as a list.
   Expected<std::vector<std::string>> rows(const RowFilter& filter) const;
 
   /// The newest row of each identity on each host: latest results, fuzz and differential summaries.
@@ -87,6 +93,8 @@ class Store {
 
   /// All rows of one line of history, oldest first.
   Expected<std::vector<std::string>> history(const SeriesKey& key) const;
+
+  Expected<std::size_t> row_count() const;
 
   /// All runs, oldest first. A run with rows of two hosts (a kernel booted in an emulator) is
   /// listed once for each.
