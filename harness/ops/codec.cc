@@ -1,6 +1,9 @@
 #include "ops/codec.h"
 
+#include <algorithm>
 #include <array>
+#include <bit>
+#include <cstring>
 #include <type_traits>
 
 #include "base/check.h"
@@ -16,11 +19,23 @@ constexpr std::uint8_t kWideTag = 240;  // ..255: (tag & 7) + 1 bytes follow
 constexpr std::uint8_t kRawBit = 8;     // of a wide tag, for HostVa
 constexpr unsigned kParkEscape = 15;    // high half of the actor byte: the park byte follows
 
-/// Bytes from the front; zeros when they have run out.
+/// No step reads more: operation, actor, park, and 9 bytes a field.
+constexpr std::size_t kMaxStepBytes = 3 + 9 * 16;
+static_assert([] {
+  std::size_t most = 0;
+  for_each_op_type([&]<class T>() { most = std::max(most, detail::visited_fields<T>()); });
+  return most <= 16;
+}());
+
+/// Bytes from the front of a buffer with kMaxStepBytes zeros behind it: no check per byte.
 struct Reader {
   const std::uint8_t* at;
-  const std::uint8_t* end;
-  std::uint8_t byte() { return at != end ? *at++ : std::uint8_t{0}; }
+  std::uint8_t byte() { return *at++; }
+};
+/// Into a buffer of kMaxEncodedBytes.
+struct Writer {
+  std::uint8_t* at;
+  void byte(std::uint64_t value) { *at++ = static_cast<std::uint8_t>(value); }
 };
 
 /// From a hot value to its lowest place, by open addressing; filled at compile time.
@@ -62,11 +77,12 @@ constexpr bool is_host_va = std::is_same_v<Field, HostVa>;
 template <class Field>
 FieldValue read_wide(Reader& in, std::uint8_t tag) {
   constexpr const DomainSpec& kSpec = Domain<Field>::kSpec;
+  static_assert(std::endian::native == std::endian::little);
+  const unsigned count = (tag & 7u) + 1;
   FieldValue value;
-  for (unsigned i = 0; i <= (tag & 7u); ++i) {
-    value.bits |= std::uint64_t{in.byte()} << (8 * i);
-  }
-  value.bits &= kSpec.max;
+  std::memcpy(&value.bits, in.at, sizeof value.bits);
+  in.at += count;
+  value.bits &= kSpec.max & (~std::uint64_t{0} >> (64 - 8 * count));
   if constexpr (is_host_va<Field>) {
     value.raw = (tag & kRawBit) != 0;
     if (!value.raw) value.bits %= kHostRegionBytes;
@@ -90,21 +106,17 @@ FieldValue read_field(Reader& in) {
 }
 
 template <class Field>
-void write_field(FieldValue value, std::vector<std::uint8_t>& out) {
+void write_field(FieldValue value, Writer& out) {
   if constexpr (Domain<Field>::kSpec.is_small()) {
-    out.push_back(static_cast<std::uint8_t>(value.bits));
+    out.byte(value.bits);
   } else {
     const unsigned place = value.raw ? HotIndex::kFree : hot_place<Field>(value.bits);
-    if (place != HotIndex::kFree) {
-      out.push_back(static_cast<std::uint8_t>(place < kLikely ? place : kHotTag + place));
-      return;
-    }
-    unsigned extra = 0;
-    while (extra < 7 && value.bits >> (8 * (extra + 1)) != 0) ++extra;
-    out.push_back(static_cast<std::uint8_t>(kWideTag + extra + (value.raw ? kRawBit : 0)));
-    for (unsigned i = 0; i <= extra; ++i) {
-      out.push_back(static_cast<std::uint8_t>(value.bits >> (8 * i)));
-    }
+    if (place != HotIndex::kFree) return out.byte(place < kLikely ? place : kHotTag + place);
+    const auto width = static_cast<unsigned>(std::bit_width(value.bits | 1));
+    const unsigned count = (width + 7) / 8;
+    out.byte(kWideTag + (count - 1) + (value.raw ? kRawBit : 0));
+    std::memcpy(out.at, &value.bits, sizeof value.bits);
+    out.at += count;
   }
 }
 
@@ -117,11 +129,24 @@ void read_op(Reader& in, Op& out) {
   });
 }
 
+template <class T>
+void write_op(const Op& op, Writer& out) {
+  T::each(*std::get_if<T>(&op), [&](std::string_view, const auto& member) {
+    using Field = std::remove_cvref_t<decltype(member)>;
+    write_field<Field>(Domain<Field>::to(member), out);
+  });
+}
+
 template <class... Ops>
 constexpr auto reader_table(OpList<Ops...>) {
   return std::array<void (*)(Reader&, Op&), sizeof...(Ops)>{&read_op<Ops>...};
 }
 constexpr auto kReaders = reader_table(AllOps{});
+template <class... Ops>
+constexpr auto writer_table(OpList<Ops...>) {
+  return std::array<void (*)(const Op&, Writer&), sizeof...(Ops)>{&write_op<Ops>...};
+}
+constexpr auto kWriters = writer_table(AllOps{});
 
 /// What an operation byte means in a scope. The operation's own index always means it.
 constexpr auto make_op_of_byte(Scope scope) {
@@ -182,10 +207,15 @@ void read_step(Reader& in, const std::array<std::uint8_t, 256>& op_of_byte, Step
 void decode_sequence(std::span<const std::uint8_t> bytes, Sequence& out) {
   out.clear();
   out.steps.reserve(kMaxOps);
-  Reader in{.at = bytes.data(), .end = bytes.data() + bytes.size()};
+  std::array<std::uint8_t, kMaxEncodedBytes + kMaxStepBytes> padded;
+  const std::size_t size = std::min(bytes.size(), kMaxEncodedBytes);
+  if (size > 0) std::memcpy(padded.data(), bytes.data(), size);
+  std::memset(padded.data() + size, 0, kMaxStepBytes);
+  Reader in{.at = padded.data()};
+  const std::uint8_t* const end = padded.data() + size;
   read_header(in, out.header);
   const auto& op_of_byte = kOpOfByte[out.header.scope == Scope::kMachine ? 1 : 0];
-  while (in.at != in.end && out.steps.size() < kMaxOps) {
+  while (in.at < end && out.steps.size() < kMaxOps) {
     read_step(in, op_of_byte, out.steps.emplace_back());
   }
 }
@@ -194,28 +224,23 @@ void encode_sequence(const Sequence& sequence, std::vector<std::uint8_t>& out) {
   SLUICE_CHECK(sequence.steps.size() <= kMaxOps);
   const std::size_t kernel = modeled_kernel_index(sequence.header.kernel);
   SLUICE_CHECK(kernel < kModeledKernels.size());
-  out.clear();
-  out.push_back(kCodecVersion);
-  const unsigned scope = sequence.header.scope == Scope::kMachine ? 1 : 0;
-  out.push_back(static_cast<std::uint8_t>(kernel << 1 | scope));
+  // Left as it is: every byte that is kept is written below.
+  std::array<std::uint8_t, kMaxEncodedBytes + kMaxStepBytes> buffer;
+  Writer writer{.at = buffer.data()};
+  writer.byte(kCodecVersion);
+  writer.byte(kernel << 1 | (sequence.header.scope == Scope::kMachine ? 1u : 0u));
   for (std::size_t axis = 0; axis < kPolicyAxes.size(); ++axis) {
-    out.push_back(policy_value(sequence.header.policy, axis));
+    writer.byte(policy_value(sequence.header.policy, axis));
   }
   for (const Step& step : sequence.steps) {
-    out.push_back(static_cast<std::uint8_t>(step.op.index()));
-    const unsigned park = step.park < kParkEscape ? step.park : kParkEscape;
-    const unsigned actor = takes_actor(step.op.index()) ? step.actor.index : 0;
-    out.push_back(static_cast<std::uint8_t>(park << 4 | actor));
-    if (park == kParkEscape) out.push_back(step.park);
-    std::visit(
-        [&](const auto& op) {
-          std::remove_cvref_t<decltype(op)>::each(op, [&](std::string_view, const auto& member) {
-            using Field = std::remove_cvref_t<decltype(member)>;
-            write_field<Field>(Domain<Field>::to(member), out);
-          });
-        },
-        step.op);
+    const std::size_t index = step.op.index();
+    writer.byte(index);
+    const unsigned park = std::min<unsigned>(step.park, kParkEscape);
+    writer.byte(park << 4 | (takes_actor(index) ? step.actor.index : 0u));
+    if (park == kParkEscape) writer.byte(step.park);
+    kWriters[index](step.op, writer);
   }
+  out.assign(buffer.data(), writer.at);
 }
 
 }  // namespace sluice

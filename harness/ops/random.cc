@@ -23,9 +23,18 @@ void add(Sequence& out, const Op& op) {
   if (out.steps.size() < kMaxOps) out.steps.push_back({.actor = default_actor(op), .op = op});
 }
 
-/// A VM with one slot, backed by a guest_memfd where its type has private memory, and one or two
-/// vCPUs; launched, where it is an SNP guest.
-void add_setup(Rng& rng, Sequence& out) {
+void maybe_park(Rng& rng, const Context& context, Step& step) {
+  if (rng.one_in(8)) step.park = static_cast<std::uint8_t>(1 + rng.below(4));
+  // Another thread than the parked one, where the operation lets us choose.
+  if (step.actor.kind == ActorKind::kVmm && takes_actor(step.op.index()) &&
+      context.parked.has(actor_slot(step.actor))) {
+    step.actor.index = static_cast<std::uint8_t>((step.actor.index + 1u) % kMaxVmmThreads);
+  }
+}
+
+}  // namespace
+
+void append_setup(Rng& rng, Sequence& out) {
   constexpr std::array<VmType, 8> kTypes{
       VmType::kDefault,     VmType::kDefault, VmType::kSwProtected, VmType::kSwProtected,
       VmType::kSwProtected, VmType::kSnp,     VmType::kSnp,         VmType::kSnp};
@@ -51,16 +60,6 @@ void add_setup(Rng& rng, Sequence& out) {
     if (!rng.one_in(4)) add(out, LaunchFinish{});
   }
 }
-
-void maybe_park(Rng& rng, const Context& context, Step& step) {
-  if (rng.one_in(8)) step.park = static_cast<std::uint8_t>(1 + rng.below(4));
-  // Another thread than the parked one, where the operation lets us choose.
-  if (step.actor.kind == ActorKind::kVmm && context.parked.has(actor_slot(step.actor))) {
-    step.actor.index = static_cast<std::uint8_t>((step.actor.index + 1u) % kMaxVmmThreads);
-  }
-}
-
-}  // namespace
 
 std::size_t random_op_index(Rng& rng, Scope scope) {
   const auto& sums = kWeightSums[scope == Scope::kMachine ? 1 : 0];
@@ -94,7 +93,7 @@ void random_sequence(Rng& rng, const RandomShape& shape, Sequence& out) {
   const std::size_t count = shape.min_ops + rng.below(shape.max_ops - shape.min_ops + 1);
   Context context;
   if (!shape.implausible) {
-    add_setup(rng, out);
+    append_setup(rng, out);
     for (const Step& step : out.steps) context.observe(step);
   }
   if (out.steps.size() > count) out.steps.resize(count);

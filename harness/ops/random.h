@@ -16,6 +16,10 @@ struct RandomShape {
 /// Replaces `out` by the next sequence of `rng`: same state, same sequence. Keeps out's memory.
 void random_sequence(Rng& rng, const RandomShape& shape, Sequence& out);
 
+/// Appends a VM with one slot (backed by a guest_memfd where its type has private memory) and one
+/// or two vCPUs; launched, where it is an SNP guest.
+void append_setup(Rng& rng, Sequence& out);
+
 /// One step of operation `index` with picked values and a fitting actor.
 void random_step(Rng& rng, std::size_t index, Step& out);
 

@@ -14,6 +14,8 @@ namespace sluice {
 inline constexpr std::size_t kMaxOps =
     64;  // what a sequence holds at most; text and codec refuse or cut more
 
+inline constexpr unsigned kMaxPark = 255;  // Step::park
+
 /// Who acts, what, and where to stop.
 struct Step {
   ActorId actor{};

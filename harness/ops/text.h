@@ -15,7 +15,6 @@ namespace sluice {
 
 inline constexpr std::size_t kMaxTextBytes = std::size_t{256} << 10;
 inline constexpr std::size_t kMaxLineBytes = 1000;
-inline constexpr unsigned kMaxPark = 255;
 
 /// The sequence that `text` spells, with `lines` filled and `expectations` one per step if there
 /// are any. Error: "FILE:LINE:COLUMN: what is wrong; what would be right", number 0. `file_name` is
