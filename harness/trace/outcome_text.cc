@@ -1,0 +1,91 @@
+#include "trace/outcome_text.h"
+
+#include <fmt/format.h>
+
+#include <cstring>
+
+#include "trace/capability.h"
+
+namespace sluice {
+namespace {
+
+constexpr int kLastErrno = 133;  // EHWPOISON, the last one Linux has on x86
+
+std::string exit_name(const Outcome& outcome) {
+  const ExitInfo& exit = outcome.exit;
+  if (exit.reason == kExitMemoryFault) {
+    return fmt::format("memory_fault({}, gpa={:#x})",
+                       (exit.flags & kMemoryFaultPrivate) != 0 ? "private" : "shared", exit.gpa);
+  }
+  if (exit.reason == kExitMmio) return fmt::format("mmio(gpa={:#x})", exit.gpa);
+  if (exit.reason == kExitHypercall) {
+    return fmt::format("hypercall(gpa={:#x}, pages={:#x}, attributes={:#x})", exit.gpa, exit.size,
+                       exit.attributes);
+  }
+  return fmt::format("exit {}", exit.reason);
+}
+
+std::string status_name(const Outcome& outcome) {
+  switch (outcome.kind) {
+    case StatusKind::kOk:
+      return "ok";
+    case StatusKind::kErrno:
+      return errno_name(outcome.number);
+    case StatusKind::kCode:
+      return fmt::format("code {}", outcome.number);
+    case StatusKind::kCarry:
+      return "carry";
+    case StatusKind::kException:
+      return fmt::format("exception {}", outcome.number);
+    case StatusKind::kExit:
+      return exit_name(outcome);
+    case StatusKind::kRax:
+      return fmt::format("rax -{}", outcome.number);
+    case StatusKind::kHostFault:
+      return fmt::format("host fault {}", outcome.number);
+    case StatusKind::kLoop:
+      return "faults for ever";
+    case StatusKind::kSkipped:
+      break;
+  }
+  if (outcome.check != Check::kSkipCapability) return std::string(row_of(outcome.check).name);
+  return fmt::format("skip.capability (lacks {})",
+                     name_of(static_cast<Capability>(outcome.capability)));
+}
+
+}  // namespace
+
+std::string errno_name(int number) {
+  const char* const name = ::strerrorname_np(number);
+  return name != nullptr ? name : fmt::format("errno {}", number);
+}
+
+std::optional<int> find_errno(std::string_view name) {
+  for (int number = 1; number <= kLastErrno; ++number) {
+    const char* const known = ::strerrorname_np(number);
+    if (known != nullptr && name == known) return number;
+  }
+  return std::nullopt;
+}
+
+std::string describe(const Outcome& outcome) {
+  if (outcome.progression == Progression::kParked) return "parked";
+  if (outcome.progression == Progression::kBlocked) {
+    return fmt::format("blocked({})", kWaitNames[static_cast<std::size_t>(outcome.wait)]);
+  }
+  std::string text = status_name(outcome);
+  std::string details;
+  if (outcome.has_progress && outcome.kind == StatusKind::kOk) {
+    details = fmt::format("gpa={:#x}, left={:#x}", outcome.progress.gpa, outcome.progress.left);
+  }
+  if (outcome.has_value && outcome.kind == StatusKind::kOk) {
+    details += fmt::format("{}value={:#x}", details.empty() ? "" : ", ", outcome.value);
+  }
+  if (!details.empty()) text += "(" + details + ")";
+  if (outcome.has_check && is_refusal(outcome.check)) {
+    text += fmt::format(" [{}]", row_of(outcome.check).name);
+  }
+  return text;
+}
+
+}  // namespace sluice
