@@ -1,6 +1,7 @@
 // The program around a session: arguments in, rows and exit status out.
 #include <fmt/format.h>
 
+#include <array>
 #include <cstdio>
 #include <optional>
 #include <span>
@@ -8,12 +9,15 @@
 #include "benchmarks/scenario/session.h"
 #include "platform/build_info.h"
 #include "platform/clock.h"
+#include "platform/counters.h"
 #include "platform/fingerprint.h"
 #include "record/row_file.h"
 
 namespace sluice::bench {
 namespace {
 
+constexpr std::array kCounters = {"page_faults", "context_switches", "instructions",
+                                  "cycles",      "cache_misses",     "dtlb_load_misses"};
 constexpr int kFine = 0;
 constexpr int kFinding = 1;
 constexpr int kUsage = 3;
@@ -54,6 +58,8 @@ int benchmark_main(int argc, char** argv) {
     sink = std::move(*opened);
   }
   const platform::Fingerprint fingerprint = platform::read_fingerprint({.topology = &*topology});
+  // Before any thread is started: counters follow the threads that come later.
+  platform::Counters counters = platform::Counters::open({kCounters.begin(), kCounters.end()});
   std::optional<SystemError> lost_row;
   SessionHost host{.head = {.run = options->run.empty() ? platform::new_run_id() : options->run,
                             .time = platform::utc_now(),
@@ -61,6 +67,7 @@ int benchmark_main(int argc, char** argv) {
                             .dirty = platform::build_info().dirty,
                             .host = fingerprint.id},
                    .topology = &*topology,
+                   .counters = &counters,
                    .write =
                        [&](const record::Row& row) {
                          if (!sink) return;

@@ -167,6 +167,25 @@ TEST(Session, CallsInOrderAndWritesOneRowPerRun) {
   EXPECT_FALSE(row.skipped.has_value());
 }
 
+TEST(Session, CountersOfTheProcessStandBehindTheScenariosOwn) {
+  const Definition definition = probe("model/m", "ok");
+  const Expected<platform::Topology> topology = platform::Topology::open();
+  platform::Counters counters = platform::Counters::open({"page_faults"}, "/nowhere/counterd");
+  std::vector<record::BenchmarkRow> rows;
+  const SessionHost host{
+      .topology = &*topology,
+      .counters = &counters,
+      .write = [&](const record::Row& row) { rows.push_back(std::get<record::BenchmarkRow>(row)); },
+      .print = [](const std::string&) {}};
+  ASSERT_TRUE(
+      run_session({.smoke = true, .filter = "pages:4"}, instances_of({&definition}, true), host)
+          .has_value());
+  ASSERT_EQ(rows[0].counters.size(), 2U);
+  EXPECT_EQ(rows[0].counters[0].name, "pages");
+  EXPECT_TRUE(rows[0].counters[1].missing());
+  EXPECT_THAT(rows[0].counters[1].reason, HasSubstr("/nowhere/counterd"));
+}
+
 TEST(Session, RatioAndVerdictComeFromTheSameRun) {
   const Definition floor = probe("floor/f", "ok");
   Definition generous = probe("model/generous", "ok", "floor/f");

@@ -35,9 +35,11 @@ class Session {
     Prepared floor;
     if (floor_instance != nullptr) floor = prepare(*floor_instance);
 
-    std::vector<Subject> subjects{timed(instance, *subject.scenario)};
+    Facts counted;
+    Facts counted_of_floor;
+    std::vector<Subject> subjects{timed(instance, *subject.scenario, &counted)};
     if (floor.scenario != nullptr) {
-      subjects.push_back(timed(*floor_instance, *floor.scenario));
+      subjects.push_back(timed(*floor_instance, *floor.scenario, &counted_of_floor));
       subjects.back().name = "floor of " + instance.name + ": " + floor_instance->name;
     }
     const std::vector<Measured> measured = measure(subjects, repetitions());
@@ -49,6 +51,7 @@ class Session {
     row.cpu = per_item(measured[0].cpu_ns, row.items);
     row.wall = per_item(measured[0].wall_ns, row.items);
     row.counters = subject.scenario->counters();
+    row.counters.insert(row.counters.end(), counted.begin(), counted.end());
     if (floor.scenario != nullptr && !measured[1].failure) {
       row.floor =
           record::Floor{.name = floor_instance->name,
@@ -113,7 +116,7 @@ class Session {
     return prepared;
   }
 
-  Subject timed(const Instance& instance, Scenario& scenario) const {
+  Subject timed(const Instance& instance, Scenario& scenario, Facts* counted) const {
     return {
         .name = instance.name,
         .scenario = &scenario,
@@ -126,8 +129,14 @@ class Session {
                   host_.topology->bind_thread_to_core_of_node(options_.cpu_node, thread));
               static_cast<void>(host_.topology->bind_thread_memory_to_node(options_.memory_node));
             },
-        .before = [] {},
-        .after = [] {}};
+        .before =
+            [this] {
+              if (host_.counters != nullptr) host_.counters->start();
+            },
+        .after =
+            [this, counted] {
+              if (host_.counters != nullptr) *counted = host_.counters->stop();
+            }};
   }
 
   static record::Statistics per_item(std::vector<double> nanoseconds, std::uint64_t items) {

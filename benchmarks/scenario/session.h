@@ -8,6 +8,7 @@
 #include "base/system_error.h"
 #include "benchmarks/scenario/options.h"
 #include "benchmarks/scenario/scenario.h"
+#include "platform/counters.h"
 #include "platform/topology.h"
 #include "record/row.h"
 
@@ -15,8 +16,10 @@ namespace sluice::bench {
 
 /// What the session needs from outside, so that tests can stand in.
 struct SessionHost {
-  record::Head head{};                              // time is filled in per row
-  const platform::Topology* topology = nullptr;     // where threads and memory go
+  record::Head head{};                           // time is filled in per row
+  const platform::Topology* topology = nullptr;  // where threads and memory go
+  platform::Counters* counters =
+      nullptr;  // read around the last repetition; none: rows have the scenario's own only
   std::function<void(const record::Row&)> write{};  // takes each row as it is ready
   std::function<void(const std::string&)> print{};  // takes each line for people
 };
