@@ -330,7 +330,8 @@ struct Domain<PageSize> : domains::Enumeration<PageSize> {
 };
 template <>
 struct Domain<PageSizeArg> : domains::Enumeration<PageSizeArg> {
-  static constexpr DomainSpec kSpec = domains::choice(domains::kPageSizeArgNames, "a page size");
+  static constexpr DomainSpec kSpec =
+      domains::choice(domains::kPageSizeArgNames, "a page size as an instruction argument");
 };
 template <>
 struct Domain<MapLevel> : domains::Enumeration<MapLevel, 1> {
