@@ -1,0 +1,142 @@
+// The real kernel as a backend: applies operations of a sequence to /dev/kvm and answers what user
+// space saw. It never judges.
+//
+// Lockstep with the model: apply a step here first. If the answer is `skipped`, the step did not
+// happen here, and the model must not run it either, or the two states part. Ask steps in the order
+// of the sequence; `reset` sees all of them beforehand.
+#pragma once
+#include <array>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "kvm/backend_state.h"
+#include "kvm/deadline.h"
+#include "kvm/kvm_view.h"
+#include "kvm/probe.h"
+#include "kvm/vm.h"
+#include "ops/sequence.h"
+#include "trace/outcome.h"
+
+namespace sluice::kvm {
+
+// What would take the host down or out of service rather than test it is skipped (skip.limit).
+inline constexpr std::uint64_t kMaxOperationBytes = std::uint64_t{1} << 30;  // allocated, converted
+inline constexpr std::uint64_t kMaxSlotBytes = std::uint64_t{16} << 30;  // slot metadata is real
+
+/// VMs and vCPUs are kept for the next sequence where nothing of the last one can show through;
+/// creating them costs 4 to 10 times what a sequence does. Slots, guest_memfds, attributes and host
+/// memory are taken back by reset(). Thread: one thread.
+class KvmBackend {
+ public:
+  struct Options {
+    Syscalls* sys = nullptr;  // null: the kernel
+    Deadline::Limits limits{};
+    bool reuse_vms = true;
+    std::optional<ProbeResult> known{};  // where the host was probed before
+  };
+  /// Opens /dev/kvm, probes it. Fails with what is missing.
+  static Expected<std::unique_ptr<KvmBackend>> open(Options options);
+  static Expected<std::unique_ptr<KvmBackend>> open() { return open(Options{}); }
+  ~KvmBackend();
+  KvmBackend(const KvmBackend&) = delete;
+  KvmBackend& operator=(const KvmBackend&) = delete;
+
+  const ProbeResult& probed() const { return probe_; }
+  const HostProfile& profile() const { return profile_; }
+
+  /// Prepares for a sequence: nothing of the one before is left. `steps` is looked through for what
+  /// decides whether VMs can be kept and whether guest code has a place; the steps need not outlive
+  /// the call. Fails where the host has run out of something.
+  Expected<void> reset(const SequenceHeader& header, std::span<const Step> steps);
+
+  /// One step. Never fails: what cannot be done is an outcome of kind kSkipped.
+  Outcome apply(const Step& step);
+
+  /// Of the last step.
+  const View& view() const { return view_; }
+  /// The last step did not return within its deadline and was interrupted: a finding.
+  bool hung() const { return hung_; }
+  /// Why the last step was skipped, in words; empty if it was not.
+  const std::string& skip_reason() const { return skip_reason_; }
+
+ private:
+  KvmBackend(Kvm kvm, ProbeResult probe, HostRegion region, PayloadMemory payload,
+             const Options& options);
+
+  Outcome dispatch(const Step& step);
+  // One per operation: a missing one does not compile.
+  Outcome run(const Step& step, const CreateVm& op);
+  Outcome run(const Step& step, const DestroyVm& op);
+  Outcome run(const Step& step, const CreateVcpu& op);
+  Outcome run(const Step& step, const SetCpuid& op);
+  Outcome run(const Step& step, const CreateGuestMemfd& op);
+  Outcome run(const Step& step, const CloseGuestMemfd& op);
+  Outcome run(const Step& step, const GmemAllocate& op);
+  Outcome run(const Step& step, const GmemPunchHole& op);
+  Outcome run(const Step& step, const SetMemoryRegion& op);
+  Outcome run(const Step& step, const SetMemoryAttributes& op);
+  Outcome run(const Step& step, const PreFaultMemory& op);
+  Outcome run(const Step& step, const HostAccess& op);
+  Outcome run(const Step& step, const HostUnmap& op);
+  Outcome run(const Step& step, const GuestAccess& op);
+  Outcome run(const Step& step, const MapGpaRange& op);
+  Outcome run(const Step& step, const RmpUpdate& op);
+  Outcome run(const Step& step, const Psmash& op);
+  Outcome run(const Step& step, const RmpRead& op);
+  Outcome run(const Step& step, const HostStore& op);
+  Outcome run(const Step& step, const Pvalidate& op);
+  Outcome run(const Step& step, const RmpAdjust& op);
+  Outcome run(const Step& step, const RmpQuery& op);
+  Outcome run(const Step& step, const SevInit2& op);
+  Outcome run(const Step& step, const LaunchStart& op);
+  Outcome run(const Step& step, const LaunchUpdate& op);
+  Outcome run(const Step& step, const LaunchFinish& op);
+  Outcome run(const Step& step, const Resume& op);
+
+  Outcome skip(Check check, std::string reason);
+  Outcome skip(Capability capability);
+  LiveVm* vm_of(VmIndex vm) { return vms_[vm.value] ? &*vms_[vm.value] : nullptr; }
+  struct Acting {
+    LiveVm* vm = nullptr;
+    LiveVcpu* vcpu = nullptr;
+  };
+  /// The acting vCPU, or null if the sequence has not created it.
+  Acting acting_vcpu(const Step& step);
+  /// Makes guest code ready to run on the acting vCPU; an outcome if it cannot be.
+  std::optional<Outcome> prepare_guest(const Acting& acting);
+  Outcome of_guest_exit(const CommandResult& result, bool reads);
+  Outcome answer_conversion(const Acting& acting, const MapGpaRange& op, const GuestExit& exit);
+  SysResult convert(LiveVm& vm, GpaRange range, bool to_private);
+  void reclaim(LiveVm& vm, GpaRange range, bool to_private);
+  bool inside_region(std::uint64_t address, std::uint64_t size) const;
+  std::uint64_t resolve(HostVa hva) const { return hva.raw ? hva.value : region_.at(hva.value); }
+  void note_region(LiveVm& vm, const SetMemoryRegion& op, std::uint64_t address);
+  std::optional<LiveVm> take_recycled(VmType type);
+  void recycle(LiveVm vm);
+  bool clean(LiveVm& vm);
+  void look_ahead(std::span<const Step> steps);
+  void abandon();
+
+  Kvm kvm_;
+  ProbeResult probe_;
+  HostProfile profile_;
+  HostRegion region_;
+  PayloadMemory payload_;
+  Deadline deadline_;
+  bool reuse_vms_;
+  SequenceHeader header_{};
+  std::array<std::optional<LiveVm>, kMaxVms> vms_{};
+  std::array<std::optional<VmIndex>, kMaxVcpus> vcpu_vm_{};
+  std::array<Gmem, kMaxGmems> gmems_{};
+  std::vector<LiveVm> recycled_;
+  bool payload_allowed_ = true;  // no step of the sequence is in the payload's way
+  bool fresh_vms_ = false;       // a step could tell a recycled VM from a new one
+  bool hung_ = false;
+  std::string skip_reason_;
+  KvmView view_;
+};
+
+}  // namespace sluice::kvm

@@ -1,0 +1,64 @@
+// What user space can observe of the real kernel after a step: the answer, and whether it came. All
+// else is "not observable" (trace/view.h): an invariant that needs it is counted as such, never as
+// passed.
+#pragma once
+#include "trace/view.h"
+
+namespace sluice::kvm {
+
+/// Written by the backend, read by the oracle. Thread: compatible.
+class KvmView final : public View {
+ public:
+  bool observes(ViewField field) const override {
+    return field == ViewField::kOutcome || field == ViewField::kProgress;
+  }
+  const SequenceHeader& header() const override { return header_; }
+  const HostProfile& profile() const override { return profile_; }
+  const Step& step() const override { return step_; }
+  const Outcome& outcome() const override { return outcome_; }
+  std::uint64_t ran_ops() const override {
+    return outcome_.skipped() ? 0 : std::uint64_t{1} << step_.op.index();
+  }
+  const EventLog& events() const override { return events_; }
+  ProgressView progress() const override {
+    ProgressView progress{};
+    progress.livelock = hung_;
+    return progress;
+  }
+
+  std::span<const FrameChange> frame_changes() const override { return {}; }
+  std::span<const GmemPageChange> gmem_page_changes() const override { return {}; }
+  std::span<const LeafChange> leaf_changes() const override { return {}; }
+  std::span<const AttributeChange> attribute_changes() const override { return {}; }
+  GmemView gmem_before(GmemIndex) const override { return {}; }
+  std::uint64_t frame_count() const override { return 0; }
+  RmpView rmp(Pfn) const override { return {}; }
+  FrameView frame(Pfn) const override { return {}; }
+  FrameAccounting frame_accounting() const override { return {}; }
+  GmemView gmem(GmemIndex) const override { return {}; }
+  GmemPageView gmem_page(GmemIndex, std::uint64_t) const override { return {}; }
+  std::uint16_t gmem_binding(GmemIndex, std::uint64_t) const override { return kNoBinding; }
+  VmView vm(VmIndex) const override { return {}; }
+  std::span<const SlotView> slots(VmIndex) const override { return {}; }
+  bool is_private(VmIndex, Gfn) const override { return false; }
+  LeafView leaf(VmIndex, std::uint32_t, Gfn) const override { return {}; }
+  std::uint32_t current_root(VcpuIndex) const override { return kNoRoot; }
+  VmIndex vm_of(VcpuIndex) const override { return {}; }
+  std::span<const Pfn> occupied_frames() const override { return {}; }
+
+  void set_profile(const HostProfile& profile) { profile_ = profile; }
+  void start(const SequenceHeader& header) { header_ = header; }
+  void answer(const Step& step, const Outcome& outcome, bool hung) {
+    step_ = step, outcome_ = outcome, hung_ = hung;
+  }
+
+ private:
+  SequenceHeader header_{};
+  HostProfile profile_{};
+  Step step_{};
+  Outcome outcome_{};
+  EventLog events_{};  // stays empty: user space sees none
+  bool hung_ = false;
+};
+
+}  // namespace sluice::kvm
