@@ -311,13 +311,14 @@ Expected<std::size_t> Store::row_count() const {
   });
 }
 
-Expected<std::vector<RunInfo>> Store::runs() const {
+Expected<std::vector<RunInfo>> Store::runs(std::string_view kind) const {
   return guarded(impl_->path, [&]() -> Expected<std::vector<RunInfo>> {
     // SQLite takes the other columns of an aggregate query with min() from the row that holds the
     // minimum.
-    SQLite::Statement query(
-        impl_->database,
-        "SELECT run, min(time), host, json FROM row GROUP BY run, host ORDER BY 2, 1, 3");
+    SQLite::Statement query(impl_->database,
+                            "SELECT run, min(time), host, json FROM row WHERE ?1='' OR kind=?1"
+                            " GROUP BY run, host ORDER BY 2, 1, 3");
+    query.bind(1, std::string(kind));
     std::vector<RunInfo> found;
     while (query.executeStep()) {
       const auto row = parse_row(query.getColumn(3).getString());

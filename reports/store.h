@@ -96,9 +96,9 @@ class Store {
 
   Expected<std::size_t> row_count() const;
 
-  /// All runs, oldest first. A run with rows of two hosts (a kernel booted in an emulator) is
-  /// listed once for each.
-  Expected<std::vector<RunInfo>> runs() const;
+  /// Runs with rows of a kind, empty for any, oldest first. A run with rows of two hosts (a kernel
+  /// booted in an emulator) is listed once for each.
+  Expected<std::vector<RunInfo>> runs(std::string_view kind = {}) const;
 
   /// Writes a consistent copy, replacing `target` only once the copy is whole.
   Expected<void> copy_to(const std::filesystem::path& target) const;
