@@ -44,6 +44,7 @@ void repeat_once(benchmark::State& state, const Subject& subject) {
     subject.scenario->before();
     subject.before();
   }
+  subject.scenario->arrive(thread);
   for (auto unused : state) {
     static_cast<void>(unused);
     subject.scenario->run(thread);

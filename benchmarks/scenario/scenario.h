@@ -87,6 +87,10 @@ class Scenario {
   virtual Status setup() = 0;
   /// Back to the state that run() starts from.
   virtual void before() {}
+  /// Each thread by itself, untimed, before each run(): what has to happen on the thread that will
+  /// do the work (a vCPU's first entry). May overlap with before(), which thread 0 has done when it
+  /// arrives.
+  virtual void arrive(unsigned thread) { static_cast<void>(thread); }
   /// The work, of thread `thread` of those asked for. Should take 100 us or more: the CPU clock
   /// costs about 1 us.
   virtual void run(unsigned thread) = 0;

@@ -105,7 +105,10 @@ class Session {
     const auto threads = static_cast<unsigned>(instance.arguments.number_or("threads", 1));
     scenario.before();
     if (!scenario.failure()) {
-      for (unsigned thread = 0; thread < threads; ++thread) scenario.run(thread);
+      for (unsigned thread = 0; thread < threads; ++thread) {
+        scenario.arrive(thread);
+        scenario.run(thread);
+      }
     }
     if (auto failure = scenario.failure()) return refused({Refusal::Kind::kFailure, *failure});
     if (Status works = scenario.verify(); !works) {
