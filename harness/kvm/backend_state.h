@@ -1,5 +1,6 @@
-// What the kernel backend keeps of a sequence: its VMs with their vCPUs, slots and conversions. Only
-// as much as applying and resetting need; the kernel's own state is never mirrored for checking.
+// What the kernel backend keeps of a sequence: its VMs with their vCPUs, slots and conversions.
+// Only as much as applying and resetting need; the kernel's own state is never mirrored for
+// checking.
 #pragma once
 #include <array>
 #include <memory>

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
+#include <filesystem>
 #include <fstream>
 #include <memory>
 
@@ -36,7 +37,8 @@ void ask_system(ProbeResult& result) {
   at = std::from_chars(at, end, result.version.major).ptr;
   if (at != end && *at == '.') std::from_chars(at + 1, end, result.version.minor);
   for (const char* const module : {"kvm_amd", "kvm_intel", "kvm_pvm"}) {
-    if (std::ifstream("/sys/module/" + std::string(module) + "/initstate").good()) {
+    std::error_code ignored;
+    if (std::filesystem::exists("/sys/module/" + std::string(module), ignored)) {
       result.module = module;
     }
   }

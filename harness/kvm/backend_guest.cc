@@ -1,0 +1,216 @@
+// What a vCPU does on the real kernel: touching pages, asking for conversions, pre-faulting.
+// Source: kvm.md 4, 5, 8.
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "kvm/kvm_backend.h"
+#include "kvm/outcomes.h"
+#include "kvm/payload/payload.h"
+
+namespace sluice::kvm {
+namespace {
+
+constexpr unsigned kBitsWithoutLeaf = 36;   // MAXPHYADDR where CPUID does not say
+constexpr std::uint64_t kEncrypted = 0x10;  // kvm.md 0, attribute argument of MAP_GPA_RANGE
+
+Outcome exit_outcome(const GuestExit& exit) {
+  Outcome out = kernel_outcome(StatusKind::kExit, exit.reason);
+  out.exit = {.reason = exit.reason,
+              .flags = static_cast<std::uint32_t>(exit.flags),
+              .gpa = exit.gpa,
+              .size = exit.size};
+  return out;
+}
+
+}  // namespace
+
+std::optional<Outcome> KvmBackend::prepare_guest(const Acting& acting) {
+  if (acting.vm->type != VmType::kDefault && acting.vm->type != VmType::kSwProtected) {
+    return skip(Capability::kSnp);  // such a guest's registers cannot be set from outside
+  }
+  if (!payload_allowed_) {
+    return skip(Check::kSkipLimit, "the sequence uses the guest program's slot or memory");
+  }
+  if (!acting.vm->payload_installed) {
+    const SysResult installed = payload_.install(acting.vm->vm);
+    if (!installed.ok()) {
+      return skip(Check::kSkipLimit, "the guest program's memslot was refused");
+    }
+    acting.vm->payload_installed = acting.vm->had_slot = true;
+  }
+  LiveVcpu& vcpu = *acting.vcpu;
+  if (!vcpu.has_cpuid) {
+    if (!set_supported_cpuid(kvm_, vcpu.vcpu).ok()) {
+      return skip(Check::kSkipLimit, "KVM refused its own supported CPUID");
+    }
+    vcpu.has_cpuid = true;
+  }
+  if (!vcpu.in_long_mode) {
+    if (auto started = vcpu.guest.start(); !started) {
+      return skip(Check::kSkipLimit, started.error().message());
+    }
+    vcpu.in_long_mode = true;
+  }
+  return std::nullopt;
+}
+
+Outcome KvmBackend::of_guest_exit(const CommandResult& result, bool reads) {
+  const GuestExit& exit = result.exit;
+  switch (exit.kind) {
+    case ExitKind::kDone: {
+      Outcome out = kernel_outcome(StatusKind::kOk, 0);
+      out.has_value = reads;
+      out.value = reads ? result.value : 0;
+      return out;
+    }
+    case ExitKind::kInterrupted:
+      return kernel_outcome(StatusKind::kLoop, 0);
+    case ExitKind::kError:
+      return kernel_outcome(StatusKind::kErrno, static_cast<unsigned>(exit.error));
+    case ExitKind::kMmio: {
+      GuestExit page = exit;
+      page.gpa &= ~(kPageBytes - 1);
+      page.size = 0;  // how an access is cut into MMIO exits is the emulator's business
+      return exit_outcome(page);
+    }
+    default:
+      return exit_outcome(exit);
+  }
+}
+
+Outcome KvmBackend::run(const Step& step, const GuestAccess& op) {
+  const Acting acting = acting_vcpu(step);
+  if (acting.vcpu == nullptr) return skip(Check::kSkipNoVcpu, "the vCPU has not been created");
+  const unsigned chosen = acting.vcpu->phys_addr_bits;
+  const unsigned supported = probe_.phys_addr_bits != 0 ? probe_.phys_addr_bits : kBitsWithoutLeaf;
+  const unsigned bits = chosen != 0 ? chosen : supported;
+  const Gpa gpa = address_of(op.gfn);
+  if (bits >= 52 ? gpa.value >> 52 != 0 : gpa.value >> bits != 0) {
+    return skip(Check::kSkipLimit, "beyond the vCPU's MAXPHYADDR");
+  }
+  const LiveSlot* const slot = acting.vm->slot_at(gpa.value);
+  if (slot != nullptr && !inside_region(slot->address + (gpa.value - slot->gpa), kPageBytes)) {
+    return skip(Check::kSkipOutsideHostRegion, "the slot maps what is not the host region");
+  }
+  if (auto not_ready = prepare_guest(acting)) return *not_ready;
+  Guest& guest = acting.vcpu->guest;
+  switch (op.kind) {
+    case AccessKind::kRead:
+      return of_guest_exit(guest.read(gpa), true);
+    case AccessKind::kWrite:
+      return of_guest_exit(guest.write(gpa, op.value.value), false);
+    case AccessKind::kFetch:
+      break;
+  }
+  return of_guest_exit(guest.fetch(gpa), false);
+}
+
+Outcome KvmBackend::run(const Step& step, const PreFaultMemory& op) {
+  const Acting acting = acting_vcpu(step);
+  if (acting.vcpu == nullptr) return skip(Check::kSkipNoVcpu, "the vCPU has not been created");
+  if (!probe_.tdp && acting.vm->had_slot && !acting.vm->had_sequence_slot) {
+    return skip(Check::kSkipLimit, "without nested paging the guest program's slot would show");
+  }
+  const std::uint64_t end = op.gpa.value + op.size.value;
+  for (const LiveSlot& slot : acting.vm->slots) {
+    if (probe_.pre_fault == 0 || end <= op.gpa.value) break;  // refused before a slot is looked at
+    if (op.gpa.value < slot.gpa + slot.size && slot.gpa < end &&
+        !inside_region(slot.address, slot.size)) {
+      return skip(Check::kSkipOutsideHostRegion, "the slot maps what is not the host region");
+    }
+  }
+  uapi::PreFaultMemory range{.gpa = op.gpa.value, .size = op.size.value, .flags = op.flags.value};
+  const SysResult result = acting.vcpu->vcpu.pre_fault(range);
+  if (result.error == ENOTTY) return skip(Capability::kPreFault);
+  Outcome out = of_result(result);
+  out.has_progress = true;
+  out.progress = {.gpa = range.gpa, .left = range.size};
+  return out;
+}
+
+Outcome KvmBackend::run(const Step& step, const MapGpaRange& op) {
+  const Acting acting = acting_vcpu(step);
+  if (acting.vcpu == nullptr) return skip(Check::kSkipNoVcpu, "the vCPU has not been created");
+  if (!probe_.has(Capability::kHypercallInstruction)) {
+    return skip(Capability::kHypercallInstruction);
+  }
+  const std::uint64_t gfn = op.gpa.value >> kPageShift;
+  const bool refused = op.gpa.value % kPageBytes != 0 || gfn + op.page_count.value <= gfn;
+  if (!refused && op.page_count.value > kMaxOperationBytes / kPageBytes) {
+    return skip(Check::kSkipLimit, "would convert more than 1 GiB");
+  }
+  if (op.cpl.value != 0 && !probe_.ring3) return skip(Capability::kRing3Payload);
+  if (auto not_ready = prepare_guest(acting)) return *not_ready;
+  const CommandResult asked = acting.vcpu->guest.hypercall(
+      {.a0 = op.gpa.value, .a1 = op.page_count.value, .a2 = op.attributes.value}, op.cpl.value);
+  if (asked.exit.kind == ExitKind::kHypercall) return answer_conversion(acting, op, asked.exit);
+  if (asked.exit.kind != ExitKind::kDone) return of_guest_exit(asked, false);
+  const auto returned = static_cast<std::int64_t>(asked.value);
+  return returned == 0 ? kernel_outcome(StatusKind::kOk, 0)
+                       : kernel_outcome(StatusKind::kRax, static_cast<unsigned>(-returned));
+}
+
+/// Plays the VMM as the policy axis `vmm` says.
+Outcome KvmBackend::answer_conversion(const Acting& acting, const MapGpaRange& op,
+                                      const GuestExit& exit) {
+  Outcome out = kernel_outcome(StatusKind::kOk, 0);
+  out.exit = {.reason = kExitHypercall,
+              .gpa = exit.args[0],
+              .size = exit.args[1],
+              .attributes = exit.args[2]};
+  LiveVm& vm = *acting.vm;
+  if (header_.policy.vmm != VmmPolicy::kConvert) {
+    if (header_.policy.vmm == VmmPolicy::kKill) vm.reusable = false;
+    static_cast<void>(acting.vcpu->guest.finish_hypercall(0));
+    out.kind = StatusKind::kExit;
+    out.number = kExitHypercall;
+    out.has_check = false;
+    return out;
+  }
+  const GpaRange range{.gpa = op.gpa.value, .size = op.page_count.value * kPageBytes};
+  const bool to_private = (op.attributes.value & kEncrypted) != 0;
+  const SysResult converted = convert(vm, range, to_private);
+  const std::uint64_t answer = converted.ok() ? 0 : static_cast<std::uint64_t>(-EINVAL);
+  const CommandResult finished = acting.vcpu->guest.finish_hypercall(answer);
+  if (finished.exit.kind != ExitKind::kDone) return of_guest_exit(finished, false);
+  const auto returned = static_cast<std::int64_t>(finished.value);
+  if (returned != 0) {
+    out.kind = StatusKind::kRax;
+    out.number = static_cast<std::uint16_t>(-returned);
+    out.has_check = false;
+  }
+  return out;
+}
+
+SysResult KvmBackend::convert(LiveVm& vm, GpaRange range, bool to_private) {
+  const SysResult result =
+      vm.vm.set_memory_attributes({.address = range.gpa,
+                                   .size = range.size,
+                                   .attributes = to_private ? uapi::kAttributePrivate : 0});
+  if (!result.ok()) return result;
+  vm.converted.push_back(range);
+  if (header_.policy.convert_reclaim == ConvertReclaim::kPunchHole) reclaim(vm, range, to_private);
+  return result;
+}
+
+/// Gives back the copy that the conversion left unreachable: shared pages of the host region after
+/// a conversion to private, guest_memfd pages after one to shared.
+void KvmBackend::reclaim(LiveVm& vm, GpaRange range, bool to_private) {
+  for (const LiveSlot& slot : vm.slots) {
+    if (slot.slot >= 1u << 16 || !slot.gmem.is_gmem()) continue;
+    const std::uint64_t begin = std::max(range.gpa, slot.gpa);
+    const std::uint64_t end = std::min(range.gpa + range.size, slot.gpa + slot.size);
+    if (begin >= end) continue;
+    if (!to_private) {
+      static_cast<void>(
+          gmems_[slot.gmem.value].punch_hole(slot.gmem_offset + (begin - slot.gpa), end - begin));
+    } else if (inside_region(slot.address + (begin - slot.gpa), end - begin)) {
+      static_cast<void>(
+          kvm_.sys().madvise(slot.address + (begin - slot.gpa), end - begin, MADV_DONTNEED));
+    }
+  }
+}
+
+}  // namespace sluice::kvm

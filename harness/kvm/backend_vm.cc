@@ -1,0 +1,79 @@
+// VMs and vCPUs on the real kernel. Source: kvm.md 0.
+#include <string>
+
+#include "kvm/kvm_backend.h"
+#include "kvm/outcomes.h"
+
+namespace sluice::kvm {
+
+Outcome KvmBackend::run(const Step&, const CreateVm& op) {
+  std::optional<LiveVm>& place = vms_[op.vm.value];
+  if (place) return skip(Check::kSkipVmExists, "vm is open already");
+  std::optional<LiveVm> made = take_recycled(op.type);
+  if (!made) {
+    const SysResult created = kvm_.create_vm_fd(static_cast<unsigned long>(op.type));
+    if (!created.ok()) return of_result(created);
+    made.emplace();
+    made->vm = Vm(kvm_.sys(), Fd(kvm_.sys(), created.fd()));
+    made->type = op.type;
+    made->slots.reserve(kMaxOps);
+    made->converted.reserve(kMaxOps);
+  }
+  if (made->exit_hypercall != op.exit_hypercall && probe_.has(Capability::kExitHypercall)) {
+    const std::uint64_t mask =
+        op.exit_hypercall ? std::uint64_t{1} << uapi::kHypercallMapGpaRange : 0;
+    const SysResult enabled = made->vm.enable_capability(uapi::kCapExitHypercall, mask);
+    if (!enabled.ok()) return of_result(enabled);
+    made->exit_hypercall = op.exit_hypercall;
+  }
+  place = std::move(*made);
+  return of_result(SysResult::of(0));
+}
+
+Outcome KvmBackend::run(const Step&, const DestroyVm& op) {
+  LiveVm* const vm = vm_of(op.vm);
+  if (vm == nullptr) return skip(Check::kSkipNoVm, "vm is not open");
+  for (unsigned i = 0; i < kMaxVcpus; ++i) {
+    if (vcpu_vm_[i] == op.vm) vcpu_vm_[i].reset();
+    vm->vcpus[i].reset();
+  }
+  const SysResult closed = vm->vm.close();
+  vms_[op.vm.value].reset();
+  return of_result(closed);
+}
+
+Outcome KvmBackend::run(const Step&, const CreateVcpu& op) {
+  LiveVm* const vm = vm_of(op.vm);
+  if (vm == nullptr) return skip(Check::kSkipNoVm, "vm is not open");
+  const unsigned id = op.vcpu.value;
+  if (vcpu_vm_[id] && *vcpu_vm_[id] != op.vm) {
+    return skip(Check::kSkipVcpuElsewhere, "the vCPU belongs to the other VM");
+  }
+  std::unique_ptr<LiveVcpu>& vcpu = vm->vcpus[id];
+  if (vcpu && !vcpu->bound) {  // a recycled VM has it already
+    vcpu->bound = true;
+    vcpu_vm_[id] = op.vm;
+    return of_result(SysResult::of(0));
+  }
+  const SysResult created = vm->vm.create_vcpu_fd(id);
+  if (!created.ok()) return of_result(created);
+  auto adopted = Vcpu::adopt(kvm_, created.fd());
+  if (!adopted) return skip(Check::kSkipLimit, adopted.error().message());
+  vcpu = std::make_unique<LiveVcpu>(std::move(*adopted), id);
+  vcpu->bound = true;
+  vcpu_vm_[id] = op.vm;
+  return of_result(created);
+}
+
+Outcome KvmBackend::run(const Step& step, const SetCpuid& op) {
+  const Acting acting = acting_vcpu(step);
+  if (acting.vcpu == nullptr) return skip(Check::kSkipNoVcpu, "the vCPU has not been created");
+  const SysResult set = set_supported_cpuid(kvm_, acting.vcpu->vcpu, op.phys_addr_bits.value);
+  if (set.ok()) {
+    acting.vcpu->has_cpuid = true;
+    acting.vcpu->phys_addr_bits = op.phys_addr_bits.value;
+  }
+  return of_result(set);
+}
+
+}  // namespace sluice::kvm
