@@ -1,7 +1,16 @@
 # Libraries we use, all from the distribution's packages; ci/setup installs them. Rooms outside the fuzz targets'
 # closure (base ops trace model oracle run) are left out where their libraries are missing, and the build says so:
 # an OSS-Fuzz image has only a compiler and fmt.
-find_package(fmt REQUIRED)
+if(SLUICE_FUZZ_ENGINE STREQUAL "external")
+  # The image's runner has none of our libraries, and its C++ library need not be the one that a packaged fmt was built
+  # with: there fmt is compiled into each target.
+  find_path(SLUICE_FMT_INCLUDE fmt/format.h REQUIRED)
+  add_library(fmt::fmt INTERFACE IMPORTED)
+  target_compile_definitions(fmt::fmt INTERFACE FMT_HEADER_ONLY=1)
+  target_include_directories(fmt::fmt SYSTEM INTERFACE ${SLUICE_FMT_INCLUDE})
+else()
+  find_package(fmt REQUIRED)
+endif()
 find_package(Threads REQUIRED)
 find_package(GTest QUIET)
 find_package(benchmark QUIET)
