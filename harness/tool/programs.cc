@@ -1,0 +1,109 @@
+#include "tool/programs.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstdlib>
+#include <filesystem>
+
+extern char** environ;
+
+namespace sluice::tool {
+namespace {
+
+namespace fs = std::filesystem;
+
+fs::path own_folder() {
+  std::error_code error;
+  const fs::path self = fs::read_symlink("/proc/self/exe", error);
+  return error ? fs::path(".") : self.parent_path();
+}
+
+std::vector<char*> pointers(std::vector<std::string>& strings) {
+  std::vector<char*> out;
+  for (std::string& s : strings) out.push_back(s.data());
+  out.push_back(nullptr);
+  return out;
+}
+
+std::string read_all(int fd) {
+  std::string out;
+  std::array<char, 4096> block{};
+  for (ssize_t n = 0; (n = ::read(fd, block.data(), block.size())) != 0;) {
+    if (n > 0) out.append(block.data(), static_cast<std::size_t>(n));
+    if (n < 0 && errno != EINTR) break;
+  }
+  return out;
+}
+
+}  // namespace
+
+Expected<std::string> find_program(const std::string& name) {
+  std::vector<fs::path> places;
+  if (const char* const given = std::getenv("SLUICE_PROGRAM_DIR"); given != nullptr)
+    places.emplace_back(given);
+  const fs::path here = own_folder();
+  places.push_back(here);
+  for (const char* const part : {"benchmarks", "fuzzers"})
+    places.push_back(here.parent_path().parent_path() / part);
+  std::string looked;
+  for (const fs::path& place : places) {
+    std::error_code error;
+    const fs::path candidate = place / name;
+    if (fs::is_regular_file(candidate, error)) return candidate.string();
+    looked += fmt::format("{}{}", looked.empty() ? "" : ", ", place.string());
+  }
+  return input_error(
+      fmt::format("program '{}' not found in {}: build it (cmake --build --preset release), or set "
+                  "SLUICE_PROGRAM_DIR",
+                  name, looked));
+}
+
+std::string sibling_build(const std::string& preset) {
+  const fs::path builds =
+      own_folder().parent_path().parent_path().parent_path();  // build/PRESET/harness/tool
+  std::error_code error;
+  return fs::is_directory(builds / preset, error) ? (builds / preset).string() : std::string();
+}
+
+Expected<Finished> run_program(const std::vector<std::string>& command, const RunOptions& options) {
+  std::array<int, 2> pipe{-1, -1};
+  if (options.capture && ::pipe2(pipe.data(), O_CLOEXEC) != 0) return system_error("make a pipe");
+  posix_spawn_file_actions_t actions;
+  ::posix_spawn_file_actions_init(&actions);
+  if (options.capture) ::posix_spawn_file_actions_adddup2(&actions, pipe[1], STDOUT_FILENO);
+  if (!options.stderr_file.empty()) {
+    ::posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, options.stderr_file.c_str(),
+                                       O_WRONLY | O_CREAT | O_TRUNC, 0644);
+  }
+  std::vector<std::string> arguments = command;
+  std::vector<std::string> environment;
+  for (char** entry = environ; *entry != nullptr; ++entry) environment.emplace_back(*entry);
+  environment.insert(environment.end(), options.environment.begin(), options.environment.end());
+  pid_t child = 0;
+  const int error = ::posix_spawn(&child, command.front().c_str(), &actions, nullptr,
+                                  pointers(arguments).data(), pointers(environment).data());
+  ::posix_spawn_file_actions_destroy(&actions);
+  if (options.capture) ::close(pipe[1]);
+  if (error != 0) {
+    if (options.capture) ::close(pipe[0]);
+    return std::unexpected(SystemError{.number = error, .what = "start " + command.front()});
+  }
+  Finished finished;
+  if (options.capture) {
+    finished.out = read_all(pipe[0]);
+    ::close(pipe[0]);
+  }
+  int state = 0;
+  while (::waitpid(child, &state, 0) < 0) {
+    if (errno != EINTR) return system_error("wait for " + command.front());
+  }
+  finished.status = WIFEXITED(state) ? WEXITSTATUS(state) : 128 + WTERMSIG(state);
+  return finished;
+}
+
+}  // namespace sluice::tool

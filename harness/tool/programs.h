@@ -1,0 +1,33 @@
+// The programs that stand beside `sluice`: benchmarks and fuzzers are separate binaries, so that
+// their libraries and instrumentation stay out of the tool.
+#pragma once
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/system_error.h"
+
+namespace sluice::tool {
+
+/// Where a program of this build is: $SLUICE_PROGRAM_DIR, the tool's own folder, or its build
+/// folder's benchmarks/ and fuzzers/. Error: not found; the message lists where it was looked for.
+Expected<std::string> find_program(const std::string& name);
+
+/// The build folder of another preset beside this one ("fuzz-libfuzzer", "fuzz-afl"); empty if the
+/// tool is not in a build tree.
+std::string sibling_build(const std::string& preset);
+
+struct Finished {
+  int status = 0;     // exit status; 128 + n after signal n
+  std::string out{};  // what it wrote to stdout, if asked for
+};
+struct RunOptions {
+  bool capture = false;                    // keep stdout; else it goes where ours goes
+  std::string stderr_file{};               // empty: where ours goes
+  std::vector<std::string> environment{};  // NAME=value, added to ours
+};
+/// Runs a program to its end. Interrupting us interrupts it. Error: it could not be started.
+Expected<Finished> run_program(const std::vector<std::string>& command,
+                               const RunOptions& options = {});
+
+}  // namespace sluice::tool
