@@ -24,10 +24,11 @@ class Journal {
       std::size_t{1} << 27;  // 2 GiB of address space; entries never used cost nothing
 
   struct Entry {
-    std::uint64_t place = 0;  // address, and the size in bytes in bits 56-63
+    std::uint64_t place =
+        0;  // address, the size in bytes in bits 56-62, bit 63: others derive from this slot
     std::uint64_t old_value = 0;
     void* address() const { return reinterpret_cast<void*>(place & kAddressMask); }
-    std::size_t size() const { return place >> kSizeShift; }
+    std::size_t size() const { return place >> kSizeShift & 0x7f; }
   };
 
   static Expected<Journal> open() {
@@ -35,6 +36,24 @@ class Journal {
     if (!entries) return std::unexpected(entries.error());
     return Journal(std::move(*entries));
   }
+
+  /// Told of every undone slot that was written by set_with_derived(), before it gets its old value
+  /// back.
+  struct Derived {
+    void* context = nullptr;
+    void (*undo)(void* context, void* address, std::uint64_t old_value) = nullptr;
+  };
+
+  /// As set(), for a slot from which something cheaper to adjust than to journal is derived (a
+  /// count of assigned frames). Pre: derive() was called, and the caller adjusts what is derived
+  /// itself now.
+  void set_with_derived(std::uint64_t& slot, std::uint64_t value) {
+    entries_.data()[count_++] = {.place = reinterpret_cast<std::uintptr_t>(&slot) | kDerivedBit |
+                                          (sizeof(std::uint64_t) << kSizeShift),
+                                 .old_value = slot};
+    slot = value;
+  }
+  void derive(Derived derived) { derived_ = derived; }
 
   template <class T>
   void set(T& slot, std::type_identity_t<T> value) {
@@ -58,6 +77,8 @@ class Journal {
     SLUICE_CHECK(to <= count_);
     while (count_ > to) {
       const Entry& entry = entries_.data()[--count_];
+      if ((entry.place & kDerivedBit) != 0)
+        derived_.undo(derived_.context, entry.address(), entry.old_value);
       std::memcpy(entry.address(), &entry.old_value, entry.size());
     }
   }
@@ -69,9 +90,11 @@ class Journal {
  private:
   explicit Journal(ReservedArray<Entry> entries) : entries_(std::move(entries)) {}
   static constexpr unsigned kSizeShift = 56;
+  static constexpr std::uint64_t kDerivedBit = std::uint64_t{1} << 63;
   static constexpr std::uint64_t kAddressMask = (std::uint64_t{1} << 48) - 1;
   ReservedArray<Entry> entries_;
   std::size_t count_ = 0;
+  Derived derived_{};
 };
 
 }  // namespace sluice::model

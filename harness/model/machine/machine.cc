@@ -5,7 +5,7 @@ namespace sluice::model {
 Expected<Machine> Machine::open(const HostProfile& profile) {
   auto journal = Journal::open();
   if (!journal) return std::unexpected(journal.error());
-  auto rmp = Rmp::open(profile.frame_count);
+  auto rmp = Rmp::open(profile.frame_count, *journal);
   if (!rmp) return std::unexpected(rmp.error());
   auto frames = Frames::open(profile.frame_count);
   if (!frames) return std::unexpected(frames.error());

@@ -145,10 +145,7 @@ TEST_F(MachineTest, RollingBackRestoresEverything) {
   machine_->frames.set_content(machine_->journal, *pfn, 99);
   EXPECT_EQ(machine_->frames.view(*pfn),
             (FrameView{.use = FrameUse::kGmem, .gmem = {1}, .index = 4, .content = 99}));
-  EXPECT_EQ(machine_->rmp.frame_at(machine_->journal.since(start)[0].address()),
-            machine_->rmp.frame_count())
-      << "first the block's counter";
-  EXPECT_EQ(machine_->rmp.frame_at(machine_->journal.since(start)[1].address()), 7u);
+  EXPECT_EQ(machine_->rmp.frame_at(machine_->journal.since(start)[0].address()), 7u);
   machine_->journal.roll_back(start);
   EXPECT_EQ(machine_->rmp.own({7}), RmpEntry{});
   EXPECT_EQ(machine_->rmp.assigned_in_block({7}), 0u);

@@ -10,7 +10,8 @@ constexpr std::uint64_t kKeptByImmutableChange =
     RmpEntry::kAssigned | RmpEntry::kSize2M | RmpEntry::kGpaMask | RmpEntry::kAsidMask;
 
 bool is_aligned(std::uint64_t address, PageSize size) {
-  return (address & (frames_in(size) * kPageBytes - 1)) == 0;
+  const std::uint64_t mask = size == PageSize::k4K ? kPageBytes - 1 : kBytesPer2M - 1;
+  return (address & mask) == 0;
 }
 
 /// rmp.md 4.2 row 5. Assumption: gpa bits 11:0 or beyond bit 50, and ASIDs of 1024 and more, are
@@ -23,38 +24,50 @@ bool is_bad_record(const RmpRecord& record) {
 
 }  // namespace
 
-Expected<Rmp> Rmp::open(std::uint64_t frame_count) {
+Expected<Rmp> Rmp::open(std::uint64_t frame_count, Journal& journal) {
   SLUICE_CHECK(frame_count % kFramesPer2M == 0);
   auto slots = ReservedArray<RmpEntry>::open(frame_count);
   if (!slots) return std::unexpected(slots.error());
   auto blocks = ReservedArray<std::uint16_t>::open(frame_count / kFramesPer2M);
   if (!blocks) return std::unexpected(blocks.error());
-  return Rmp(std::move(*slots), std::move(*blocks));
+  auto tables =
+      std::make_unique<Tables>(Tables{.slots = std::move(*slots), .blocks = std::move(*blocks)});
+  journal.derive({.context = tables.get(), .undo = &Rmp::undo});
+  return Rmp(std::move(tables));
 }
 
-void Rmp::write(Journal& journal, Pfn pfn, const RmpEntry& entry) {
-  RmpEntry& slot = slots_[pfn.value];
-  if (slot.assigned() != entry.assigned()) {
-    std::uint16_t& block = blocks_[pfn.value / kFramesPer2M];
-    journal.set(block, static_cast<std::uint16_t>(entry.assigned() ? block + 1 : block - 1));
-  }
-  journal.set(slot.low, entry.low);
+void Rmp::undo(void* context, void* address, std::uint64_t old_low) {
+  Tables& tables = *static_cast<Tables*>(context);
+  const auto* const slot = static_cast<const RmpEntry*>(address);
+  const auto index = static_cast<std::uint64_t>(slot - tables.slots.data());
+  const int change = static_cast<int>(old_low & RmpEntry::kAssigned) -
+                     static_cast<int>(slot->low & RmpEntry::kAssigned);
+  std::uint16_t& block = tables.blocks[index / kFramesPer2M];
+  block = static_cast<std::uint16_t>(block + change);
+}
+
+inline void Rmp::write(Journal& journal, Pfn pfn, const RmpEntry& entry) {
+  RmpEntry& slot = tables_->slots[pfn.value];
+  std::uint16_t& block = tables_->blocks[pfn.value / kFramesPer2M];
+  block = static_cast<std::uint16_t>(block + static_cast<int>(entry.low & RmpEntry::kAssigned) -
+                                     static_cast<int>(slot.low & RmpEntry::kAssigned));
+  journal.set_with_derived(slot.low, entry.low);
   if (slot.high != entry.high) journal.set(slot.high, entry.high);
 }
 
 RmpEntry Rmp::own(Pfn pfn) const {
   const Pfn head = pfn.align_down(kFramesPer2M);
-  if (head != pfn && slots_[head.value].is_live_2m())
+  if (head != pfn && tables_->slots[head.value].is_live_2m())
     return {.low = RmpEntry::kAssigned, .high = 0};
-  return slots_[pfn.value];
+  return tables_->slots[pfn.value];
 }
 
 Pfn Rmp::covering_frame(Pfn pfn) const {
   const Pfn head = pfn.align_down(kFramesPer2M);
-  return slots_[head.value].is_live_2m() ? head : pfn;
+  return tables_->slots[head.value].is_live_2m() ? head : pfn;
 }
 
-RmpEntry Rmp::covering(Pfn pfn) const { return slots_[covering_frame(pfn).value]; }
+RmpEntry Rmp::covering(Pfn pfn) const { return tables_->slots[covering_frame(pfn).value]; }
 
 void Rmp::write_covering(Journal& journal, Pfn pfn, const RmpEntry& entry) {
   write(journal, covering_frame(pfn), entry);
@@ -62,7 +75,8 @@ void Rmp::write_covering(Journal& journal, Pfn pfn, const RmpEntry& entry) {
 
 std::uint64_t Rmp::assigned_in_block(Pfn pfn) const {
   const Pfn head = pfn.align_down(kFramesPer2M);
-  return slots_[head.value].is_live_2m() ? kFramesPer2M : blocks_[head.value / kFramesPer2M];
+  return tables_->slots[head.value].is_live_2m() ? kFramesPer2M
+                                                 : tables_->blocks[head.value / kFramesPer2M];
 }
 
 bool Rmp::is_hypervisor_owned(Pfn pfn, MapLevel level) const {
@@ -97,23 +111,36 @@ void Rmp::clear_in_use(Journal& journal, Pfn pfn) {
 bool Rmp::has_fixed_sub_frame(Pfn head) const {
   if (fixed_count_ == 0) return false;
   for (std::uint64_t i = 1; i < kFramesPer2M; ++i) {
-    const RmpEntry& slot = slots_[head.value + i];
+    const RmpEntry& slot = tables_->slots[head.value + i];
     if (slot.immutable() && !slot.assigned()) return true;
   }
   return false;
 }
 
-/// rmp.md 4.2 rows 8a-8c.
-Check Rmp::refuse_size(const RmpEntry& old, Pfn pfn, const RmpRecord& record) const {
-  if (record.page_size == PageSize::k2M) {
-    const bool others_assigned = blocks_[pfn.value / kFramesPer2M] > (old.assigned() ? 1 : 0);
-    return others_assigned && !old.is_live_2m() ? fail(Check::kRmpUpdateOverlapSub) : Check::kOk;
-  }
-  if (!slots_[pfn.align_down(kFramesPer2M).value].is_live_2m()) return Check::kOk;
-  if (!pfn.is_aligned(kFramesPer2M)) return fail(Check::kRmpUpdateInside2M);
+/// rmp.md 4.2 rows 6-8 for a 4 KiB record.
+Check Rmp::refuse_4k(Pfn pfn) const {
+  if (in_use_count_ != 0 && is_in_use(pfn)) return fail(Check::kRmpUpdateInUse);
+  const bool live = tables_->slots[pfn.align_down(kFramesPer2M).value].is_live_2m();
+  const bool inside = live && !pfn.is_aligned(kFramesPer2M);
+  // An inner frame of an immutable 2 MiB entry answers by its own slot, which is not immutable (row
+  // 8b then refuses).
+  if (!inside && tables_->slots[pfn.value].immutable()) return fail(Check::kRmpUpdateImmutable);
+  if (!live) return Check::kOk;
   // Assumption: a 4 KiB record at the head of a live 2 MiB entry is FAIL_OVERLAP; KVM always
   // smashes first.
-  return fail(Check::kRmpUpdateHead2M);
+  return fail(inside ? Check::kRmpUpdateInside2M : Check::kRmpUpdateHead2M);
+}
+
+/// The same for a 2 MiB record.
+Check Rmp::refuse_2m(Pfn head) const {
+  if (in_use_count_ != 0 && block_in_use(head)) return fail(Check::kRmpUpdateInUse);
+  const RmpEntry old = tables_->slots[head.value];
+  // Assumption: a 2 MiB record over an unassigned immutable sub-frame is FAIL_PERMISSION.
+  if (old.immutable() || (fixed_count_ != 0 && has_fixed_sub_frame(head)))
+    return fail(Check::kRmpUpdateImmutable);
+  const bool others_assigned =
+      tables_->blocks[head.value / kFramesPer2M] > (old.assigned() ? 1 : 0);
+  return others_assigned && !old.is_live_2m() ? fail(Check::kRmpUpdateOverlapSub) : Check::kOk;
 }
 
 Check Rmp::update(Journal& journal, std::uint64_t spa, const RmpRecord& record) {
@@ -122,25 +149,16 @@ Check Rmp::update(Journal& journal, std::uint64_t spa, const RmpRecord& record) 
     return fail(Check::kRmpUpdateSpa);
   if (is_bad_record(record)) return fail(Check::kRmpUpdateRecord);
   const Pfn pfn{spa >> kPageShift};
-  const bool large = record.page_size == PageSize::k2M;
-  if (large ? block_in_use(pfn) : is_in_use(pfn)) return fail(Check::kRmpUpdateInUse);
-  // An inner frame of an immutable 2 MiB entry answers by its own slot, which is not immutable (row
-  // 8b then refuses).
-  const RmpEntry old = own(pfn);
-  // Assumption: a 2 MiB record over an unassigned immutable sub-frame is FAIL_PERMISSION.
-  if (old.immutable() || (large && has_fixed_sub_frame(pfn)))
-    return fail(Check::kRmpUpdateImmutable);
-  if (const Check refused = refuse_size(old, pfn, record); refused != Check::kOk) return refused;
+  const Check refused = record.page_size == PageSize::k4K ? refuse_4k(pfn) : refuse_2m(pfn);
+  if (refused != Check::kOk) return refused;
 
   // An unassigned entry keeps no gpa and no size (Assumption of rmp.md 4).
   RmpEntry fresh = record.assigned ? make_entry(Gpa{record.gpa}, Asid{record.asid},
                                                 record.page_size, record.immutable)
                                    : RmpEntry{};
-  const bool same_owner =
-      record.assigned && record.asid != 0 &&
-      (old.low & kKeptByImmutableChange) == (fresh.low & kKeptByImmutableChange);
-  if (same_owner) {  // RU4: only a change of {Assigned, ASID, GPA, Page_Size} costs the guest its
-                     // acceptance
+  const RmpEntry old = tables_->slots[pfn.value];
+  // RU4: only a change of {Assigned, ASID, GPA, Page_Size} costs the guest its acceptance.
+  if (((old.low ^ fresh.low) & kKeptByImmutableChange) == 0 && record.asid != 0) {
     fresh.low |= old.low & (RmpEntry::kValidated | RmpEntry::kVmsa);
     fresh.high = old.high;
   } else if (planted(Planted::kRmpKeepsValidated)) {
@@ -155,7 +173,7 @@ Check Rmp::smash(Journal& journal, std::uint64_t spa) {
     return fail(Check::kPsmashSpa);
   const Pfn head{spa >> kPageShift};
   if (block_in_use(head)) return fail(Check::kPsmashInUse);
-  const RmpEntry old = slots_[head.value];
+  const RmpEntry old = tables_->slots[head.value];
   if (old.immutable()) return fail(Check::kPsmashImmutable);
   if (!old.is_live_2m()) return fail(Check::kPsmashNot2M);
   RmpEntry piece = old;
@@ -228,7 +246,8 @@ void Rmp::firmware_fix(Journal& journal, Pfn pfn) {
 
 RmpView Rmp::view(Pfn pfn) const {
   if (!covers(pfn)) return {};
-  return view_of(pfn, slots_[pfn.value], slots_[pfn.align_down(kFramesPer2M).value]);
+  return view_of(pfn, tables_->slots[pfn.value],
+                 tables_->slots[pfn.align_down(kFramesPer2M).value]);
 }
 
 RmpView Rmp::view_of(Pfn pfn, const RmpEntry& own_slot, const RmpEntry& head) const {
@@ -253,7 +272,7 @@ RmpView Rmp::view_of(Pfn pfn, const RmpEntry& own_slot, const RmpEntry& head) co
 
 std::uint64_t Rmp::frame_at(const void* address) const {
   const auto at = reinterpret_cast<std::uintptr_t>(address);
-  const auto begin = reinterpret_cast<std::uintptr_t>(slots_.data());
+  const auto begin = reinterpret_cast<std::uintptr_t>(tables_->slots.data());
   return at >= begin && at < begin + count_ * sizeof(RmpEntry) ? (at - begin) / sizeof(RmpEntry)
                                                                : count_;
 }

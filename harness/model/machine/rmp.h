@@ -4,6 +4,7 @@
 #pragma once
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <span>
 
 #include "base/reserved_array.h"
@@ -36,7 +37,9 @@ enum class FirmwareStatus : std::uint8_t {
 /// none beyond what the refusals check. Thread: compatible.
 class Rmp {
  public:
-  static Expected<Rmp> open(std::uint64_t frame_count);
+  /// Pre: frame_count is a multiple of 512. The journal must be the one of every later call: its
+  /// undo keeps the block counters.
+  static Expected<Rmp> open(std::uint64_t frame_count, Journal& journal);
 
   // Instructions; each returns kOk or the reason of its refusal, and changes nothing when it
   // refuses.
@@ -95,25 +98,33 @@ class Rmp {
   /// Replaces the entry that governs a guest's page: the write half of PVALIDATE and RMPADJUST.
   /// Pre: entry came from covering().
   void write_covering(Journal& journal, Pfn pfn, const RmpEntry& entry);
-  /// Index of the frame whose raw slot or block counter lies at `address`, for the touched set;
+  /// Index of the frame whose raw slot lies at `address`, for the touched set;
   /// frame_count() if none.
   std::uint64_t frame_at(const void* address) const;
-  RmpEntry raw(Pfn pfn) const { return slots_[pfn.value]; }
+  RmpEntry raw(Pfn pfn) const { return tables_->slots[pfn.value]; }
 
   static constexpr std::size_t kMaxInUse = 16;
 
  private:
-  Rmp(ReservedArray<RmpEntry> slots, ReservedArray<std::uint16_t> blocks)
-      : count_(slots.size()), slots_(std::move(slots)), blocks_(std::move(blocks)) {}
+  /// The two tables, apart so that the journal's undo can find them wherever the Rmp itself is
+  /// moved.
+  struct Tables {
+    ReservedArray<RmpEntry> slots;
+    ReservedArray<std::uint16_t>
+        blocks;  // raw slots with Assigned set, per 2 MiB block: derived from `slots`
+  };
+  explicit Rmp(std::unique_ptr<Tables> tables)
+      : count_(tables->slots.size()), tables_(std::move(tables)) {}
+  static void undo(void* context, void* address, std::uint64_t old_low);
 
   bool block_in_use(Pfn head) const;
   bool has_fixed_sub_frame(Pfn head) const;
-  Check refuse_size(const RmpEntry& old, Pfn pfn, const RmpRecord& record) const;
+  Check refuse_4k(Pfn pfn) const;
+  Check refuse_2m(Pfn head) const;
   void write(Journal& journal, Pfn pfn, const RmpEntry& entry);
 
   std::uint64_t count_;
-  ReservedArray<RmpEntry> slots_;
-  ReservedArray<std::uint16_t> blocks_;            // raw slots with Assigned set, per 2 MiB block
+  std::unique_ptr<Tables> tables_;
   std::array<std::uint64_t, kMaxInUse> in_use_{};  // frame + 1; 0 = free place
   std::uint64_t in_use_count_ = 0;
   std::uint64_t fixed_count_ = 0;
