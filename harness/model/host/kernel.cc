@@ -23,6 +23,8 @@ Expected<std::array<MixedBits, 2>> open_levels(std::uint64_t gfn_count) {
 Expected<std::unique_ptr<Kernel>> Kernel::open(Machine& machine, Scheduler& scheduler) {
   auto pool = NodePool::open();
   if (!pool) return std::unexpected(pool.error());
+  auto map = DirectMap::open(machine.profile.frame_count);
+  if (!map) return std::unexpected(map.error());
   auto pages = ReservedArray<HostPage>::open(kHostRegionPages);
   if (!pages) return std::unexpected(pages.error());
   const std::uint64_t gfn_count = machine.profile.max_gfn + 1;
@@ -32,7 +34,7 @@ Expected<std::unique_ptr<Kernel>> Kernel::open(Machine& machine, Scheduler& sche
   if (!second) return std::unexpected(second.error());
   static_assert(kMaxVms == 2);
   return std::make_unique<Kernel>(
-      machine, scheduler, std::move(*pool), std::move(*pages),
+      machine, scheduler, std::move(*pool), std::move(*map), std::move(*pages),
       std::array<std::array<MixedBits, 2>, kMaxVms>{std::move(*first), std::move(*second)});
 }
 

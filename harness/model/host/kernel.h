@@ -175,6 +175,7 @@ struct Kernel {
   Machine& machine;
   Scheduler& scheduler;
   NodePool nodes;
+  SnpHost snp;
   ReservedArray<HostPage> host_pages;
   std::array<std::array<MixedBits, 2>, kMaxVms> mixed;  // [vm][0: 2M, 1: 1G]
   std::array<Vm, kMaxVms> vms{};
@@ -184,11 +185,12 @@ struct Kernel {
 
   static Expected<std::unique_ptr<Kernel>> open(Machine& machine, Scheduler& scheduler);
 
-  Kernel(Machine& on, Scheduler& by, NodePool pool, ReservedArray<HostPage> pages,
+  Kernel(Machine& on, Scheduler& by, NodePool pool, DirectMap map, ReservedArray<HostPage> pages,
          std::array<std::array<MixedBits, 2>, kMaxVms> bits)
       : machine(on),
         scheduler(by),
         nodes(std::move(pool)),
+        snp{.direct_map = std::move(map)},
         host_pages(std::move(pages)),
         mixed(std::move(bits)) {}
   Kernel(const Kernel&) = delete;

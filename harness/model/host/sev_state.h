@@ -1,9 +1,10 @@
 // What KVM keeps about SEV-SNP in a VM and in a vCPU (Linux struct kvm_sev_info, struct
-// vcpu_sev_es_state).
+// vcpu_sev_es_state), and what the host kernel keeps about it as a whole.
 #pragma once
 #include <cstdint>
 
 #include "base/units.h"
+#include "model/host/direct_map.h"
 
 namespace sluice::model {
 
@@ -19,6 +20,15 @@ struct SevVm {
 struct SevVcpu {
   bool has_vmsa = false;  // the frame below is this vCPU's VMSA
   Pfn vmsa{};
+};
+
+/// The host's own SNP state.
+struct SnpHost {
+  DirectMap direct_map;
+  std::uint64_t leaked_page_count = 0;  // snp_nr_leaked_pages
+  std::uint32_t asids = 0;              // bit n: ASID n is taken (sev_asid_bitmap)
+  std::uint32_t reclaimable_asids = 0;  // given back, to be flushed before reuse
+  bool host_dead = false;               // the kernel took a fatal RMP fault: nothing runs any more
 };
 
 }  // namespace sluice::model

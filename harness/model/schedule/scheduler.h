@@ -24,8 +24,16 @@ namespace sluice::model {
 
 enum class ActorState : std::uint8_t { kIdle, kRunning, kParked, kBlocked, kSpinning };
 
-/// Why a retry loop goes round (kvm.md 5, rows that answer RETRY).
-enum class RetryReason : std::uint8_t { kInvalidation, kSlotInvalid, kRootObsolete, kOther };
+/// Why a retry loop goes round (kvm.md 5, rows that answer RETRY). kRmpOverlap is no loop of a fault
+/// but the kernel's around RMPUPDATE and PSMASH, which every modelled version has: known upstream
+/// (snp_host.md 1).
+enum class RetryReason : std::uint8_t {
+  kInvalidation,
+  kSlotInvalid,
+  kRootObsolete,
+  kOther,
+  kRmpOverlap
+};
 
 /// A set of actors, bit = actor_slot().
 using ActorMask = std::uint16_t;
@@ -107,6 +115,11 @@ class Scheduler {
   void reset();
 
   // ---- For operations, through the functions below this class ----
+  /// A loop inside one step whose inputs cannot change before it ends: W2.
+  void report_livelock(RetryReason reason) {
+    liveness_.livelock = true;
+    liveness_.livelock_reason = reason;
+  }
   unsigned current() const { return current_; }
   ActorId current_actor() const { return ids_[current_]; }
   bool stops_at(Point point);

@@ -1,0 +1,92 @@
+#include "model/host/snp_rmp.h"
+
+#include "model/schedule/scheduler.h"
+
+namespace sluice::model {
+namespace {
+
+/// rmpupdate(): rows 1-4 of snp_host.md 1.
+HostError rmpupdate(Kernel& k, Pfn pfn, const RmpRecord& record) {
+  if (!k.machine.profile.snp) return HostError::kNoDevice;
+  if (adjust_direct_map(k, pfn, record.page_size) != HostError::kNone) return HostError::kFault;
+  const Check refused = k.machine.rmp.update(k.machine.journal, address_of(pfn).value, record);
+  const bool overlaps = refused == Check::kRmpUpdateOverlapSub ||
+                        refused == Check::kRmpUpdateInside2M || refused == Check::kRmpUpdateHead2M;
+  if (overlaps) report_endless_retry(k);
+  if (refused != Check::kOk) return HostError::kFault;  // FAIL_INUSE is not retried here
+  k.machine.events.add(
+      {.kind = EventKind::kRmpUpdate, .a = pfn.value, .b = frames_in(record.page_size)});
+  return HostError::kNone;
+}
+
+}  // namespace
+
+RmpLookup snp_lookup_rmpentry(const Kernel& k, Pfn pfn) {
+  if (!k.machine.profile.snp) return {.error = HostError::kNoDevice};
+  const Rmp& rmp = k.machine.rmp;
+  if (!rmp.covers(pfn)) return {.error = HostError::kFault};
+  return {.assigned = rmp.own(pfn).assigned(),
+          .level = rmp.own(pfn.align_down(kFramesPer2M)).page_size()};
+}
+
+HostError rmp_make_private(Kernel& k, const PrivateRecord& record) {
+  return rmpupdate(k, record.pfn,
+                   {.gpa = record.gpa.value,
+                    .page_size = record.level,
+                    .assigned = true,
+                    .immutable = record.immutable,
+                    .asid = record.asid.value});
+}
+
+HostError rmp_make_shared(Kernel& k, Pfn pfn, PageSize level) {
+  return rmpupdate(k, pfn, {.page_size = level});
+}
+
+Check snp_rmptable_psmash(Kernel& k, Pfn pfn) {
+  const Pfn head = pfn.align_down(kFramesPer2M);
+  const Check refused = k.machine.rmp.smash(k.machine.journal, address_of(head).value);
+  if (refused == Check::kPsmashInUse) report_endless_retry(k);
+  if (refused == Check::kOk) {
+    k.machine.events.add({.kind = EventKind::kPsmash, .a = head.value});
+  }
+  return refused;
+}
+
+void report_endless_retry(Kernel& k) { k.scheduler.report_livelock(RetryReason::kRmpOverlap); }
+
+void snp_leak_page(Kernel& k, Pfn pfn) {
+  if (k.machine.frames.owner(pfn).use == FrameUse::kLeaked) return;
+  k.machine.frames.leak(k.machine.journal, pfn);
+  k.set(k.snp.leaked_page_count, k.snp.leaked_page_count + 1);
+  k.machine.events.add({.kind = EventKind::kFrameLeaked, .a = pfn.value});
+}
+
+bool kvm_rmp_make_shared(Kernel& k, Vm& vm, Pfn pfn, PageSize level) {
+  if (rmp_make_shared(k, pfn, level) == HostError::kNone) return true;
+  snp_leak_page(k, pfn);
+  k.set(vm.dead, true);
+  return false;
+}
+
+bool snp_page_reclaim(Kernel& k, Vm& vm, Pfn pfn) {
+  if (k.machine.rmp.firmware_reclaim(k.machine.journal, pfn) != FirmwareStatus::kSuccess) {
+    snp_leak_page(k, pfn);
+    k.set(vm.dead, true);
+    return false;
+  }
+  return kvm_rmp_make_shared(k, vm, pfn, PageSize::k4K);
+}
+
+bool host_kernel_store(Kernel& k, Pfn pfn, std::uint64_t token) {
+  if (k.machine.profile.snp) {
+    const MapLevel level = k.snp.direct_map.is_split(pfn) ? MapLevel::k4K : MapLevel::k2M;
+    if (!k.machine.rmp.is_hypervisor_owned(pfn, level)) {
+      k.set(k.snp.host_dead, true);
+      return false;
+    }
+  }
+  k.machine.frames.set_content(k.machine.journal, pfn, token);
+  return true;
+}
+
+}  // namespace sluice::model

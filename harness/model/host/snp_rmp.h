@@ -1,0 +1,51 @@
+// The host's helpers around the RMP instructions: look-up, assignment with its loops, reclaim,
+// leaked pages (snp_host.md 1; Linux arch/x86/virt/svm/sev.c, arch/x86/kvm/svm/sev.c).
+#pragma once
+#include "model/host/kernel.h"
+
+namespace sluice::model {
+
+/// snp_lookup_rmpentry(): Assigned of the frame's own slot, size of its 2 MiB block's head.
+struct RmpLookup {
+  HostError error = HostError::kNone;  // kNoDevice without SNP, kFault beyond the table
+  bool assigned = false;
+  PageSize level = PageSize::k4K;
+};
+RmpLookup snp_lookup_rmpentry(const Kernel& k, Pfn pfn);
+
+/// What rmp_make_private() is asked for.
+struct PrivateRecord {
+  Pfn pfn{};
+  Gpa gpa{};
+  PageSize level = PageSize::k4K;
+  Asid asid{};
+  bool immutable = false;
+};
+/// Assigns a frame (or 2 MiB) to a guest; to the AMD-SP with ASID 0 and `immutable`.  The direct
+/// map is split first (H7).  Fails: kNoDevice; kFault for whatever RMPUPDATE refuses.  FAIL_OVERLAP
+/// is retried for ever by the kernel: report_endless_retry().
+HostError rmp_make_private(Kernel& k, const PrivateRecord& record);
+/// Gives a frame (or 2 MiB) back to the hypervisor.  Fails: as above.
+HostError rmp_make_shared(Kernel& k, Pfn pfn, PageSize level);
+/// snp_rmptable_psmash(): splits the entry of the 2 MiB block around the frame.  kOk, or the
+/// instruction's refusal; FAIL_INUSE is retried for ever by the kernel.
+Check snp_rmptable_psmash(Kernel& k, Pfn pfn);
+
+/// The kernel would retry an RMP instruction whose refusal cannot change: a livelock (W2), known
+/// upstream (snp_host.md 1, rmpupdate row 3).  Deviation: the model notes it and goes on as if the
+/// loop had ended with the refusal, since nothing else of the sequence could be seen otherwise.
+void report_endless_retry(Kernel& k);
+
+/// snp_leak_pages(): the page is never used again; each is leaked once (bugs.md 55).
+void snp_leak_page(Kernel& k, Pfn pfn);
+/// kvm_rmp_make_shared(): a failure leaks the page and kills the VM.  True on success.
+bool kvm_rmp_make_shared(Kernel& k, Vm& vm, Pfn pfn, PageSize level);
+/// snp_page_reclaim(): firmware lets go of the page, then it becomes shared; a failure leaks the
+/// page and kills the VM.  True on success.
+bool snp_page_reclaim(Kernel& k, Vm& vm, Pfn pfn);
+
+/// The kernel stores to a frame through the direct map (zeroing, copying).  False, and the host is
+/// dead, if the frame is assigned (H2, snp_host.md 2).
+bool host_kernel_store(Kernel& k, Pfn pfn, std::uint64_t token);
+
+}  // namespace sluice::model
