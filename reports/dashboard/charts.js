@@ -4,8 +4,11 @@
 
 const charts = new Set();  // every live uPlot, for zoom, theme and width
 
+const colors = new Map();  // of the present theme: asking the page for each stroke of 200 charts would cost seconds
+
 function color(name) {
-  return getComputedStyle(document.documentElement).getPropertyValue("--" + name).trim();
+  if (!colors.has(name)) colors.set(name, getComputedStyle(document.documentElement).getPropertyValue("--" + name).trim());
+  return colors.get(name);
 }
 
 // At most one vertex per 2 pixels: the median of the points that fall there. Breaks and gaps split the path.
@@ -149,7 +152,7 @@ function readoutText(line, column, point) {
   return when + ": " + time(value) + (mad === null ? "" : " \u00b1 " + time(mad)) + " " + line.unit;
 }
 
-// Draws `column` of the line into `box`. options: height, limit, sense; quiet leaves the words at breaks
+// Draws `column` of the line into `box`. options: height, width (asked from the page if absent), limit, sense; quiet leaves the words at breaks
 // out where there is no room for them.
 function drawChart(box, line, column, state, options) {
   const {columns, points} = chartData(line, column);
@@ -159,7 +162,7 @@ function drawChart(box, line, column, state, options) {
     ticks: {show: false}};
   const band = {stroke: "transparent", points: {show: false}, spanGaps: false};
   const plot = new uPlot({
-    width: Math.max(holder.clientWidth, 200), height: options.height,
+    width: options.width || Math.max(holder.clientWidth, 200), height: options.height,
     legend: {show: false},
     padding: [6, 8, 0, 0],
     tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC"),
@@ -204,6 +207,7 @@ function dropCharts(boxes) {
 }
 
 function rescaleCharts() {
+  colors.clear();
   for (const {plot} of charts) plot.setData(plot.data, true);
 }
 

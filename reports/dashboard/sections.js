@@ -50,22 +50,33 @@ function renderTiles(data, state) {
 
 let trendObserver = null;
 
+// The room for a chart in a card; the same for all of them, and asking between two drawings would lay the page out anew.
+function cardWidth(card) {
+  const style = getComputedStyle(card);
+  return card.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight);
+}
+
+function drawCard(card, state, width) {
+  drawChart(card, card.line, "main", state, {height: 140, width, quiet: true});
+  card.dataset.drawn = "1";
+}
+
 // Cards of the lines that the table shows; each draws itself when it comes near the screen.
 function renderTrends(data, state) {
   const grid = document.getElementById("trend-grid");
   dropCharts([grid]);
   if (trendObserver) trendObserver.disconnect();
   trendObserver = new IntersectionObserver((entries) => {
+    const width = cardWidth(entries[0].target);
     for (const entry of entries) {
       if (!entry.isIntersecting) continue;
       trendObserver.unobserve(entry.target);
-      drawChart(entry.target, entry.target.line, "main", state, {height: 140, quiet: true});
-      entry.target.dataset.drawn = "1";
+      drawCard(entry.target, state, width);
     }
   }, {rootMargin: "300px"});
   const lines = sorted(filtered(data, state), state).filter((line) => line.series.main);
   const cards = lines.map((line) => {
-    const card = el("article.card", {"data-id": line.id}, el("h3", null, el("code", null, line.name), badges(line)),
+    const card = el("article.card", {"data-id": line.id}, el("h3", null, el("code", null, line.name), " ", badges(line)),
       el("small", null, line.argumentText || "\u00a0", chosenHost(data, state) < 0 && " \u00b7 host " + data.hosts[line.host].id));
     card.line = line;
     return card;
@@ -77,7 +88,7 @@ function renderTrends(data, state) {
 
 function fuzzRow(line) {
   const row = line.row, cell = (text) => el("td.number", null, text);
-  const name = el("td.name", null, el("code", null, line.name), badges(line), el("small", null, line.backend));
+  const name = el("td.name", null, el("code", null, line.name), " ", badges(line), el("small", null, line.backend));
   if (line.skipped) return el("tr.is-skipped", null, name, el("td.skip", {colspan: 9}, el("span.badge.skipped", null, "skipped"), " ", line.skipped));
   const findings = (row.findings || []).length;
   return el("tr", null, name, cell(compact(row.executions_per_second)), cell(compact(row.empty_executions_per_second)),

@@ -78,7 +78,7 @@ function targetCell(line) {
 
 function measuredCells(line) {
   return [
-    el("td.number", null, el("b", null, time(line.median)), el("small", null, line.unit + (line.clock === "wall" ? ", wall" : ""))),
+    el("td.number", null, el("b", null, time(line.median)), " ", el("small", null, line.unit + (line.clock === "wall" ? ", wall" : ""))),
     el("td.number", null, percent(line.spread)),
     el("td.number", null, time(line.times && line.times.p99)),
     el("td.number", {title: line.row.floor ? line.row.floor.name : null}, time(line.row.floor && line.row.floor.cpu_median)),
@@ -101,7 +101,7 @@ function resultRow(line, data, state, showHost) {
   };
   return el("tr.result" + (open ? ".open" : "") + (line.skipped ? ".is-skipped" : ""),
     {"data-id": line.id, tabindex: 0, "aria-expanded": open, onclick: toggle, onkeydown: key},
-    el("td.name", null, el("code", null, line.name), badges(line),
+    el("td.name", null, el("code", null, line.name), " ", badges(line),
       el("small", null, line.argumentText, showHost && " \u00b7 host " + data.hosts[line.host].id)),
     line.skipped ? el("td.skip", {colspan: 6}, el("span.badge.skipped", null, "skipped"), " ", line.skipped) : measuredCells(line),
     el("td.history", null, sparkline(line)));
