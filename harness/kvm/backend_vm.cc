@@ -19,7 +19,7 @@ Outcome KvmBackend::run(const Step&, const CreateVm& op) {
     made->slots.reserve(kMaxOps);
     made->converted.reserve(kMaxOps);
   }
-  if (made->exit_hypercall != op.exit_hypercall && probe_.has(Capability::kExitHypercall)) {
+  if (made->exit_hypercall != op.exit_hypercall && probe_.has(Capability::kHypercallExit)) {
     const std::uint64_t mask =
         op.exit_hypercall ? std::uint64_t{1} << uapi::kHypercallMapGpaRange : 0;
     const SysResult enabled = made->vm.enable_capability(uapi::kCapExitHypercall, mask);

@@ -159,7 +159,7 @@ bool ProbeResult::has(Capability capability) const {
       return pre_fault != 0;
     case Capability::kMemoryFaultInfo:
       return memory_fault_info != 0;
-    case Capability::kExitHypercall:
+    case Capability::kHypercallExit:
       return (exit_hypercall >> uapi::kHypercallMapGpaRange & 1) != 0;
     case Capability::kSwProtectedVm:
       return (vm_types >> uapi::kVmTypeSwProtected & 1) != 0;
@@ -186,7 +186,7 @@ HostProfile profile_of(const ProbeResult& probe) {
   profile.snp = probe.has(Capability::kSnp);
   profile.guest_memfd = probe.guest_memfd != 0 || probe.has(Capability::kSwProtectedVm);
   profile.memory_attributes = probe.attributes_compiled_in;
-  profile.exit_hypercall = probe.has(Capability::kExitHypercall);
+  profile.exit_hypercall = probe.has(Capability::kHypercallExit);
   profile.smm_address_space = probe.address_spaces > 1;
   profile.vm_types = probe.vm_types;
   profile.gmem_flags = probe.gmem_flags;
