@@ -15,6 +15,28 @@ std::uint64_t gmem_frames(const View& view) {
   return view.frame_accounting().by_use[static_cast<std::size_t>(FrameUse::kGmem)];
 }
 
+/// How often each frame was invalidated in one step. Open addressing, twice the room of an event
+/// log: never full.
+class InvalidationCounts {
+ public:
+  void add(std::uint64_t pfn) { ++place_of(pfn).count; }
+  std::uint64_t of(std::uint64_t pfn) { return place_of(pfn).count; }
+
+ private:
+  struct Place {
+    std::uint64_t key = 0;  // frame + 1
+    std::uint64_t count = 0;
+  };
+  static constexpr std::size_t kPlaces = 2 * EventLog::kCapacity;
+  Place& place_of(std::uint64_t pfn) {
+    std::size_t i = pfn % kPlaces;
+    while (places_[i].key != 0 && places_[i].key != pfn + 1) i = (i + 1) % kPlaces;
+    places_[i].key = pfn + 1;
+    return places_[i];
+  }
+  std::array<Place, kPlaces> places_{};
+};
+
 /// Calls judge(GmemIndex) for every guest_memfd until it returns a violation.
 template <class Judge>
 std::optional<Violation> each_gmem(Judge&& judge) {
@@ -202,15 +224,17 @@ Result pages_outlive_slots(const View& view) {
 }
 
 Result freed_once_invalidated(const View& view) {
-  if (view.events().dropped() != 0) return std::nullopt;
   const auto events = view.events().events();
-  for (const Event& freed : events) {
-    if (freed.kind != EventKind::kFrameFreed) continue;
-    const auto invalidated = std::ranges::count_if(events, [&](const Event& e) {
-      return e.kind == EventKind::kArchInvalidate && e.a == freed.a;
-    });
-    if (invalidated != 1 && is_quiescent(view))
-      return Violation{.subject = freed.a, .other = static_cast<std::uint64_t>(invalidated)};
+  const auto is_freed = [](const Event& e) { return e.kind == EventKind::kFrameFreed; };
+  if (view.events().dropped() != 0 || !is_quiescent(view) || std::ranges::none_of(events, is_freed))
+    return std::nullopt;
+  InvalidationCounts counts;
+  for (const Event& e : events) {
+    if (e.kind == EventKind::kArchInvalidate) counts.add(e.a);
+  }
+  for (const Event& e : events) {
+    if (is_freed(e) && counts.of(e.a) != 1)
+      return Violation{.subject = e.a, .other = counts.of(e.a)};
   }
   return std::nullopt;
 }

@@ -1,0 +1,317 @@
+// The judge by hand-made views: every invariant accepts a healthy step and names a broken one. Each
+// broken view differs from its healthy twin in one fact.
+#include "oracle/oracle.h"
+
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <set>
+#include <string>
+
+#include "oracle/view_helpers.h"
+#include "testing/fake_view.h"
+
+namespace sluice::oracle {
+namespace {
+
+using testing::FakeView;
+
+constexpr Pfn kFrame{0x205};
+constexpr Pfn kHead{0x200};
+constexpr Asid kGuest{5};
+const RmpView kFree{.covered = true};
+const RmpView kInvalid{.covered = true,
+                       .assigned = true,
+                       .asid = kGuest,
+                       .gpa = {0x5000},
+                       .vmpl_mask = {0x1f, 0, 0, 0}};
+
+RmpView with(RmpView entry, const std::function<void(RmpView&)>& edit) {
+  edit(entry);
+  return entry;
+}
+
+void launched_vm(FakeView& v) {
+  v.vms[0] = {.exists = true,
+              .open = true,
+              .type = VmType::kSnp,
+              .users = 2,
+              .vcpu_count = 1,
+              .asid = kGuest,
+              .launched = true};
+}
+
+void file_with_page(FakeView& v) {
+  launched_vm(v);
+  v.vms[0].users = 3;
+  v.gmems[0] = v.gmems_before[0] = {
+      .open = true, .vm = {0}, .page_count = 512, .flags = 0, .resident_pages = 1};
+  v.gmem_pages[{{0}, 7}] = {.present = true, .uptodate = true, .pfn = kFrame, .references = 1};
+  v.frames_value[kFrame] = {.use = FrameUse::kGmem, .gmem = {0}, .index = 7, .content = 0};
+  v.books.by_use = {FakeView::kFrames - 1, 1, 0, 0, 0, 0};
+}
+void page_appears(FakeView& v) {
+  file_with_page(v);
+  v.gmem_page_changes_value.push_back({.gmem = {0}, .index = 7, .before = {}});
+  v.frame_changes_value.push_back({.pfn = kFrame, .rmp_before = kFree, .before = {}});
+}
+void pre_faulted(FakeView& v, Outcome outcome = {}) {
+  launched_vm(v);
+  outcome.has_progress = true;
+  if (outcome.ok()) outcome.progress = {.gpa = 0x3000, .left = 0};
+  v.ran(PreFaultMemory{.gpa = {0x1000}, .size = {0x2000}}, kOpBit<PreFaultMemory>, outcome);
+  v.slots_value = {{.base = {0}, .page_count = {16}}};
+  for (const std::uint64_t gfn : {1u, 2u}) {
+    v.leaves[{gfn}] = {.present = true, .pfn = {kFrame.value + gfn}};
+    v.leaf_changes_value.push_back({.gfn = {gfn}, .before = {}});
+  }
+}
+void slot_with_file(FakeView& v) {
+  file_with_page(v);
+  v.ran(SetMemoryRegion{}, kOpBit<SetMemoryRegion>);
+  v.slots_value = {{.id = 3, .base = {0}, .page_count = {4}, .gmem = {0}, .gmem_page_offset = 8}};
+  for (std::uint64_t i = 8; i < 12; ++i) v.bindings[{{0}, i}] = 3;
+}
+
+struct Case {
+  const char* name;
+  std::function<void(FakeView&)> healthy;
+  std::function<void(FakeView&)> broken;  // applied on top of `healthy`
+  bool audit = false;
+};
+
+const std::vector<Case>& cases() {
+  static const std::vector<Case> list{
+      {"rmp.validated_implies_assigned", [](FakeView& v) { v.change(kFrame, kFree, kInvalid); },
+       [](FakeView& v) {
+         v.ran(LaunchUpdate{}, kOpBit<LaunchUpdate>),
+             v.rmp_value[kFrame] =
+                 with(kInvalid, [](RmpView& e) { e.validated = true, e.asid = {0}; });
+       }},
+      {"rmp.unassigned_is_blank", [](FakeView& v) { v.change(kFrame, kInvalid, kFree); },
+       [](FakeView& v) { v.rmp_value[kFrame].asid = kGuest; }},
+      {"rmp.immutable_unchanged", [](FakeView& v) { v.change(kFrame, kInvalid, kFree); },
+       [](FakeView& v) { v.frame_changes_value[0].rmp_before.immutable = true; }},
+      {"rmp.validated_by_guest_or_firmware",
+       [](FakeView& v) {
+         launched_vm(v), v.ran(Pvalidate{}, kOpBit<Pvalidate>),
+             v.change(kFrame, kInvalid, with(kInvalid, [](RmpView& e) { e.validated = true; }));
+       },
+       [](FakeView& v) { v.vms[0].asid = {6}; }},
+      {"rmp.change_clears_validated",
+       [](FakeView& v) {
+         v.change(kFrame, kInvalid, with(kInvalid, [](RmpView& e) { e.gpa = {0x6000}; }));
+       },
+       [](FakeView& v) { v.rmp_value[kFrame].vmpl_mask[1] = 1; }},
+      {"rmp.large_entry_is_whole",
+       [](FakeView& v) {
+         const RmpView large =
+             with(kInvalid, [](RmpView& e) { e.page_size = PageSize::k2M, e.gpa = {kBytesPer2M}; });
+         v.change(kHead, kFree, large);
+         for (std::uint64_t i = 1; i < kFramesPer2M; ++i)
+           v.rmp_value[kHead + PageCount{i}] = with(large, [](RmpView& e) { e.is_head = false; });
+       },
+       [](FakeView& v) { v.rmp_value[kHead + PageCount{77}] = kInvalid; }},
+      {"rmp.smash_preserves",
+       [](FakeView& v) {
+         const RmpView before =
+             with(kInvalid, [](RmpView& e) { e.page_size = PageSize::k2M, e.validated = true; });
+         v.change(kFrame, before, with(before, [](RmpView& e) { e.page_size = PageSize::k4K; }));
+       },
+       [](FakeView& v) { v.rmp_value[kFrame].validated = false; }},
+      {"rmp.validated_gpa_is_unique",
+       [](FakeView& v) {
+         v.rmp_value[kFrame] = with(kInvalid, [](RmpView& e) { e.validated = true; });
+         v.rmp_value[kHead] =
+             with(kInvalid, [](RmpView& e) { e.validated = true, e.gpa = {0x6000}; });
+       },
+       [](FakeView& v) { v.rmp_value[kHead].gpa = {0x5000}; }, true},
+      {"rmp.one_owner", [](FakeView& v) { v.change(kFrame, kFree, kInvalid); },
+       [](FakeView& v) { ++v.books.by_use[0]; }},
+      {"rmp.masks_follow_caller",
+       [](FakeView& v) {
+         v.ran(RmpAdjust{.target_vmpl = {2}, .mask = {1}, .vmpl = {1}}, kOpBit<RmpAdjust>);
+         const RmpView before = with(kInvalid, [](RmpView& e) { e.vmpl_mask[1] = 1; });
+         v.change(kFrame, before, with(before, [](RmpView& e) { e.vmpl_mask[2] = 1; }));
+       },
+       [](FakeView& v) { v.rmp_value[kFrame].vmpl_mask[2] = 3; }},
+      {"rmp.in_use_not_aligned", [](FakeView& v) { v.change(kHead, kInvalid, kFree); },
+       [](FakeView& v) { v.rmp_value[kHead].in_use = true; }},
+
+      {"gmem.binding_matches_slot", slot_with_file,
+       [](FakeView& v) {
+         v.bindings.erase({{0}, 11});
+       }},
+      {"gmem.binding_matches_slot", slot_with_file,
+       [](FakeView& v) {
+         v.bindings[{{0}, 100}] = 3;
+       },
+       true},
+      {"gmem.resident_pages_add_up", page_appears,
+       [](FakeView& v) { ++v.gmems[0].resident_pages; }},
+      {"gmem.page_cache_reference_only", page_appears,
+       [](FakeView& v) {
+         v.gmem_pages[{{0}, 7}].references = 2;
+       }},
+      {"gmem.vm_users_add_up",
+       [](FakeView& v) { file_with_page(v), v.ran(CreateGuestMemfd{}, kOpBit<CreateGuestMemfd>); },
+       [](FakeView& v) { ++v.vms[0].users; }},
+      {"gmem.frame_has_one_index", page_appears,
+       [](FakeView& v) { v.frames_value[kFrame].index = 8; }},
+      {"gmem.size_is_fixed", page_appears, [](FakeView& v) { v.gmems[0].page_count = 513; }},
+      {"gmem.fresh_page_is_zero", page_appears,
+       [](FakeView& v) { v.frames_value[kFrame].content = 9; }},
+      {"gmem.allocation_is_whole_or_prefix",
+       [](FakeView& v) {
+         page_appears(v), v.ran(GmemAllocate{.offset = {7 * kPageBytes}}, kOpBit<GmemAllocate>);
+       },
+       [](FakeView& v) {
+         v.ran(GmemAllocate{.offset = {7 * kPageBytes}, .size = {2 * kPageBytes}},
+               kOpBit<GmemAllocate>);
+       }},
+      {"gmem.pages_outlive_slots",
+       [](FakeView& v) {
+         file_with_page(v), v.ran(SetMemoryRegion{}, kOpBit<SetMemoryRegion>),
+             v.gmem_page_changes_value.push_back(
+                 {.gmem = {0}, .index = 7, .before = v.gmem_page({0}, 7)});
+       },
+       [](FakeView& v) { v.gmem_pages.clear(); }},
+      {"gmem.freed_once_invalidated",
+       [](FakeView& v) {
+         v.change(kFrame, kInvalid, kFree);
+         v.events_value.add({.kind = EventKind::kArchInvalidate, .a = kFrame.value});
+         v.events_value.add({.kind = EventKind::kFrameFreed, .a = kFrame.value});
+       },
+       [](FakeView& v) {
+         v.events_value.add({.kind = EventKind::kArchInvalidate, .a = kFrame.value});
+       }},
+      {"gmem.conversion_keeps_contents",
+       [](FakeView& v) {
+         file_with_page(v), v.ran(SetMemoryAttributes{}, kOpBit<SetMemoryAttributes>),
+             v.frame_changes_value.push_back(
+                 {.pfn = kFrame, .rmp_before = kFree, .before = v.frame(kFrame)});
+       },
+       [](FakeView& v) { v.frames_value[kFrame].content = 1; }},
+
+      {"pre_fault.progress_adds_up", [](FakeView& v) { pre_faulted(v); },
+       [](FakeView& v) { v.outcome_value.progress.left = 0x1000; }},
+      {"pre_fault.success_means_progress", [](FakeView& v) { pre_faulted(v); },
+       [](FakeView& v) { v.outcome_value.progress = {.gpa = 0x1000, .left = 0x2000}; }},
+      {"pre_fault.everything_mapped", [](FakeView& v) { pre_faulted(v); },
+       [](FakeView& v) { v.leaves.erase({2}); }},
+      {"pre_fault.stays_in_slot", [](FakeView& v) { pre_faulted(v); },
+       [](FakeView& v) { v.slots_value[0].page_count = {2}; }},
+      {"pre_fault.changes_only_mappings", [](FakeView& v) { pre_faulted(v); },
+       [](FakeView& v) { v.attribute_changes_value.push_back({}); }},
+      {"pre_fault.not_before_allowed",
+       [](FakeView& v) {
+         pre_faulted(v, outcome_of(Check::kPreFaultNotAllowed));
+         v.outcome_value.progress = {.gpa = 0x1000, .left = 0x2000};
+         v.leaf_changes_value.clear(), v.vms[0].launched = false;
+       },
+       [](FakeView& v) { v.gmem_page_changes_value.push_back({}); }},
+      {"pre_fault.idempotent",
+       [](FakeView& v) { pre_faulted(v), v.leaf_changes_value[0].before = v.leaves[{1}]; },
+       [](FakeView& v) { v.leaf_changes_value[0].before.pfn = {1}; }},
+      {"pre_fault.ends_when_slot_goes",
+       [](FakeView& v) {
+         pre_faulted(v, outcome_of(Check::kPreFaultSlotInvalid));
+         v.outcome_value.progress = {.gpa = 0x1000, .left = 0x2000};
+         v.header_value.kernel = {6, 18};
+       },
+       [](FakeView& v) { v.progress_value.livelock = true; }},
+      {"pre_fault.prefix_is_mapped",
+       [](FakeView& v) {
+         pre_faulted(v), v.outcome_value.progress = {.gpa = 0x2000, .left = 0x1000};
+       },
+       [](FakeView& v) { v.leaves.erase({1}); }},
+      {"progress.no_deadlock", [](FakeView&) {},
+       [](FakeView& v) { v.progress_value.deadlock = true; }},
+      {"progress.no_livelock", [](FakeView&) {},
+       [](FakeView& v) { v.progress_value.livelock = true; }},
+  };
+  return list;
+}
+
+std::optional<Finding> judge(const FakeView& view, bool audit) {
+  Oracle oracle;
+  oracle.begin(view);
+  return audit ? oracle.audit(view) : oracle.check(view);
+}
+
+TEST(Oracle, EveryInvariantAcceptsTheHealthyAndNamesTheBroken) {
+  for (const Case& c : cases()) {
+    FakeView view;
+    c.healthy(view);
+    const auto healthy = judge(view, c.audit);
+    EXPECT_FALSE(healthy.has_value()) << c.name << ": " << describe(*healthy);
+    c.broken(view);
+    const auto broken = judge(view, c.audit);
+    ASSERT_TRUE(broken.has_value()) << c.name << " was not found broken";
+    EXPECT_EQ(broken->name(), c.name) << describe(*broken);
+  }
+}
+
+TEST(Oracle, EveryInvariantHasACase) {
+  std::set<std::string_view> tried;
+  for (const Case& c : cases()) tried.insert(c.name);
+  for (const InvariantRow& row : kInvariants)
+    EXPECT_TRUE(tried.contains(row.name)) << row.id << " " << row.name;
+}
+
+TEST(Oracle, WhatCannotBeObservedIsCountedNotPassed) {
+  FakeView view;
+  page_appears(view);
+  view.gmem_pages[{{0}, 7}].references = 2;
+  view.blind = true;
+  Oracle oracle;
+  oracle.begin(view);
+  EXPECT_FALSE(oracle.check(view).has_value());
+  const std::size_t row = *find_invariant("G3");
+  EXPECT_EQ(oracle.count(row).judged, 0u);
+  EXPECT_EQ(oracle.count(row).not_observable, 1u);
+}
+
+TEST(Oracle, HostInvariantsRestInMachineScope) {
+  FakeView view;
+  page_appears(view);
+  view.gmem_pages[{{0}, 7}].references = 2;
+  view.header_value.scope = Scope::kMachine;
+  EXPECT_FALSE(judge(view, false).has_value());
+}
+
+TEST(Oracle, AKnownDefectOfTheKernelIsItsOwnClass) {
+  FakeView view;
+  view.progress_value.livelock = view.progress_value.known_upstream = true;
+  const auto finding = judge(view, false);
+  ASSERT_TRUE(finding.has_value());
+  EXPECT_EQ(finding->cls, FindingClass::kKnownUpstream);
+  EXPECT_EQ(describe(*finding).substr(0, 14), "KNOWN-UPSTREAM");
+}
+
+TEST(GuestDiscipline, AcceptingTwiceEndsIt) {
+  FakeView view;
+  launched_vm(view);
+  view.ran(Pvalidate{.gfn = {5}}, kOpBit<Pvalidate>);
+  GuestDiscipline book;
+  book.note(view);
+  EXPECT_TRUE(book.holds());
+  view.ran(Pvalidate{.gfn = {5}, .validate = false}, kOpBit<Pvalidate>);
+  book.note(view);
+  view.ran(Pvalidate{.gfn = {5}}, kOpBit<Pvalidate>);
+  book.note(view);
+  EXPECT_TRUE(book.holds()) << "it was rescinded in between";
+  book.note(view);
+  EXPECT_FALSE(book.holds());
+}
+
+TEST(InvariantList, NamesAndIdsAreFound) {
+  EXPECT_EQ(find_invariant("R8"), find_invariant("rmp.validated_gpa_is_unique"));
+  EXPECT_FALSE(find_invariant("Z9").has_value());
+  std::set<std::string_view> names;
+  for (const InvariantRow& row : kInvariants)
+    EXPECT_TRUE(names.insert(row.name).second && names.insert(row.id).second) << row.name;
+}
+
+}  // namespace
+}  // namespace sluice::oracle

@@ -1,0 +1,115 @@
+// A view built by hand: tests of invariants say what the state is, without a backend behind it.
+// Everything not set is healthy and empty: free frames, no VM, no file.
+#pragma once
+#include <algorithm>
+#include <array>
+#include <map>
+#include <utility>
+#include <vector>
+
+#include "trace/view.h"
+
+namespace sluice::testing {
+
+class FakeView : public View {
+ public:
+  static constexpr std::uint64_t kFrames = 4 * kFramesPer2M;
+
+  SequenceHeader header_value{};
+  HostProfile profile_value{};
+  Step step_value{};
+  Outcome outcome_value{};
+  std::uint64_t ran_value = 0;
+  EventLog events_value{};
+  ProgressView progress_value{};
+  std::vector<FrameChange> frame_changes_value{};
+  std::vector<GmemPageChange> gmem_page_changes_value{};
+  std::vector<LeafChange> leaf_changes_value{};
+  std::vector<AttributeChange> attribute_changes_value{};
+  std::map<Pfn, RmpView> rmp_value{};
+  std::map<Pfn, FrameView> frames_value{};
+  FrameAccounting books{.total = kFrames, .by_use = {kFrames, 0, 0, 0, 0, 0}};
+  std::array<GmemView, kMaxGmems> gmems{};
+  std::array<GmemView, kMaxGmems> gmems_before{};
+  std::map<std::pair<GmemIndex, std::uint64_t>, GmemPageView> gmem_pages{};
+  std::map<std::pair<GmemIndex, std::uint64_t>, std::uint16_t> bindings{};
+  std::array<VmView, kMaxVms> vms{};
+  std::vector<SlotView> slots_value{};
+  std::map<Gfn, LeafView> leaves{};
+  bool blind = false;  // observes nothing but outcomes
+
+  /// The step is this operation, done, and nothing else ran.
+  template <class Op>
+  void ran(const Op& op, std::uint64_t bit, const Outcome& outcome = {}) {
+    step_value = {.actor = default_actor(as_variant(op)), .park = 0, .op = op};
+    ran_value = bit;
+    outcome_value = outcome;
+  }
+  /// A frame that had `before` and has `now`.
+  void change(Pfn pfn, const RmpView& before, const RmpView& now) {
+    frame_changes_value.push_back({.pfn = pfn, .rmp_before = before, .before = frame(pfn)});
+    rmp_value[pfn] = now;
+  }
+
+  bool observes(ViewField field) const override { return !blind || field == ViewField::kOutcome; }
+  const SequenceHeader& header() const override { return header_value; }
+  const HostProfile& profile() const override { return profile_value; }
+  const Step& step() const override { return step_value; }
+  const Outcome& outcome() const override { return outcome_value; }
+  std::uint64_t ran_ops() const override { return ran_value; }
+  const EventLog& events() const override { return events_value; }
+  ProgressView progress() const override { return progress_value; }
+  std::span<const FrameChange> frame_changes() const override { return frame_changes_value; }
+  std::span<const GmemPageChange> gmem_page_changes() const override {
+    return gmem_page_changes_value;
+  }
+  std::span<const LeafChange> leaf_changes() const override { return leaf_changes_value; }
+  std::span<const AttributeChange> attribute_changes() const override {
+    return attribute_changes_value;
+  }
+  GmemView gmem_before(GmemIndex gmem) const override { return gmems_before[gmem.value]; }
+  std::uint64_t frame_count() const override { return kFrames; }
+  RmpView rmp(Pfn pfn) const override { return find_or(rmp_value, pfn, RmpView{.covered = true}); }
+  FrameView frame(Pfn pfn) const override { return find_or(frames_value, pfn, FrameView{}); }
+  FrameAccounting frame_accounting() const override { return books; }
+  GmemView gmem(GmemIndex gmem) const override { return gmems[gmem.value]; }
+  GmemPageView gmem_page(GmemIndex gmem, std::uint64_t index) const override {
+    return find_or(gmem_pages, std::pair{gmem, index}, GmemPageView{});
+  }
+  std::uint16_t gmem_binding(GmemIndex gmem, std::uint64_t index) const override {
+    return find_or(bindings, std::pair{gmem, index}, kNoBinding);
+  }
+  VmView vm(VmIndex vm) const override { return vms[vm.value]; }
+  std::span<const SlotView> slots(VmIndex vm) const override {
+    return vm.value == 0 ? std::span<const SlotView>(slots_value) : std::span<const SlotView>();
+  }
+  bool is_private(VmIndex, Gfn) const override { return false; }
+  LeafView leaf(VmIndex, std::uint32_t, Gfn gfn) const override {
+    return find_or(leaves, gfn, LeafView{});
+  }
+  std::uint32_t current_root(VcpuIndex) const override { return 0; }
+  VmIndex vm_of(VcpuIndex) const override { return {0}; }
+  std::span<const Pfn> occupied_frames() const override {
+    occupied_.clear();
+    for (const auto& [pfn, entry] : rmp_value) occupied_.push_back(pfn);
+    for (const auto& [pfn, frame] : frames_value) {
+      if (!rmp_value.contains(pfn)) occupied_.push_back(pfn);
+    }
+    std::ranges::sort(occupied_);
+    return occupied_;
+  }
+
+ private:
+  template <class Op>
+  static sluice::Op as_variant(const Op& op) {
+    return op;
+  }
+  template <class Map, class Key, class Value>
+  static Value find_or(const Map& map, const Key& key, Value otherwise) {
+    const auto found = map.find(key);
+    return found == map.end() ? otherwise : static_cast<Value>(found->second);
+  }
+  mutable std::vector<Pfn> occupied_;
+};
+
+}  // namespace sluice::testing
