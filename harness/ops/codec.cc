@@ -244,7 +244,8 @@ void encode_sequence(const Sequence& sequence, std::vector<std::uint8_t>& out) {
     if (park == kParkEscape) writer.byte(step.park);
     kWriters[index](step.op, writer);
   }
-  out.assign(buffer.data(), writer.at);
+  out.clear();  // assign() alone branches on what was there before: unstable under AFL++
+  out.insert(out.end(), buffer.data(), writer.at);
 }
 
 }  // namespace sluice

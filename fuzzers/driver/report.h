@@ -1,0 +1,17 @@
+// How a fuzz target says that something is wrong: on stderr, with the input as text, then abort, so
+// that every engine keeps the input.
+#pragma once
+#include <string_view>
+
+#include "ops/sequence.h"
+
+namespace sluice::fuzz {
+
+/// The subject is wrong: prints `FINDING <invariant>`, the detail, and the sequence as text.
+[[noreturn]] void report_finding(std::string_view invariant, std::string_view detail,
+                                 const Sequence& sequence);
+
+/// We are wrong: prints `HARNESS-BUG <what>` and the sequence as text.
+[[noreturn]] void report_harness_bug(std::string_view what, const Sequence& sequence);
+
+}  // namespace sluice::fuzz
