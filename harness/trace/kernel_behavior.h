@@ -26,6 +26,8 @@ constexpr bool gmem_always_prepares(KernelVersion v) { return v >= KernelVersion
 constexpr bool prefault_checks_vm_dead(KernelVersion v) { return v >= KernelVersion{7, 0}; }
 /// LAUNCH_START insists on SMT and refuses SINGLE_SOCKET (snp_host.md 7).
 constexpr bool launch_policy_needs_smt(KernelVersion v) { return v < KernelVersion{6, 17}; }
+/// fallocate(2) knows FALLOC_FL_WRITE_ZEROES (kvm.md 1.3 row 2).
+constexpr bool fallocate_knows_write_zeroes(KernelVersion v) { return v >= KernelVersion{6, 17}; }
 /// KVM_MEM_GUEST_MEMFD slots of an MMAP file serve shared faults too (KVM_MEMSLOT_GMEM_ONLY,
 /// kvm.md 1.1).
 constexpr bool gmem_only_slots(KernelVersion v) { return v >= KernelVersion{6, 17}; }

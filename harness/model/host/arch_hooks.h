@@ -1,4 +1,4 @@
-// The four places where generic KVM asks the architecture (kvm.md 9). For a VM that is no SNP VM
+// The places where generic KVM asks the architecture (kvm.md 9). For a VM that is no SNP VM
 // they do nothing; the SNP side is snp_host.md 3.
 #pragma once
 #include "model/host/kernel.h"
@@ -16,6 +16,10 @@ void gmem_invalidate(Kernel& k, Pfn first, PageCount count);
 
 /// kvm_x86_ops.private_max_mapping_level(): 0 has no opinion, else the largest MapLevel allowed.
 unsigned private_max_mapping_level(const Kernel& k, const Vm& vm, Pfn pfn);
+
+/// sev_vm_destroy() and sev_free_vcpu(): what a VM and a vCPU give back when they go.
+void arch_destroy_vm(Kernel& k, Vm& vm);
+void arch_destroy_vcpu(Kernel& k, Vcpu& vcpu);
 
 /// Whether vCPUs of the VM may be pre-faulted from its birth (kvm.md 0); SNP waits for
 /// LAUNCH_FINISH.

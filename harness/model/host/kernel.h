@@ -14,6 +14,7 @@
 #include "model/planted.h"
 #include "ops/fields.h"
 #include "trace/outcome.h"
+#include "trace/view.h"
 
 namespace sluice::model {
 
@@ -102,8 +103,8 @@ struct Vm {
   Gfn invalidate_last{};   // exclusive
   std::int64_t active_invalidations = 0;                   // mn_active_invalidate_count
   std::array<std::uint64_t, kAddressSpaces> generation{};  // memslot generation; +1 per activation
-  std::uint64_t attribute_top = 0;    // the attribute tree's top word, attributes.h
-  std::uint64_t slot_high_water = 0;  // slots[i] is unused for every i at or above
+  std::array<std::uint64_t, 2> attribute_top{};  // the attribute trees' top words, attributes.h
+  std::uint64_t slot_high_water = 0;             // slots[i] is unused for every i at or above
   std::array<Memslot, kMaxSlotsPerVm> slots{};
   std::array<Root, kMaxRootsPerVm> roots{};
   SevVm sev{};
@@ -139,13 +140,16 @@ struct Binding {
 /// still holds then are in Kernel::detached.
 struct Gmem {
   bool open = false;
+  bool closing = false;  // the last descriptor is gone, the pages are being freed
   VmIndex vm{};
   std::uint64_t page_count = 0;
   std::uint64_t flags = 0;
   std::uint64_t resident_pages = 0;
-  NodeId cache = kNoNode;         // page cache: a tree of kCacheLevels
-  std::uint8_t cache_levels = 0;  // depth of that tree; grows with the highest index
+  NodeId cache = kNoNode;         // top of the page cache's tree, guest_memfd.h
+  std::uint8_t cache_levels = 1;  // depth of that tree, from the file's size
   std::array<Binding, kMaxBindings> bindings{};
+
+  bool has_descriptor() const { return open && !closing; }
 };
 
 /// A frame whose page left the page cache while someone held a reference to it (kvm.md 1.3,
@@ -170,6 +174,23 @@ struct HostPage {
 /// one slot reads 0.
 using MixedBits = ReservedArray<std::uint64_t>;
 
+/// The attribute changes of one step, for the view: maximal ranges that had the other value before.
+/// Fixed room, like the event log.
+struct AttributeLog {
+  static constexpr std::size_t kCapacity = 1024;
+  std::size_t count = 0;
+  std::uint64_t dropped = 0;
+  std::array<AttributeChange, kCapacity> changes;
+
+  void add(const AttributeChange& change) {
+    if (count < kCapacity) {
+      changes[count++] = change;
+    } else {
+      ++dropped;
+    }
+  }
+};
+
 /// Thread: compatible; never moves. Cost of open(): some mmaps.
 struct Kernel {
   Machine& machine;
@@ -182,6 +203,7 @@ struct Kernel {
   std::array<Vcpu, kMaxVcpus> vcpus{};
   std::array<Gmem, kMaxGmems> gmems{};
   std::array<DetachedFolio, kMaxDetachedFolios> detached{};
+  AttributeLog attribute_log{};  // of the running step; not journaled
 
   static Expected<std::unique_ptr<Kernel>> open(Machine& machine, Scheduler& scheduler);
 
@@ -216,6 +238,12 @@ struct Kernel {
     machine.events.add({.kind = kind, .vm = index_of(vm).value, .a = a, .b = b});
   }
   KernelVersion version() const { return machine.version(); }
+  /// The backend calls this before each step.
+  void begin_step() {
+    nodes.begin_step();
+    attribute_log.count = 0;
+    attribute_log.dropped = 0;
+  }
 };
 
 /// How a coroutine finds the scheduler, and with it the arena of its frame (schedule/task.h).

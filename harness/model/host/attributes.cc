@@ -1,0 +1,121 @@
+// KVM_SET_MEMORY_ATTRIBUTES: pre, store and post (kvm.md 3).
+#include "model/host/attributes.h"
+
+#include "model/host/guest_memfd.h"
+#include "model/host/handlers.h"
+#include "model/host/memslots.h"
+#include "model/host/tdp_mmu.h"
+#include "model/schedule/scheduler.h"
+
+namespace sluice::model {
+namespace {
+
+bool is_aligned(std::uint64_t bytes) { return (bytes & (kPageBytes - 1)) == 0; }
+
+Check check_arguments(const Kernel& k, const Vm& vm, const SetMemoryAttributes& op) {
+  if (!k.machine.profile.memory_attributes) return Check::kAttributesUnsupported;
+  if (op.flags.value != 0) return Check::kAttributesFlags;
+  const std::uint64_t known = vm.has_private_memory() ? kAttributePrivate : 0;
+  if ((op.attributes.value & ~known) != 0) return Check::kAttributesValue;
+  const bool wraps = op.address.value + op.size.value < op.address.value;
+  if (op.size.value == 0 || wraps) return Check::kAttributesWraps;
+  if (!is_aligned(op.address.value) || !is_aligned(op.size.value)) {
+    return Check::kAttributesUnaligned;
+  }
+  return Check::kOk;
+}
+
+struct Conversion {
+  GfnRange range{};
+  bool to_private = false;
+};
+Conversion conversion_of(const SetMemoryAttributes& op) {
+  return {.range = {.first = {op.address.value >> kPageShift},
+                    .last = {(op.address.value + op.size.value) >> kPageShift}},
+          .to_private = (op.attributes.value & kAttributePrivate) != 0};
+}
+
+/// Row 6: nothing to do, and nothing may be seen to happen.
+bool is_done_already(const Kernel& k, const Vm& vm, const Conversion& c) {
+  return range_is(k, vm, c.range, c.to_private);
+}
+
+/// kvm_pre_set_memory_attributes(), under mmu_lock; false if no slot lies in the range.
+bool begin_conversion(Kernel& k, Vm& vm, const Conversion& c) {
+  bool begun = false;
+  bool flush = false;
+  for_each_slot(vm, [&](SlotIndex, const Memslot& slot) {
+    const GfnRange part = c.range.clip(range_of(slot));
+    if (part.empty()) return;
+    if (!begun) invalidate_begin(k, vm);
+    begun = true;
+    invalidate_range_add(k, vm, range_under_conversion(k, vm, slot, part));
+    if (!planted(Planted::kAttributesSkipZap)) {
+      flush |= zap_leaves(k, vm, slot.address_space, part);
+    }
+  });
+  if (flush) k.event(EventKind::kTlbFlush, vm);
+  return begun;
+}
+
+/// The end of the invalidation, and kvm_arch_post_set_memory_attributes(), under mmu_lock.
+void end_conversion(Kernel& k, Vm& vm, const Conversion& c) {
+  invalidate_end(k, vm);
+  for_each_slot(vm, [&](SlotIndex, const Memslot& slot) {
+    const GfnRange part = c.range.clip(range_of(slot));
+    if (part.empty()) return;
+    update_mixed(k, vm, slot, part, c.to_private);
+    if (planted(Planted::kConversionFreesPages) && slot.gmem != GmemRef::kNone && !c.to_private) {
+      const std::uint64_t first = (part.first - slot.base).value + slot.gmem_page_offset;
+      drop_pages(k, k.gmems[slot.gmem], {.first = first, .last = first + part.count().value});
+    }
+  });
+}
+
+Outcome answer(Check check) {
+  return row_of(check).kind == StatusKind::kSkipped ? skip(check) : refuse(check);
+}
+
+}  // namespace
+
+Outcome apply(Kernel& k, ActorId, const SetMemoryAttributes& op) {
+  if (const Check gate = vm_gate(k, op.vm); gate != Check::kOk) return answer(gate);
+  Vm& vm = k.vm(op.vm);
+  if (const Check check = check_arguments(k, vm, op); check != Check::kOk) return refuse(check);
+  const Conversion conversion = conversion_of(op);
+  if (is_done_already(k, vm, conversion)) return {};
+  const bool begun = begin_conversion(k, vm, conversion);
+  store_attributes(k, vm, conversion.range, conversion.to_private);
+  if (begun) end_conversion(k, vm, conversion);
+  return {};
+}
+
+Task<Outcome> start(Kernel& k, ActorId, const SetMemoryAttributes& op) {
+  const Check gate = vm_gate(k, op.vm);
+  if (gate != Check::kOk) co_return answer(gate);
+  Vm& vm = k.vm(op.vm);
+  const Check check = check_arguments(k, vm, op);
+  if (check != Check::kOk) co_return refuse(check);
+  const Conversion conversion = conversion_of(op);
+  const LockId mmu = mmu_lock(op.vm);
+  co_await lock(k, slots_lock(op.vm));
+  if (is_done_already(k, vm, conversion)) {
+    unlock(k, slots_lock(op.vm));
+    co_return Outcome{};
+  }
+  co_await lock(k, mmu);
+  const bool begun = begin_conversion(k, vm, conversion);
+  unlock(k, mmu);
+  co_await point(k, Point::kAttributesAfterPre);
+  store_attributes(k, vm, conversion.range, conversion.to_private);
+  co_await point(k, Point::kAttributesAfterStore);
+  if (begun) {
+    co_await lock(k, mmu);
+    end_conversion(k, vm, conversion);
+    unlock(k, mmu);
+  }
+  unlock(k, slots_lock(op.vm));
+  co_return Outcome{};
+}
+
+}  // namespace sluice::model

@@ -1,0 +1,296 @@
+#include "model/host/fault.h"
+
+#include <algorithm>
+
+#include "model/host/arch_hooks.h"
+#include "model/host/attributes.h"
+#include "model/host/guest_memfd.h"
+#include "model/host/host_region.h"
+#include "model/host/memslots.h"
+#include "trace/kernel_behavior.h"
+
+namespace sluice::model {
+namespace {
+
+std::uint8_t address_space_of(const Vcpu& vcpu) { return vcpu.smm ? 1 : 0; }
+
+FaultResult retry_because(RetryReason reason) {
+  return {.status = FaultStatus::kRetry, .retry = reason};
+}
+
+/// A negative errno without an exit. Where the planted build switched the reason off, the fault
+/// pretends to be done.
+FaultResult error_of(Check check) {
+  if (row_of(check).kind != StatusKind::kSkipped && fail(check) == Check::kOk) {
+    return {.status = FaultStatus::kFixed};
+  }
+  return {.status = FaultStatus::kError, .check = check};
+}
+
+/// kvm_mmu_prepare_memory_fault_exit() and the errno of `check`.
+FaultResult memory_fault(const PageFault& fault, Check check) {
+  FaultResult result = error_of(check);
+  if (result.status == FaultStatus::kError && row_of(check).kind != StatusKind::kSkipped) {
+    result.exit = {.reason = kExitMemoryFault,
+                   .flags = fault.is_private ? kMemoryFaultPrivate : 0,
+                   .gpa = address_of(fault.gfn).value,
+                   .size = kPageBytes};
+  }
+  return result;
+}
+
+FaultResult emulate(const PageFault& fault, Check check) {
+  if (fail(check) == Check::kOk) return {.status = FaultStatus::kFixed};
+  return {.status = FaultStatus::kEmulate,
+          .check = check,
+          .exit = {.reason = kExitMmio, .gpa = address_of(fault.gfn).value}};
+}
+
+bool has_private_attribute(const Kernel& k, const Vm& vm, Gfn gfn) {
+  return vm.has_private_memory() && is_private(k, vm, gfn);
+}
+
+/// fast_page_fault(): a write to a leaf that may become writable without a look-up.
+FaultStatus try_fast(Kernel& k, Vm& vm, const Vcpu& vcpu, const PageFault& fault) {
+  if (!fault.present || !fault.write || !has_valid_root(k, vcpu)) return FaultStatus::kInvalid;
+  const bool mismatch = fault.is_private != has_private_attribute(k, vm, fault.gfn);
+  if (mismatch) return FaultStatus::kInvalid;
+  const Walk at = walk(k, vm.roots[vcpu.root], fault.gfn);
+  if (!at.spte.present()) return FaultStatus::kInvalid;
+  if (at.spte.writable()) return FaultStatus::kSpurious;
+  if ((at.spte.word & Spte::kMmuWritable) == 0) return FaultStatus::kInvalid;
+  k.set(k.nodes.word(at.node, at.slot), at.spte.word | Spte::kWritable);
+  return FaultStatus::kFixed;
+}
+
+/// get_user_pages() of the page behind a shared GFN.
+FaultResult look_up_host_page(Kernel& k, const Memslot& slot, PageFault& fault) {
+  const bool readonly = (slot.flags & kMemReadonly) != 0;
+  if (readonly && fault.write) return emulate(fault, Check::kFaultReadonly);
+  const std::uint64_t offset = (fault.gfn - slot.base).value << kPageShift;
+  HostPage* const page = touch_host_page(k, slot.hva + offset);
+  if (page == nullptr) return error_of(Check::kFaultHvaUnmapped);
+  fault.pfn = page->pfn();
+  // Assumption: the harness populates its host region with 4 KiB pages, so no shared page is the
+  // zero page or part of a huge page.
+  fault.map_writable = !readonly;
+  fault.max_level = MapLevel::k4K;
+  return {};
+}
+
+MapLevel level_of_order(unsigned order) { return order >= 9 ? MapLevel::k2M : MapLevel::k4K; }
+
+/// kvm_mmu_hugepage_adjust(): kvm.md 6.
+MapLevel goal_level(const Kernel& k, const Vm& vm, const Memslot& slot, const PageFault& fault) {
+  if ((slot.flags & kMemLogDirtyPages) != 0) return MapLevel::k4K;
+  for (MapLevel level = fault.max_level; level > MapLevel::k4K;
+       level = static_cast<MapLevel>(static_cast<unsigned>(level) - 1)) {
+    if (!is_lpage_disallowed(k, vm, slot, fault.gfn, level)) return level;
+  }
+  return MapLevel::k4K;
+}
+
+/// What planted bugs do beside a pre-fault's leaf.
+void plant_in_install(Kernel& k, Vm& vm, const Vcpu& vcpu, const PageFault& fault) {
+  if (!fault.prefetch) return;
+  const Gfn next = fault.gfn + PageCount{1};
+  if (planted(Planted::kPreFaultPastSlotEnd) && next == vm.slots[fault.slot].end()) {
+    map_leaf(k, vm, vcpu.root, {.gfn = next, .pfn = fault.pfn, .prefetch = true});
+  }
+  if (planted(Planted::kPreFaultMakesPrivate) && !fault.is_private && vm.has_private_memory()) {
+    store_attributes(k, vm, {.first = fault.gfn, .last = next}, true);
+  }
+}
+
+bool is_from_gmem(const Memslot& slot, const PageFault& fault) {
+  return fault.is_private || slot.gmem_only;
+}
+
+}  // namespace
+
+FaultResult fault_begin(Kernel& k, Vcpu& vcpu, PageFault& fault) {
+  Vm& vm = k.vm(vcpu.vm);
+  if (!vm.has_private_memory()) fault.is_private = false;
+  if (vm.type == VmType::kSwProtected && !fault.prefetch) {
+    fault.is_private = is_private(k, vm, fault.gfn);
+  }
+  fault.slot = find_slot(vm, address_space_of(vcpu), fault.gfn);
+  fault.goal_level = MapLevel::k4K;
+  fault.max_level = MapLevel::k1G;
+  fault.has_folio = false;
+  const FaultStatus fast = try_fast(k, vm, vcpu, fault);
+  return {.status = fast == FaultStatus::kInvalid ? FaultStatus::kContinue : fast};
+}
+
+void fault_snapshot(const Kernel& k, const Vcpu& vcpu, PageFault& fault) {
+  fault.seq = k.vm(vcpu.vm).invalidate_seq;
+}
+
+FaultResult fault_check(Kernel& k, Vcpu& vcpu, PageFault& fault) {
+  Vm& vm = k.vm(vcpu.vm);
+  if (fault.is_private != has_private_attribute(k, vm, fault.gfn)) {  // step 6
+    return memory_fault(fault, Check::kFaultMismatch);
+  }
+  if (fault.slot == kNoSlot) {  // step 7
+    if (fault.is_private) return memory_fault(fault, Check::kFaultPrivateNoSlot);
+    if (fault.gfn > max_gfn(k)) return emulate(fault, Check::kFaultMmio);
+    return {};
+  }
+  if (vm.slots[fault.slot].invalid) {  // step 8
+    if (fault.prefetch && behavior::prefault_eagain_on_invalid_slot(k.version()) &&
+        !planted(Planted::kPreFaultRetriesDeletedSlot)) {
+      return error_of(Check::kPreFaultSlotInvalid);
+    }
+    return retry_because(RetryReason::kSlotInvalid);
+  }
+  if (must_retry(vm, fault.seq, fault.gfn)) return retry_because(RetryReason::kInvalidation);
+  return {};
+}
+
+FaultResult fault_look_up(Kernel& k, Vcpu& vcpu, PageFault& fault) {
+  Vm& vm = k.vm(vcpu.vm);
+  const Memslot& slot = vm.slots[fault.slot];
+  FaultResult result{};
+  if (!is_from_gmem(slot, fault)) {
+    result = look_up_host_page(k, slot, fault);
+  } else if (!slot.has_gmem()) {
+    return memory_fault(fault, Check::kFaultPrivateNoGmem);
+  } else {
+    GmemHold hold{};
+    const Check check = hold_page(k, slot, fault.gfn, hold);
+    if (check != Check::kOk) return memory_fault(fault, check);
+    fault.has_folio = true;
+    fault.gmem = slot.gmem;
+    fault.gmem_index = hold.index;
+    fault.pfn = hold.pfn;
+    fault.map_writable = (slot.flags & kMemReadonly) == 0;
+    fault.max_level = level_of_order(hold.max_order);
+  }
+  if (planted(Planted::kSnapshotTakenLate)) fault.seq = vm.invalidate_seq;
+  return result;
+}
+
+FaultResult fault_prepare(Kernel& k, Vcpu& vcpu, PageFault& fault) {
+  Vm& vm = k.vm(vcpu.vm);
+  if (fault.has_folio) {
+    const GmemHold hold{.pfn = fault.pfn,
+                        .max_order = fault.max_level == MapLevel::k4K ? 0U : 9U,
+                        .index = fault.gmem_index};
+    const Check check = prepare_page(k, vm, vm.slots[fault.slot], fault.gfn, hold);
+    if (check != Check::kOk) {
+      fault_release(k, fault);
+      return memory_fault(fault, check);
+    }
+    const unsigned cap = private_max_mapping_level(k, vm, fault.pfn);
+    if (cap != 0) fault.max_level = std::min(fault.max_level, static_cast<MapLevel>(cap));
+  }
+  if (must_retry(vm, fault.seq, fault.gfn)) {  // step 12
+    fault_release(k, fault);
+    return retry_because(RetryReason::kInvalidation);
+  }
+  return {};
+}
+
+bool fault_is_stale(const Kernel& k, const Vcpu& vcpu, const PageFault& fault) {
+  if (!has_valid_root(k, vcpu)) return true;
+  return fault.slot != kNoSlot && must_retry(k.vm(vcpu.vm), fault.seq, fault.gfn);
+}
+
+FaultResult fault_install(Kernel& k, Vcpu& vcpu, PageFault& fault) {
+  Vm& vm = k.vm(vcpu.vm);
+  if (fault.slot == kNoSlot) {
+    // A root that does not reach the GFN cannot cache that there is nothing.
+    const Root& root = vm.roots[vcpu.root];
+    if (fault.gfn.value >> (9 * root.level) == 0) map_mmio(k, vm, vcpu.root, fault.gfn);
+    return emulate(fault, Check::kFaultMmio);
+  }
+  if (behavior::prefault_present_leaf_is_spurious(k.version())) {
+    const LeafView leaf = lookup_leaf(k, vm, vcpu.root, fault.gfn);
+    const bool allowed = fault.prefetch || !fault.write || leaf.writable;
+    if (leaf.present && allowed) return {.status = FaultStatus::kSpurious};
+  }
+  fault.goal_level = goal_level(k, vm, vm.slots[fault.slot], fault);
+  const MapResult mapped = map_leaf(k, vm, vcpu.root,
+                                    {.gfn = fault.gfn,
+                                     .pfn = fault.pfn,
+                                     .level = fault.goal_level,
+                                     .writable = fault.map_writable,
+                                     .prefetch = fault.prefetch,
+                                     .write = fault.write});
+  plant_in_install(k, vm, vcpu, fault);
+  return {.status = mapped == MapResult::kFixed ? FaultStatus::kFixed : FaultStatus::kSpurious};
+}
+
+void fault_release(Kernel& k, PageFault& fault) {
+  if (!fault.has_folio) return;
+  release_page(k, fault.gmem, fault.gmem_index, fault.pfn);
+  fault.has_folio = false;
+}
+
+FaultResult handle_fault(Kernel& k, Vcpu& vcpu, PageFault& fault) {
+  FaultResult result = fault_begin(k, vcpu, fault);
+  if (result.status != FaultStatus::kContinue) return result;
+  fault_snapshot(k, vcpu, fault);
+  result = fault_check(k, vcpu, fault);
+  if (result.status != FaultStatus::kContinue) return result;
+  if (fault.slot != kNoSlot) {
+    result = fault_look_up(k, vcpu, fault);
+    if (result.status != FaultStatus::kContinue) return result;
+    result = fault_prepare(k, vcpu, fault);
+    if (result.status != FaultStatus::kContinue) return result;
+  }
+  if (fault_is_stale(k, vcpu, fault)) {
+    fault_release(k, fault);
+    return retry_because(RetryReason::kRootObsolete);
+  }
+  result = fault_install(k, vcpu, fault);
+  fault_release(k, fault);
+  return result;
+}
+
+Task<FaultResult> start_fault(Kernel& k, VcpuIndex index, PageFault& fault) {
+  Vcpu& vcpu = k.vcpu(index);
+  const LockId mmu = mmu_lock(vcpu.vm);
+  const FaultResult begun = fault_begin(k, vcpu, fault);
+  if (begun.status != FaultStatus::kContinue) co_return begun;
+  co_await point(k, Point::kFaultAfterSlotLookup);
+  fault_snapshot(k, vcpu, fault);
+  co_await point(k, Point::kFaultAfterSnapshot);
+  const FaultResult checked = fault_check(k, vcpu, fault);
+  if (checked.status != FaultStatus::kContinue) co_return checked;
+  co_await point(k, Point::kFaultAfterAttributeCheck);
+  if (fault.slot != kNoSlot) {
+    const std::uint8_t gmem = k.vm(vcpu.vm).slots[fault.slot].gmem;
+    if (planted(Planted::kGmemLockOverGracePeriod) && gmem != GmemRef::kNone) {
+      co_await lock_shared(k, invalidate_lock(GmemIndex{gmem}));
+      unlock(k, invalidate_lock(GmemIndex{gmem}));
+    }
+    const FaultResult found = fault_look_up(k, vcpu, fault);
+    if (found.status != FaultStatus::kContinue) co_return found;
+    if (fault.has_folio) {
+      co_await point(k, Point::kGmemFolioFound);
+    }
+    const FaultResult ready = fault_prepare(k, vcpu, fault);
+    if (ready.status != FaultStatus::kContinue) co_return ready;
+    co_await point(k, Point::kFaultAfterPfn);
+  }
+  co_await lock_shared(k, mmu);
+  if (fault_is_stale(k, vcpu, fault)) {
+    const bool obsolete = !has_valid_root(k, vcpu);
+    unlock(k, mmu);
+    fault_release(k, fault);
+    co_return retry_because(obsolete ? RetryReason::kRootObsolete : RetryReason::kInvalidation);
+  }
+  co_await point(k, Point::kFaultUnderMmuLock);
+  const FaultResult done = fault_install(k, vcpu, fault);
+  unlock(k, mmu);
+  fault_release(k, fault);
+  co_return done;
+}
+
+bool is_cached_mmio(const Kernel& k, const Vcpu& vcpu, Gfn gfn) {
+  if (!has_valid_root(k, vcpu)) return false;
+  return lookup_leaf(k, k.vm(vcpu.vm), vcpu.root, gfn).mmio;
+}
+
+}  // namespace sluice::model

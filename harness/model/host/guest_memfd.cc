@@ -1,0 +1,393 @@
+// The operations on guest_memfds: create, fallocate, close; bindings; populate.
+#include "model/host/guest_memfd.h"
+
+#include "model/host/attributes.h"
+#include "model/host/handlers.h"
+#include "model/host/memslots.h"
+#include "model/host/tdp_mmu.h"
+#include "model/schedule/scheduler.h"
+#include "trace/capability.h"
+#include "trace/kernel_behavior.h"
+
+namespace sluice::model {
+namespace {
+
+// falloc.h, the modes that vfs_fallocate() knows.
+constexpr std::uint32_t kCollapseRange = 0x08;
+constexpr std::uint32_t kZeroRange = 0x10;
+constexpr std::uint32_t kInsertRange = 0x20;
+constexpr std::uint32_t kUnshareRange = 0x40;
+constexpr std::uint32_t kWriteZeroes = 0x80;
+constexpr std::uint64_t kMaxFileBytes = 0x7fff'ffff'ffff'ffff;
+
+constexpr bool is_page_multiple(std::uint64_t bytes) { return (bytes & (kPageBytes - 1)) == 0; }
+
+/// vfs_fallocate(): which combinations of modes never reach the file system.
+bool vfs_refuses_mode(std::uint32_t mode, KernelVersion version) {
+  const std::uint32_t write_zeroes =
+      behavior::fallocate_knows_write_zeroes(version) ? kWriteZeroes : 0;
+  const std::uint32_t kinds =
+      kFallocPunchHole | kCollapseRange | kZeroRange | kInsertRange | kUnshareRange | write_zeroes;
+  if ((mode & ~(kinds | kFallocKeepSize)) != 0) return true;
+  const bool keep_size = (mode & kFallocKeepSize) != 0;
+  switch (mode & kinds) {
+    case 0:
+    case kUnshareRange:
+    case kZeroRange:
+      return false;
+    case kFallocPunchHole:
+      return !keep_size;
+    case kCollapseRange:
+    case kInsertRange:
+    case kWriteZeroes:
+      return keep_size;
+    default:
+      return true;  // two kinds at once
+  }
+}
+
+PageRange pages_of(RawOffset offset, RawSize size) {
+  return {.first = offset.value >> kPageShift, .last = (offset.value + size.value) >> kPageShift};
+}
+
+/// Pages that an allocation asks for, more than one operation may.
+bool exceeds_limit(const PageRange& pages) { return pages.last - pages.first > kMaxPagesPerOp; }
+
+unsigned levels_for(std::uint64_t page_count) {
+  unsigned levels = 1;
+  while ((page_count - 1) >> (9 * levels) != 0) ++levels;
+  return levels;
+}
+
+/// Release of the file once its pages are gone: the VM loses a user.
+void finish_close(Kernel& k, Gmem& gmem) {
+  Vm& vm = k.vm(gmem.vm);
+  if (!planted(Planted::kCloseKeepsPages))
+    drop_pages(k, gmem, {.first = 0, .last = gmem.page_count});
+  k.set(gmem.open, false);
+  k.set(gmem.closing, false);
+  k.set(gmem.page_count, 0);
+  k.set(gmem.flags, 0);
+  put_vm(k, vm);
+}
+
+/// What an allocate or a punch is about to do; refused or skipped where `check` says so.
+struct FallocateCall {
+  Check check = Check::kOk;
+  PageRange pages{};
+};
+FallocateCall begin_fallocate(const Kernel& k, GmemIndex index, RawOffset offset, RawSize size,
+                              std::uint32_t mode) {
+  const Gmem& gmem = k.gmem(index);
+  if (!gmem.has_descriptor()) return {.check = Check::kSkipNoGmem};
+  if (vfs_refuses_mode(mode, k.version())) {
+    // Row 1 wins over row 2.
+    const bool bad_range =
+        check_fallocate(gmem, offset, size, kFallocKeepSize) == Check::kFallocateRange;
+    return {.check = bad_range ? Check::kFallocateRange : Check::kFallocateModeVfs};
+  }
+  const Check check = check_fallocate(gmem, offset, size, mode);
+  if (check != Check::kOk) return {.check = check};
+  FallocateCall call{.pages = pages_of(offset, size)};
+  const bool allocates = (mode & kFallocPunchHole) == 0;
+  if (allocates && exceeds_limit(call.pages)) call.check = Check::kSkipLimit;
+  return call;
+}
+
+Outcome answer(Check check) {
+  return row_of(check).kind == StatusKind::kSkipped ? skip(check) : refuse(check);
+}
+
+/// Pages [first, last) of an allocation.
+PageRange pages_to_allocate(Kernel& k, Gmem& gmem, PageRange pages) {
+  if (planted(Planted::kAllocateSkipsLastPage)) --pages.last;
+  if (planted(Planted::kAllocateGrowsFile) && pages.last > gmem.page_count) {
+    k.set(gmem.page_count, pages.last);
+    return {};
+  }
+  return pages;
+}
+
+}  // namespace
+
+Check check_fallocate(const Gmem& gmem, RawOffset offset, RawSize size, std::uint32_t mode) {
+  const auto first = static_cast<std::int64_t>(offset.value);
+  const auto length = static_cast<std::int64_t>(size.value);
+  if (first < 0 || length <= 0) return Check::kFallocateRange;                            // row 1
+  if (offset.value + size.value > kMaxFileBytes) return Check::kFallocateTooBig;          // row 3
+  if ((mode & kFallocKeepSize) == 0) return Check::kFallocateNoKeepSize;                  // row 4
+  if ((mode & ~(kFallocKeepSize | kFallocPunchHole)) != 0) return Check::kFallocateMode;  // row 5
+  if (!is_page_multiple(offset.value) || !is_page_multiple(size.value)) {
+    return Check::kFallocateUnaligned;  // row 6
+  }
+  const bool allocates = (mode & kFallocPunchHole) == 0;
+  const bool beyond = offset.value + size.value > gmem.page_count << kPageShift;
+  if (allocates && beyond && !planted(Planted::kAllocateGrowsFile)) {
+    return Check::kFallocateBeyondEof;  // row 7a
+  }
+  return Check::kOk;
+}
+
+Outcome apply(Kernel& k, ActorId, const CreateGuestMemfd& op) {
+  if (!k.machine.profile.guest_memfd) {
+    Outcome out = skip(Check::kSkipCapability);
+    out.capability = static_cast<std::uint8_t>(Capability::kGuestMemfd);
+    return out;
+  }
+  Gmem& gmem = k.gmem(op.gmem);
+  if (gmem.open) return skip(Check::kSkipGmemExists);
+  if (const Check gate = vm_gate(k, op.vm); gate != Check::kOk) return answer(gate);
+  Vm& vm = k.vm(op.vm);
+  // INIT_SHARED is for VMs without private memory (kvm.md 1.1, from 6.18).
+  std::uint64_t known = k.machine.profile.gmem_flags;
+  if (vm.has_private_memory()) known &= ~kGmemFlagInitShared;
+  if ((op.flags.value & ~known) != 0) return refuse(Check::kCreateGmemFlags);
+  if (static_cast<std::int64_t>(op.size.value) <= 0 || !is_page_multiple(op.size.value)) {
+    return refuse(Check::kCreateGmemSize);
+  }
+  const std::uint64_t page_count = op.size.value >> kPageShift;
+  if (planted(Planted::kCloseKeepsPages)) {
+    k.set(gmem.cache, kNoNode);
+    k.set(gmem.resident_pages, 0);
+  }
+  k.set(gmem.open, true);
+  k.set(gmem.vm, op.vm);
+  k.set(gmem.page_count, page_count);
+  k.set(gmem.flags, op.flags.value);
+  k.set(gmem.cache_levels, static_cast<std::uint8_t>(levels_for(page_count)));
+  k.set(vm.users, vm.users + 1);
+  return {};
+}
+
+Outcome apply(Kernel& k, ActorId, const CloseGuestMemfd& op) {
+  Gmem& gmem = k.gmem(op.gmem);
+  if (!gmem.has_descriptor()) return skip(Check::kSkipNoGmem);
+  const PageRange all{.first = 0, .last = gmem.page_count};
+  const bool begun = gmem_invalidate_begin(k, gmem, all);
+  if (begun) gmem_invalidate_end(k, gmem);
+  detach_slots(k, gmem);
+  finish_close(k, gmem);
+  return {};
+}
+
+Task<Outcome> start(Kernel& k, ActorId, const CloseGuestMemfd& op) {
+  Gmem& gmem = k.gmem(op.gmem);
+  if (!gmem.has_descriptor()) co_return skip(Check::kSkipNoGmem);
+  const VmIndex vm = gmem.vm;
+  k.set(gmem.closing, true);
+  co_await lock(k, slots_lock(vm));
+  co_await lock(k, invalidate_lock(op.gmem));
+  const PageRange all{.first = 0, .last = gmem.page_count};
+  co_await lock(k, mmu_lock(vm));
+  const bool begun = gmem_invalidate_begin(k, gmem, all);
+  if (begun) gmem_invalidate_end(k, gmem);
+  unlock(k, mmu_lock(vm));
+  detach_slots(k, gmem);
+  unlock(k, invalidate_lock(op.gmem));
+  unlock(k, slots_lock(vm));
+  co_await point(k, Point::kReleaseAfterZap);
+  finish_close(k, gmem);
+  co_return Outcome{};
+}
+
+Outcome apply(Kernel& k, ActorId, const GmemAllocate& op) {
+  const FallocateCall call = begin_fallocate(k, op.gmem, op.offset, op.size, op.mode.value);
+  if (call.check != Check::kOk) return answer(call.check);
+  Gmem& gmem = k.gmem(op.gmem);
+  if ((op.mode.value & kFallocPunchHole) != 0) {
+    const bool begun = gmem_invalidate_begin(k, gmem, call.pages);
+    drop_pages(k, gmem, call.pages);
+    if (begun) gmem_invalidate_end(k, gmem);
+    return {};
+  }
+  const PageRange pages = pages_to_allocate(k, gmem, call.pages);
+  for (std::uint64_t index = pages.first; index < pages.last; ++index) {
+    if (const Check check = get_folio(k, gmem, index); check != Check::kOk) return skip(check);
+  }
+  return {};
+}
+
+namespace {
+
+Task<Outcome> punch(Kernel& k, GmemIndex index, PageRange pages) {
+  Gmem& gmem = k.gmem(index);
+  const VmIndex vm = gmem.vm;
+  co_await lock(k, invalidate_lock(index));
+  if (!gmem.has_descriptor()) {
+    unlock(k, invalidate_lock(index));
+    co_return skip(Check::kSkipNoGmem);
+  }
+  co_await lock(k, mmu_lock(vm));
+  const bool begun = gmem_invalidate_begin(k, gmem, pages);
+  unlock(k, mmu_lock(vm));
+  co_await point(k, Point::kPunchAfterBegin);
+  drop_pages(k, gmem, pages);
+  co_await point(k, Point::kPunchAfterDrop);
+  if (begun) {
+    co_await lock(k, mmu_lock(vm));
+    gmem_invalidate_end(k, gmem);
+    unlock(k, mmu_lock(vm));
+  }
+  unlock(k, invalidate_lock(index));
+  co_return Outcome{};
+}
+
+Task<Outcome> allocate(Kernel& k, GmemIndex index, PageRange asked) {
+  Gmem& gmem = k.gmem(index);
+  co_await lock_shared(k, invalidate_lock(index));
+  if (!gmem.has_descriptor()) {
+    unlock(k, invalidate_lock(index));
+    co_return skip(Check::kSkipNoGmem);
+  }
+  const PageRange pages = pages_to_allocate(k, gmem, asked);
+  for (std::uint64_t page = pages.first; page < pages.last; ++page) {
+    const Check check = get_folio(k, gmem, page);
+    if (check != Check::kOk) {
+      unlock(k, invalidate_lock(index));
+      co_return skip(check);
+    }
+    co_await point(k, Point::kAllocateNextPage);
+  }
+  unlock(k, invalidate_lock(index));
+  co_return Outcome{};
+}
+
+}  // namespace
+
+Task<Outcome> start(Kernel& k, ActorId, const GmemAllocate& op) {
+  const FallocateCall call = begin_fallocate(k, op.gmem, op.offset, op.size, op.mode.value);
+  if (call.check != Check::kOk) co_return answer(call.check);
+  const bool punches = (op.mode.value & kFallocPunchHole) != 0;
+  if (punches) {
+    co_return co_await punch(k, op.gmem, call.pages);
+  }
+  co_return co_await allocate(k, op.gmem, call.pages);
+}
+
+Outcome apply(Kernel& k, ActorId actor, const GmemPunchHole& op) {
+  return apply(k, actor,
+               GmemAllocate{.gmem = op.gmem,
+                            .offset = op.offset,
+                            .size = op.size,
+                            .mode = {.value = kFallocKeepSize | kFallocPunchHole}});
+}
+
+Task<Outcome> start(Kernel& k, ActorId, const GmemPunchHole& op) {
+  constexpr std::uint32_t kMode = kFallocKeepSize | kFallocPunchHole;
+  const FallocateCall call = begin_fallocate(k, op.gmem, op.offset, op.size, kMode);
+  if (call.check != Check::kOk) co_return answer(call.check);
+  co_return co_await punch(k, op.gmem, call.pages);
+}
+
+// ---- Invalidation of what bound slots map ----
+
+bool gmem_invalidate_begin(Kernel& k, Gmem& gmem, const PageRange& pages) {
+  Vm& vm = k.vm(gmem.vm);
+  bool begun = false;
+  bool flush = false;
+  for (const Binding& binding : gmem.bindings) {
+    if (!binding.used) continue;
+    const std::uint64_t first = std::max(binding.first, pages.first);
+    const std::uint64_t last = std::min(binding.first + binding.count, pages.last);
+    if (first >= last) continue;
+    const Memslot& slot = vm.slots[binding.slot];
+    const GfnRange range{.first = slot.base + PageCount{first - slot.gmem_page_offset},
+                         .last = slot.base + PageCount{last - slot.gmem_page_offset}};
+    if (!begun) invalidate_begin(k, vm);
+    begun = true;
+    invalidate_range_add(k, vm, range);
+    if (!planted(Planted::kPunchSkipsZap)) flush |= zap_leaves(k, vm, slot.address_space, range);
+  }
+  if (flush) k.event(EventKind::kTlbFlush, vm);
+  return begun;
+}
+
+void gmem_invalidate_end(Kernel& k, Gmem& gmem) { invalidate_end(k, k.vm(gmem.vm)); }
+
+void detach_slots(Kernel& k, Gmem& gmem) {
+  Vm& vm = k.vm(gmem.vm);
+  for (Binding& binding : gmem.bindings) {
+    if (!binding.used) continue;
+    k.set(vm.slots[binding.slot].gmem, GmemRef::kNone);
+    k.set(binding.used, false);
+  }
+}
+
+SlotIndex binding_of(const Gmem& gmem, std::uint64_t index) {
+  for (const Binding& binding : gmem.bindings) {
+    if (binding.used && index >= binding.first && index < binding.first + binding.count) {
+      return binding.slot;
+    }
+  }
+  return kNoSlot;
+}
+
+Check bind(Kernel& k, Gmem& gmem, SlotIndex slot, const PageRange& pages) {
+  Binding* place = nullptr;
+  for (Binding& binding : gmem.bindings) {
+    if (!binding.used) {
+      if (place == nullptr) place = &binding;
+      continue;
+    }
+    if (binding.first < pages.last && pages.first < binding.first + binding.count) {
+      return Check::kRegionBindTaken;
+    }
+  }
+  if (place == nullptr) return Check::kSkipLimit;
+  if (planted(Planted::kBindingHoldsVm)) k.set(k.vm(gmem.vm).users, k.vm(gmem.vm).users + 1);
+  k.set(place->used, true);
+  k.set(place->slot, slot);
+  k.set(place->first, pages.first);
+  k.set(place->count, pages.last - pages.first);
+  return Check::kOk;
+}
+
+void unbind(Kernel& k, Gmem& gmem, SlotIndex slot) {
+  if (planted(Planted::kDeleteKeepsBinding)) return;
+  for (Binding& binding : gmem.bindings) {
+    if (binding.used && binding.slot == slot) k.set(binding.used, false);
+  }
+}
+
+// ---- Launch ----
+
+namespace {
+
+Check populate_page(Kernel& k, Vm& vm, const Memslot& slot, Gfn gfn, PopulateHook hook,
+                    void* argument) {
+  GmemHold hold{};
+  if (const Check check = hold_page(k, slot, gfn, hold); check != Check::kOk) return check;
+  Gmem& gmem = k.gmems[slot.gmem];
+  Check check = Check::kOk;
+  const bool ready = find_page(k, gmem, hold.index).uptodate();
+  if (ready && !behavior::gmem_always_prepares(k.version())) {
+    check = Check::kLaunchUpdatePrepared;  // row 6
+  } else if (!is_private(k, vm, gfn)) {
+    check = Check::kLaunchUpdateNotPrivate;  // row 7
+  } else {
+    check = hook(k, vm, gfn, hold, argument);  // row 8
+    if (check == Check::kOk) mark_uptodate(k, gmem, hold.index);
+  }
+  release_page(k, slot.gmem, hold.index, hold.pfn);
+  return check;
+}
+
+}  // namespace
+
+PopulateResult gmem_populate(Kernel& k, Vm& vm, const GfnRange& range, PopulateHook hook,
+                             void* argument) {
+  const SlotIndex index = find_slot(vm, 0, range.first);
+  if (index == kNoSlot || !vm.slots[index].has_gmem()) return {.check = Check::kLaunchUpdateSlot};
+  const Memslot& slot = vm.slots[index];
+  if (slot.gmem == GmemRef::kNone) return {.check = Check::kLaunchUpdateFileGone};
+  const GfnRange part = range.clip(range_of(slot));  // row 3
+  PopulateResult result{};
+  for (Gfn gfn = part.first; gfn < part.last; gfn = gfn + PageCount{1}) {
+    result.check = populate_page(k, vm, slot, gfn, hook, argument);
+    if (result.check != Check::kOk) return result;
+    ++result.done.value;
+  }
+  return result;
+}
+
+}  // namespace sluice::model

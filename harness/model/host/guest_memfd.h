@@ -1,0 +1,106 @@
+// guest_memfd: the file's page cache, its bindings to memslots, and how faults and launch get pages
+// from it (kvm.md 1; Linux virt/kvm/guest_memfd.c).
+#pragma once
+#include "model/host/arch_hooks.h"
+#include "model/host/invalidation.h"
+#include "model/host/kernel.h"
+
+namespace sluice::model {
+
+/// One page of the page cache, as one word.
+struct GmemPage {
+  static constexpr std::uint64_t kPresent = 1;
+  static constexpr std::uint64_t kUptodate = 2;  // of a large folio: at its head
+  static constexpr std::uint64_t kLarge = 4;     // part of a folio of 512 pages
+  static constexpr unsigned kReferenceShift = 4;
+  static constexpr std::uint64_t kReference = std::uint64_t{1} << kReferenceShift;
+  static constexpr std::uint64_t kReferenceMask = 0xff * kReference;
+  static constexpr unsigned kFrameShift = 12;
+
+  std::uint64_t word = 0;
+
+  constexpr bool present() const { return (word & kPresent) != 0; }
+  constexpr bool uptodate() const { return (word & kUptodate) != 0; }
+  constexpr bool large() const { return (word & kLarge) != 0; }
+  /// Short-term users; the page cache's own reference is not counted.
+  constexpr std::uint32_t references() const {
+    return static_cast<std::uint32_t>((word & kReferenceMask) >> kReferenceShift);
+  }
+  constexpr Pfn pfn() const { return {word >> kFrameShift}; }
+};
+
+/// Pages [first, last) of a file.
+struct PageRange {
+  std::uint64_t first = 0;
+  std::uint64_t last = 0;
+};
+
+/// The page as the page cache has it; word 0 if it is absent.  `uptodate` of a large folio is its
+/// head's.  Cost: one load a level.
+GmemPage find_page(const Kernel& k, const Gmem& gmem, std::uint64_t index);
+/// The view of one page: references count the page cache's own.
+GmemPageView view_page(const Kernel& k, const Gmem& gmem, std::uint64_t index);
+/// What view_page() would have said of this word (and, for a large folio, its head's).
+GmemPageView view_page_word(std::uint64_t word, std::uint64_t head_word);
+/// The slot that a page is bound to, kNoSlot if none.
+SlotIndex binding_of(const Gmem& gmem, std::uint64_t index);
+
+/// kvm_gmem_get_folio(): finds or allocates.  Under policy gmem_order=2M a whole free block of 512
+/// becomes one folio.  Fails: skip.limit where the machine has no frame left.
+Check get_folio(Kernel& k, Gmem& gmem, std::uint64_t index);
+
+/// A page held by a fault.
+struct GmemHold {
+  Pfn pfn{};
+  unsigned max_order = 0;  // 9: the 2 MiB block around it may be mapped as one
+  std::uint64_t index = 0;
+};
+/// kvm_gmem_get_pfn(), first half: finds or allocates the page and takes a reference.  Fails:
+/// fault.gmem_gone.
+Check hold_page(Kernel& k, const Memslot& slot, Gfn gfn, GmemHold& hold);
+/// Second half: zeroes a fresh page and has the architecture prepare it.  The reference stays on
+/// failure.  Fails: fault.prepare_*.
+Check prepare_page(Kernel& k, Vm& vm, const Memslot& slot, Gfn gfn, const GmemHold& hold);
+/// Both, for those who cannot be interrupted.  Fails: as above, with no reference held.
+Check get_pfn(Kernel& k, Vm& vm, const Memslot& slot, Gfn gfn, GmemHold& hold);
+/// The folio holds what the guest may see.
+void mark_uptodate(Kernel& k, const Gmem& gmem, std::uint64_t index);
+/// Drops the reference; frees the frame if the page has left the page cache meanwhile.
+void release_page(Kernel& k, std::uint8_t gmem, std::uint64_t index, Pfn pfn);
+
+/// kvm_gmem_populate(), for launch.  For each page: get it, refuse pages that are ready or not
+/// private, let `hook` fill it, mark it ready.  slots_lock held.
+struct PopulateResult {
+  PageCount done{};
+  Check check = Check::kOk;  // of the page after the last done, if any was refused
+};
+using PopulateHook = Check (*)(Kernel& k, Vm& vm, Gfn gfn, const GmemHold& hold, void* argument);
+PopulateResult gmem_populate(Kernel& k, Vm& vm, const GfnRange& range, PopulateHook hook,
+                             void* argument);
+
+/// kvm_gmem_bind() and kvm_gmem_unbind(); set_memory_region checks the arguments of 1.4 rows 1-3.
+/// Fails: set_memory_region.bind_taken.
+Check bind(Kernel& k, Gmem& gmem, SlotIndex slot, const PageRange& pages);
+void unbind(Kernel& k, Gmem& gmem, SlotIndex slot);
+
+// Pieces of punch hole and of the last close.
+
+/// kvm_gmem_invalidate_begin(): zaps what the bound slots map of these pages.  False if no slot is
+/// bound there: then nothing was begun, and end must not be called.
+bool gmem_invalidate_begin(Kernel& k, Gmem& gmem, const PageRange& pages);
+void gmem_invalidate_end(Kernel& k, Gmem& gmem);
+/// truncate_inode_pages(): pages leave the page cache; each is the hypervisor's again at once and
+/// free with its last reference.
+void drop_pages(Kernel& k, Gmem& gmem, const PageRange& pages);
+/// Bound slots lose the file.
+void detach_slots(Kernel& k, Gmem& gmem);
+
+/// kvm_put_kvm(): the VM goes with its last user.
+void put_vm(Kernel& k, Vm& vm);
+
+/// Arguments of fallocate(2) in the order of kvm.md 1.3.
+Check check_fallocate(const Gmem& gmem, RawOffset offset, RawSize size, std::uint32_t mode);
+inline constexpr std::uint32_t kFallocKeepSize = 0x01;
+inline constexpr std::uint32_t kFallocPunchHole = 0x02;
+
+}  // namespace sluice::model

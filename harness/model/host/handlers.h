@@ -1,0 +1,43 @@
+// The generic KVM operations: how the model answers each (model_backend dispatches to these).
+// apply() is the straight driver, for when nothing is in flight; start() the coroutine, which may
+// stop at interleaving points. Both run the same pieces in the same order.
+//
+// Fails: the check group that carries the operation's name.  Cost: as the sections of kvm.md say,
+// no allocation.
+#pragma once
+#include "model/host/kernel.h"
+#include "model/schedule/task.h"
+#include "ops/memory_ops.h"
+#include "ops/vm_ops.h"
+
+namespace sluice::model {
+
+Outcome apply(Kernel& k, ActorId actor, const CreateVm& op);
+Outcome apply(Kernel& k, ActorId actor, const DestroyVm& op);
+Outcome apply(Kernel& k, ActorId actor, const CreateVcpu& op);
+Outcome apply(Kernel& k, ActorId actor, const SetCpuid& op);
+Outcome apply(Kernel& k, ActorId actor, const CreateGuestMemfd& op);
+Outcome apply(Kernel& k, ActorId actor, const CloseGuestMemfd& op);
+Outcome apply(Kernel& k, ActorId actor, const GmemAllocate& op);
+Outcome apply(Kernel& k, ActorId actor, const GmemPunchHole& op);
+Outcome apply(Kernel& k, ActorId actor, const SetMemoryRegion& op);
+Outcome apply(Kernel& k, ActorId actor, const SetMemoryAttributes& op);
+Outcome apply(Kernel& k, ActorId actor, const PreFaultMemory& op);
+Outcome apply(Kernel& k, ActorId actor, const HostAccess& op);
+Outcome apply(Kernel& k, ActorId actor, const HostUnmap& op);
+
+Task<Outcome> start(Kernel& k, ActorId actor, const DestroyVm& op);
+Task<Outcome> start(Kernel& k, ActorId actor, const CloseGuestMemfd& op);
+Task<Outcome> start(Kernel& k, ActorId actor, const GmemAllocate& op);
+Task<Outcome> start(Kernel& k, ActorId actor, const GmemPunchHole& op);
+Task<Outcome> start(Kernel& k, ActorId actor, const SetMemoryRegion& op);
+Task<Outcome> start(Kernel& k, ActorId actor, const SetMemoryAttributes& op);
+Task<Outcome> start(Kernel& k, ActorId actor, const PreFaultMemory& op);
+Task<Outcome> start(Kernel& k, ActorId actor, const HostUnmap& op);
+
+/// The gate of every VM ioctl: skip.no_vm, then vm.dead.  kOk if the call goes on.
+Check vm_gate(const Kernel& k, VmIndex vm);
+/// The same for a vCPU ioctl of the acting vCPU: skip.no_vcpu, then vm.dead.
+Check vcpu_gate(const Kernel& k, VcpuIndex vcpu);
+
+}  // namespace sluice::model

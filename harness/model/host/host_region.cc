@@ -1,0 +1,175 @@
+#include "model/host/host_region.h"
+
+#include <algorithm>
+
+#include "base/hash.h"
+#include "model/host/handlers.h"
+#include "model/host/memslots.h"
+#include "model/host/tdp_mmu.h"
+#include "model/schedule/scheduler.h"
+
+namespace sluice::model {
+namespace {
+
+/// Pages [first, last) of the region.
+struct RegionPages {
+  std::uint64_t first = 0;
+  std::uint64_t last = 0;
+};
+
+bool is_in_region(std::uint64_t hva) {
+  return hva >= kHostRegionAddress && hva - kHostRegionAddress < kHostRegionBytes;
+}
+
+/// The pages of munmap's range that are still mapped, from the first to the last such.
+RegionPages mapped_part(const Kernel& k, RegionPages pages) {
+  while (pages.first < pages.last && k.host_pages[pages.first].unmapped()) ++pages.first;
+  while (pages.first < pages.last && k.host_pages[pages.last - 1].unmapped()) --pages.last;
+  return pages;
+}
+
+/// munmap's arguments; the range is what it covers of the region.
+struct UnmapCall {
+  Check check = Check::kOk;
+  RegionPages pages{};
+};
+UnmapCall check_unmap(const Kernel& k, const HostUnmap& op) {
+  if (op.hva.raw || op.hva.value >= kHostRegionBytes) {
+    return {.check = Check::kSkipOutsideHostRegion};
+  }
+  const bool unaligned = (op.hva.value & (kPageBytes - 1)) != 0;
+  if (unaligned || op.size.value == 0) return {.check = Check::kHostUnmapRange};
+  if (op.size.value > kHostRegionBytes - op.hva.value) {
+    return {.check = Check::kSkipOutsideHostRegion};
+  }
+  const std::uint64_t end = op.hva.value + op.size.value;
+  const RegionPages asked{.first = op.hva.value >> kPageShift,
+                          .last = (end + kPageBytes - 1) >> kPageShift};
+  return {.pages = mapped_part(k, asked)};
+}
+
+/// The GFNs of a slot behind these pages; empty if none.
+GfnRange gfns_of(const Memslot& slot, const RegionPages& pages) {
+  const std::uint64_t base = slot.hva >> kPageShift;
+  const std::uint64_t region = kHostRegionAddress >> kPageShift;
+  const std::uint64_t first = std::max(base, region + pages.first);
+  const std::uint64_t last = std::min(base + slot.page_count.value, region + pages.last);
+  if (first >= last) return {};
+  return {.first = slot.base + PageCount{first - base}, .last = slot.base + PageCount{last - base}};
+}
+
+/// kvm_mmu_notifier_invalidate_range_start() of one VM; true if a slot lies there.
+bool notifier_start(Kernel& k, Vm& vm, const RegionPages& pages) {
+  bool begun = false;
+  bool flush = false;
+  for_each_slot(vm, [&](SlotIndex, const Memslot& slot) {
+    const GfnRange range = gfns_of(slot, pages);
+    if (range.empty()) return;
+    if (!begun) invalidate_begin(k, vm);
+    begun = true;
+    invalidate_range_add(k, vm, range);
+    flush |= zap_leaves(k, vm, slot.address_space, range);
+  });
+  if (flush) k.event(EventKind::kTlbFlush, vm);
+  return begun;
+}
+
+void unmap_pages(Kernel& k, const RegionPages& pages) {
+  for (std::uint64_t i = pages.first; i < pages.last; ++i) {
+    HostPage& page = k.host_pages[i];
+    if (page.present()) k.machine.frames.release(k.machine.journal, page.pfn());
+    if (!page.unmapped()) k.set(page, HostPage{.word = HostPage::kUnmapped});
+  }
+}
+
+Outcome answer(Check check) {
+  return row_of(check).kind == StatusKind::kSkipped ? skip(check) : refuse(check);
+}
+
+}  // namespace
+
+std::uint64_t ciphertext_of(std::uint64_t token, Pfn pfn) {
+  Hash hash;
+  hash.add(token);
+  hash.add(pfn.value);  // the tweak: it depends on where it lies
+  return hash.value() | 1;
+}
+
+HostPage* touch_host_page(Kernel& k, std::uint64_t hva) {
+  if (!is_in_region(hva)) return nullptr;
+  const std::uint64_t index = (hva - kHostRegionAddress) >> kPageShift;
+  HostPage& page = k.host_pages[index];
+  if (page.unmapped()) return nullptr;
+  if (page.present()) return &page;
+  const auto pfn =
+      k.machine.frames.allocate(k.machine.journal, {.use = FrameUse::kHostUser, .index = index});
+  if (!pfn) return nullptr;
+  k.machine.frames.set_content(k.machine.journal, *pfn, 0);
+  k.set(page, HostPage{.word = HostPage::kPresent | pfn->value << 12});
+  return &page;
+}
+
+Outcome apply(Kernel& k, ActorId, const HostAccess& op) {
+  if (op.hva.raw || op.hva.value >= kHostRegionBytes) return skip(Check::kSkipOutsideHostRegion);
+  const HostPage* const page = touch_host_page(k, kHostRegionAddress + op.hva.value);
+  if (page == nullptr) return refuse(Check::kHostAccessUnmapped);
+  const Pfn pfn = page->pfn();
+  Machine& machine = k.machine;
+  const bool owned = machine.rmp.is_hypervisor_owned(pfn, MapLevel::k4K);
+  if (op.kind == AccessKind::kWrite) {
+    if (!owned) return refuse(Check::kHostAccessRmp);
+    machine.frames.set_content(machine.journal, pfn, op.value.value);
+    return {};
+  }
+  Outcome out{};
+  out.has_value = true;
+  const std::uint64_t content = machine.frames.content(pfn);
+  out.value = owned ? content : ciphertext_of(content, pfn);
+  return out;
+}
+
+Outcome apply(Kernel& k, ActorId, const HostUnmap& op) {
+  const UnmapCall call = check_unmap(k, op);
+  if (call.check != Check::kOk) return answer(call.check);
+  if (call.pages.first == call.pages.last) return {};
+  std::array<bool, kMaxVms> begun{};
+  for (Vm& vm : k.vms) {
+    if (vm.exists) begun[k.index_of(vm).value] = notifier_start(k, vm, call.pages);
+  }
+  unmap_pages(k, call.pages);
+  for (Vm& vm : k.vms) {
+    if (begun[k.index_of(vm).value]) invalidate_end(k, vm);
+  }
+  return {};
+}
+
+Task<Outcome> start(Kernel& k, ActorId, const HostUnmap& op) {
+  const UnmapCall call = check_unmap(k, op);
+  if (call.check != Check::kOk) co_return answer(call.check);
+  if (call.pages.first == call.pages.last) co_return Outcome{};
+  std::array<bool, kMaxVms> told{};
+  std::array<bool, kMaxVms> begun{};
+  for (std::uint8_t i = 0; i < kMaxVms; ++i) {
+    if (!k.vms[i].exists) continue;
+    begin_active_invalidation(k, VmIndex{i});
+    told[i] = true;
+    co_await lock(k, mmu_lock(VmIndex{i}));
+    begun[i] = notifier_start(k, k.vms[i], call.pages);
+    unlock(k, mmu_lock(VmIndex{i}));
+  }
+  co_await point(k, Point::kNotifierAfterStart);
+  unmap_pages(k, call.pages);
+  co_await point(k, Point::kNotifierAfterUnmap);
+  for (std::uint8_t i = 0; i < kMaxVms; ++i) {
+    if (!told[i]) continue;
+    if (begun[i]) {
+      co_await lock(k, mmu_lock(VmIndex{i}));
+      invalidate_end(k, k.vms[i]);
+      unlock(k, mmu_lock(VmIndex{i}));
+    }
+    end_active_invalidation(k, VmIndex{i});
+  }
+  co_return Outcome{};
+}
+
+}  // namespace sluice::model

@@ -1,0 +1,16 @@
+// The region of host memory that the sequence's user space maps: what shared memslots point into,
+// and what host_access and host_unmap touch.
+#pragma once
+#include "model/host/kernel.h"
+
+namespace sluice::model {
+
+/// The page at a host address, with a zeroed frame behind it from its first touch on; nullptr where
+/// nothing is mapped.
+HostPage* touch_host_page(Kernel& k, std::uint64_t hva);
+
+/// What the host reads from a frame that a guest owns: never the token that lies there
+/// (invariants.md C2).
+std::uint64_t ciphertext_of(std::uint64_t token, Pfn pfn);
+
+}  // namespace sluice::model

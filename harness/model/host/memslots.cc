@@ -1,0 +1,453 @@
+#include "model/host/memslots.h"
+
+#include "model/host/attributes.h"
+#include "model/host/guest_memfd.h"
+#include "model/host/handlers.h"
+#include "model/host/tdp_mmu.h"
+#include "model/schedule/scheduler.h"
+#include "trace/kernel_behavior.h"
+
+namespace sluice::model {
+namespace {
+
+constexpr std::uint16_t kUserSlots = 32764;
+constexpr std::uint64_t kMaxPagesPerSlot = (std::uint64_t{1} << 31) - 1;
+constexpr std::uint64_t kGfnBitsWithoutTdp = 52 - kPageShift;
+
+/// What a request turns out to be (enum kvm_mr_change).
+enum class Change : std::uint8_t { kNothing, kCreate, kDelete, kMove, kFlagsOnly };
+
+/// A checked request: what changes, and which slots.
+struct Region {
+  Check check = Check::kOk;
+  Change change = Change::kNothing;
+  VmIndex vm{};
+  SlotIndex slot = kNoSlot;  // the existing one, or the place of the new one
+  Memslot next{};            // what it becomes
+};
+
+bool is_aligned(std::uint64_t bytes) { return (bytes & (kPageBytes - 1)) == 0; }
+
+std::uint64_t resolve(HostVa hva) { return hva.raw ? hva.value : kHostRegionAddress + hva.value; }
+
+/// KVM_MEM flags that the VM knows together with the rest of the request (row 4).
+std::uint32_t known_flags(const Kernel& k, const Vm& vm, std::uint32_t flags) {
+  std::uint32_t known = kMemLogDirtyPages;
+  const bool supported = k.machine.profile.guest_memfd &&
+                         (vm.has_private_memory() || behavior::gmem_for_every_vm(k.version()));
+  if (supported) known |= kMemGuestMemfd;
+  if ((flags & kMemGuestMemfd) != 0) {
+    known &= ~kMemLogDirtyPages;
+  } else if (!vm.has_protected_state()) {
+    known |= kMemReadonly;
+  }
+  return known;
+}
+
+/// Rows 2 to 11, which need no slot.
+Check check_arguments(const Kernel& k, const Vm& vm, const SetMemoryRegion& op) {
+  const std::uint32_t flags = op.flags.value;
+  const auto id = static_cast<std::uint16_t>(op.slot.value);
+  const std::uint64_t hva = resolve(op.hva);
+  const std::uint64_t limit = k.machine.profile.max_hva;
+  if (op.legacy && (flags & ~(kMemLogDirtyPages | kMemReadonly)) != 0) {
+    return Check::kRegionLegacyFlags;
+  }
+  if (id >= kUserSlots) return Check::kRegionSlotId;
+  if ((flags & ~known_flags(k, vm, flags)) != 0) return Check::kRegionFlags;
+  if (!is_aligned(op.size.value)) return Check::kRegionSizeUnaligned;
+  if (!is_aligned(op.gpa.value)) return Check::kRegionGpaUnaligned;
+  if (!is_aligned(hva) || hva > limit || op.size.value > limit - hva) return Check::kRegionHva;
+  const std::uint64_t offset = op.gmem_offset.value;
+  if ((flags & kMemGuestMemfd) != 0 && (!is_aligned(offset) || offset + op.size.value < offset)) {
+    return Check::kRegionGmemOffset;
+  }
+  if (op.slot.value >> 16 >= address_space_count(k, vm)) return Check::kRegionAddressSpace;
+  if (op.gpa.value + op.size.value < op.gpa.value) return Check::kRegionGpaWraps;
+  if (op.size.value >> kPageShift > kMaxPagesPerSlot) return Check::kRegionTooManyPages;
+  return Check::kOk;
+}
+
+/// Rows 13 to 15: what a request for an existing slot changes.
+Check check_existing(const Memslot& old, const Memslot& next, Change& change) {
+  if (next.has_gmem()) return Check::kRegionExistingGmem;
+  const std::uint32_t fixed = kMemReadonly | kMemGuestMemfd;
+  if (next.hva != old.hva || next.page_count != old.page_count ||
+      ((next.flags ^ old.flags) & fixed) != 0) {
+    return Check::kRegionExistingDiffers;
+  }
+  change = next.base != old.base     ? Change::kMove
+           : next.flags != old.flags ? Change::kFlagsOnly
+                                     : Change::kNothing;
+  return Check::kOk;
+}
+
+bool overlaps_other(const Vm& vm, const Memslot& next, SlotIndex self) {
+  bool found = false;
+  for_each_slot(vm, [&](SlotIndex i, const Memslot& slot) {
+    found = found || (i != self && slot.address_space == next.address_space &&
+                      range_of(slot).overlaps(range_of(next)));
+  });
+  return found;
+}
+
+/// kvm.md 1.4 rows 1 to 3.
+Check check_binding(const Kernel& k, const SetMemoryRegion& op) {
+  if (op.gmem.value == GmemRef::kNone) return Check::kRegionBindFd;
+  if (!op.gmem.is_gmem()) return Check::kRegionBindNotGmem;
+  const Gmem& gmem = k.gmems[op.gmem.value];
+  if (!gmem.has_descriptor()) return Check::kRegionBindFd;
+  if (gmem.vm != op.vm) return Check::kRegionBindOtherVm;
+  // Compared as unsigned since 6.12.115 (bugs.md 29).
+  const std::uint64_t end = (op.gmem_offset.value + op.size.value) >> kPageShift;
+  if (end > gmem.page_count) return Check::kRegionBindRange;
+  return Check::kOk;
+}
+
+Memslot requested(const SetMemoryRegion& op) {
+  return {.used = true,
+          .address_space = static_cast<std::uint8_t>(op.slot.value >> 16),
+          .hva_raw = op.hva.raw,
+          .id = static_cast<std::uint16_t>(op.slot.value),
+          .flags = op.flags.value,
+          .base = {op.gpa.value >> kPageShift},
+          .page_count = {op.size.value >> kPageShift},
+          .hva = resolve(op.hva),
+          .gmem_page_offset = op.gmem_offset.value >> kPageShift};
+}
+
+SlotIndex free_place(const Vm& vm) {
+  for (SlotIndex i = 0; i < kMaxSlotsPerVm; ++i) {
+    if (!vm.slots[i].used) return i;
+  }
+  return kNoSlot;
+}
+
+/// Everything up to the change itself, under slots_lock: rows 12 to 16, and the file of row 18.
+Region plan(const Kernel& k, const SetMemoryRegion& op) {
+  const Vm& vm = k.vm(op.vm);
+  Region region{.vm = op.vm, .next = requested(op)};
+  Memslot& next = region.next;
+  region.slot = find_slot_id(vm, next.address_space, next.id);
+  const bool exists = region.slot != kNoSlot;
+  if (op.size.value == 0) {
+    region.check = exists ? Check::kOk : Check::kRegionDeleteAbsent;
+    region.change = Change::kDelete;
+    return region;
+  }
+  if (exists) {
+    region.check = check_existing(vm.slots[region.slot], next, region.change);
+    if (region.check != Check::kOk) return region;
+    if (region.change == Change::kNothing || region.change == Change::kFlagsOnly) return region;
+  } else {
+    region.change = Change::kCreate;
+  }
+  if (overlaps_other(vm, next, region.slot)) {
+    region.check = Check::kRegionOverlap;
+    return region;
+  }
+  if (region.change != Change::kCreate) return region;
+  region.slot = free_place(vm);
+  if (region.slot == kNoSlot) {
+    region.check = Check::kSkipLimit;
+  } else if (next.has_gmem()) {
+    region.check = check_binding(k, op);
+    next.gmem = op.gmem.value;
+    // Assumption: a guest_memfd with MMAP serves shared faults only of VMs without private memory.
+    next.gmem_only = region.check == Check::kOk && behavior::gmem_only_slots(k.version()) &&
+                     !vm.has_private_memory() &&
+                     (k.gmems[op.gmem.value].flags & kGmemFlagMmap) != 0;
+  }
+  return region;
+}
+
+bool is_too_high(const Kernel& k, const Memslot& next) {
+  return next.base + next.page_count - PageCount{1} > max_gfn(k);  // row 19
+}
+
+// ---- Pieces of the change, between which the kernel waits ----
+
+void write_slot(Kernel& k, Vm& vm, SlotIndex index, const Memslot& next) {
+  Memslot& slot = vm.slots[index];
+  k.set(slot.used, next.used);
+  k.set(slot.invalid, next.invalid);
+  k.set(slot.address_space, next.address_space);
+  k.set(slot.hva_raw, next.hva_raw);
+  k.set(slot.gmem, next.gmem);
+  k.set(slot.gmem_only, next.gmem_only);
+  k.set(slot.id, next.id);
+  k.set(slot.flags, next.flags);
+  k.set(slot.base, next.base);
+  k.set(slot.page_count, next.page_count);
+  k.set(slot.hva, next.hva);
+  k.set(slot.gmem_page_offset, next.gmem_page_offset);
+  if (index >= vm.slot_high_water) k.set(vm.slot_high_water, index + std::uint64_t{1});
+}
+
+void bump_generation(Kernel& k, Vm& vm, std::uint8_t address_space) {
+  k.set(vm.generation[address_space], vm.generation[address_space] + 1);
+}
+
+/// kvm_invalidate_memslot(): vCPUs see the INVALID slot from here.
+void publish_invalid(Kernel& k, Vm& vm, SlotIndex index) {
+  k.set(vm.slots[index].invalid, true);
+  bump_generation(k, vm, vm.slots[index].address_space);
+}
+
+/// kvm_arch_flush_shadow_memslot(): the quirk SLOT_ZAP_ALL is on by default.
+void flush_slot(Kernel& k, Vm& vm, SlotIndex index) {
+  const Memslot& slot = vm.slots[index];
+  if (planted(Planted::kDeleteSkipsZap)) return;
+  if (vm.type == VmType::kDefault) {
+    invalidate_roots(k, vm);
+    zap_invalidated_roots(k, vm);
+  } else if (zap_leaves(k, vm, slot.address_space, range_of(slot))) {
+    k.event(EventKind::kTlbFlush, vm);
+  }
+}
+
+void remove_slot(Kernel& k, Vm& vm, SlotIndex index) {
+  const Memslot& slot = vm.slots[index];
+  if (slot.gmem != GmemRef::kNone) {
+    Gmem& gmem = k.gmems[slot.gmem];
+    unbind(k, gmem, index);
+    const std::uint64_t first = slot.gmem_page_offset;
+    if (planted(Planted::kDeleteFreesPages)) {
+      drop_pages(k, gmem, {.first = first, .last = first + slot.page_count.value});
+    }
+  }
+  forget_mixed(k, vm, slot);
+  bump_generation(k, vm, slot.address_space);
+  write_slot(k, vm, index, Memslot{});
+}
+
+void move_slot(Kernel& k, Vm& vm, SlotIndex index, const Memslot& next) {
+  Memslot& slot = vm.slots[index];
+  forget_mixed(k, vm, slot);
+  k.set(slot.base, next.base);
+  k.set(slot.flags, next.flags);
+  k.set(slot.invalid, false);
+  init_mixed(k, vm, slot);
+  bump_generation(k, vm, slot.address_space);
+}
+
+/// A move that cannot be: the old slot becomes active again, its leaves stay lost.
+void restore_slot(Kernel& k, Vm& vm, SlotIndex index) {
+  k.set(vm.slots[index].invalid, false);
+  bump_generation(k, vm, vm.slots[index].address_space);
+}
+
+/// Row 18 rest and row 19 of a creation.
+Check prepare_creation(Kernel& k, const Region& region) {
+  const Memslot& next = region.next;
+  if (next.has_gmem()) {
+    const std::uint64_t first = next.gmem_page_offset;
+    const PageRange pages{.first = first, .last = first + next.page_count.value};
+    const Check check = bind(k, k.gmems[next.gmem], region.slot, pages);
+    if (check != Check::kOk) return check;
+  }
+  if (!is_too_high(k, next)) return Check::kOk;
+  if (next.has_gmem()) unbind(k, k.gmems[next.gmem], region.slot);
+  return Check::kRegionMaxGfn;
+}
+
+void create_slot(Kernel& k, Vm& vm, const Region& region) {
+  write_slot(k, vm, region.slot, region.next);
+  k.set(vm.had_slot, true);
+  init_mixed(k, vm, vm.slots[region.slot]);
+  bump_generation(k, vm, region.next.address_space);
+}
+
+void change_flags(Kernel& k, Vm& vm, const Region& region) {
+  Memslot& slot = vm.slots[region.slot];
+  const bool starts_logging = (region.next.flags & kMemLogDirtyPages) != 0;
+  k.set(slot.flags, region.next.flags);
+  bump_generation(k, vm, slot.address_space);
+  if (starts_logging) write_protect(k, vm, slot.address_space, range_of(slot));
+}
+
+Outcome answer(Check check) {
+  return row_of(check).kind == StatusKind::kSkipped ? skip(check) : refuse(check);
+}
+
+/// The change in one go.
+Check carry_out(Kernel& k, const Region& region) {
+  Vm& vm = k.vm(region.vm);
+  switch (region.change) {
+    case Change::kNothing:
+      return Check::kOk;
+    case Change::kFlagsOnly:
+      change_flags(k, vm, region);
+      return Check::kOk;
+    case Change::kCreate: {
+      const Check check = prepare_creation(k, region);
+      if (check == Check::kOk) create_slot(k, vm, region);
+      return check;
+    }
+    case Change::kDelete:
+      publish_invalid(k, vm, region.slot);
+      flush_slot(k, vm, region.slot);
+      remove_slot(k, vm, region.slot);
+      return Check::kOk;
+    case Change::kMove:
+      publish_invalid(k, vm, region.slot);
+      flush_slot(k, vm, region.slot);
+      if (is_too_high(k, region.next)) {
+        restore_slot(k, vm, region.slot);
+        return Check::kRegionMaxGfn;
+      }
+      move_slot(k, vm, region.slot, region.next);
+      return Check::kOk;
+  }
+  return Check::kOk;
+}
+
+}  // namespace
+
+SlotIndex find_slot(const Vm& vm, std::uint8_t address_space, Gfn gfn) {
+  for (std::uint64_t i = 0; i < vm.slot_high_water; ++i) {
+    const Memslot& slot = vm.slots[i];
+    if (slot.used && slot.address_space == address_space && slot.contains(gfn)) {
+      return static_cast<SlotIndex>(i);
+    }
+  }
+  return kNoSlot;
+}
+
+SlotIndex find_slot_id(const Vm& vm, std::uint8_t address_space, std::uint16_t id) {
+  for (std::uint64_t i = 0; i < vm.slot_high_water; ++i) {
+    const Memslot& slot = vm.slots[i];
+    if (slot.used && slot.address_space == address_space && slot.id == id) {
+      return static_cast<SlotIndex>(i);
+    }
+  }
+  return kNoSlot;
+}
+
+unsigned address_space_count(const Kernel& k, const Vm& vm) {
+  return !vm.has_private_memory() && k.machine.profile.smm_address_space ? 2 : 1;
+}
+
+Gfn max_gfn(const Kernel& k) {
+  if (k.machine.profile.tdp) return {k.machine.profile.max_gfn};
+  return {(std::uint64_t{1} << kGfnBitsWithoutTdp) - 1};
+}
+
+bool is_lpage_disallowed(const Kernel& k, const Vm& vm, const Memslot& slot, Gfn gfn,
+                         MapLevel level) {
+  const std::uint64_t frames = frames_in(level);
+  const Gfn first = gfn.align_down(frames);
+  if (first < slot.base || first + PageCount{frames} > slot.end()) return true;
+  if (((slot.base.value ^ (slot.hva >> kPageShift)) & (frames - 1)) != 0) return true;
+  return vm.has_private_memory() && is_mixed(k, vm, level, gfn);
+}
+
+void free_slots(Kernel& k, Vm& vm) {
+  for (SlotIndex i = 0; i < vm.slot_high_water; ++i) {
+    if (!vm.slots[i].used) continue;
+    forget_mixed(k, vm, vm.slots[i]);
+    write_slot(k, vm, i, Memslot{});
+  }
+  k.set(vm.slot_high_water, 0);
+}
+
+Outcome apply(Kernel& k, ActorId, const SetMemoryRegion& op) {
+  if (const Check gate = vm_gate(k, op.vm); gate != Check::kOk) return answer(gate);
+  Check check = check_arguments(k, k.vm(op.vm), op);
+  if (check != Check::kOk) return refuse(check);
+  const Region region = plan(k, op);
+  check = region.check == Check::kOk ? carry_out(k, region) : region.check;
+  return answer(check);
+}
+
+namespace {
+
+/// kvm_swap_active_memslots(): waits for notifiers, publishes by `publish`, waits for readers.
+Task<Check> delete_or_move(Kernel& k, const Region& region) {
+  Vm& vm = k.vm(region.vm);
+  co_await wait_no_active_invalidations(k, region.vm);
+  publish_invalid(k, vm, region.slot);
+  const std::uint8_t bound = vm.slots[region.slot].gmem;
+  const bool holds = planted(Planted::kGmemLockOverGracePeriod) && bound != GmemRef::kNone;
+  if (holds) {
+    co_await lock(k, invalidate_lock(GmemIndex{bound}));
+  }
+  if (!planted(Planted::kDeleteSkipsGracePeriod)) {
+    co_await synchronize_srcu(k, region.vm);
+  }
+  if (holds) unlock(k, invalidate_lock(GmemIndex{bound}));
+  co_await point(k, Point::kSlotInvalidPublished);
+  co_await lock(k, mmu_lock(region.vm));
+  flush_slot(k, vm, region.slot);
+  unlock(k, mmu_lock(region.vm));
+  co_await point(k, Point::kSlotZapped);
+  co_await wait_no_active_invalidations(k, region.vm);
+  Check check = Check::kOk;
+  if (region.change == Change::kDelete) {
+    const std::uint8_t gmem = vm.slots[region.slot].gmem;
+    if (gmem != GmemRef::kNone) {
+      co_await lock(k, invalidate_lock(GmemIndex{gmem}));
+    }
+    remove_slot(k, vm, region.slot);
+    if (gmem != GmemRef::kNone) unlock(k, invalidate_lock(GmemIndex{gmem}));
+  } else if (is_too_high(k, region.next)) {
+    restore_slot(k, vm, region.slot);
+    check = Check::kRegionMaxGfn;
+  } else {
+    move_slot(k, vm, region.slot, region.next);
+  }
+  co_await synchronize_srcu(k, region.vm);
+  co_await point(k, Point::kSlotBeforeCommit);
+  co_return check;
+}
+
+Task<Check> create_or_flags(Kernel& k, const Region& region) {
+  Vm& vm = k.vm(region.vm);
+  if (region.change == Change::kCreate) {
+    const bool binds = region.next.has_gmem();
+    const GmemIndex gmem{region.next.gmem};
+    if (binds) {
+      co_await lock(k, invalidate_lock(gmem));
+    }
+    const Check check = prepare_creation(k, region);
+    if (binds) unlock(k, invalidate_lock(gmem));
+    if (check != Check::kOk) co_return check;
+  }
+  co_await wait_no_active_invalidations(k, region.vm);
+  if (region.change == Change::kCreate) {
+    create_slot(k, vm, region);
+  } else {
+    co_await lock(k, mmu_lock(region.vm));
+    change_flags(k, vm, region);
+    unlock(k, mmu_lock(region.vm));
+  }
+  co_await synchronize_srcu(k, region.vm);
+  co_await point(k, Point::kSlotBeforeCommit);
+  co_return Check::kOk;
+}
+
+}  // namespace
+
+Task<Outcome> start(Kernel& k, ActorId, const SetMemoryRegion& op) {
+  const Check gate = vm_gate(k, op.vm);
+  if (gate != Check::kOk) co_return answer(gate);
+  const Check arguments = check_arguments(k, k.vm(op.vm), op);
+  if (arguments != Check::kOk) co_return refuse(arguments);
+  co_await lock(k, slots_lock(op.vm));
+  Region region = plan(k, op);
+  Check check = region.check;
+  if (check == Check::kOk && region.change != Change::kNothing) {
+    const bool takes_away = region.change == Change::kDelete || region.change == Change::kMove;
+    if (takes_away) {
+      const Check done = co_await delete_or_move(k, region);
+      check = done;
+    } else {
+      const Check done = co_await create_or_flags(k, region);
+      check = done;
+    }
+  }
+  unlock(k, slots_lock(op.vm));
+  co_return answer(check);
+}
+
+}  // namespace sluice::model

@@ -1,0 +1,285 @@
+// The page cache of a guest_memfd: finding, allocating, referencing and dropping its pages.
+#include <algorithm>
+#include <utility>
+
+#include "model/host/guest_memfd.h"
+#include "trace/kernel_behavior.h"
+
+namespace sluice::model {
+namespace {
+
+constexpr std::uint64_t kBlock = kFramesPer2M;
+
+std::uint64_t head_of(std::uint64_t index) { return index & ~(kBlock - 1); }
+
+/// The word of a page, or nothing where no node holds it.
+const std::uint64_t* find_word(const Kernel& k, const Gmem& gmem, std::uint64_t index) {
+  NodeId node = gmem.cache;
+  for (unsigned level = gmem.cache_levels; node != kNoNode; --level) {
+    const std::uint64_t& word = k.nodes.node(node).words[node_slot(index, level)];
+    if (level == 1) return &word;
+    node = static_cast<NodeId>(word);
+  }
+  return nullptr;
+}
+std::uint64_t* find_word(Kernel& k, const Gmem& gmem, std::uint64_t index) {
+  return const_cast<std::uint64_t*>(find_word(std::as_const(k), gmem, index));
+}
+
+NodeId take_node(Kernel& k, const Gmem& gmem, unsigned level, std::uint64_t first) {
+  return k.nodes.take(k.machine.journal,
+                      {.kind = NodeKind::kPageCache,
+                       .owner = k.index_of(gmem).value,
+                       .level = static_cast<std::uint8_t>(level)},
+                      first);
+}
+
+std::uint64_t& make_word(Kernel& k, Gmem& gmem, std::uint64_t index) {
+  if (gmem.cache == kNoNode) k.set(gmem.cache, take_node(k, gmem, gmem.cache_levels, 0));
+  NodeId node = gmem.cache;
+  for (unsigned level = gmem.cache_levels;; --level) {
+    std::uint64_t& word = k.nodes.word(node, node_slot(index, level));
+    if (level == 1) return word;
+    if (word == 0) {
+      const std::uint64_t first = index & ~(pages_below_entry(level) - 1);
+      k.set(word, take_node(k, gmem, level - 1, first));
+    }
+    node = static_cast<NodeId>(word);
+  }
+}
+
+bool block_is_empty(const Kernel& k, const Gmem& gmem, std::uint64_t head) {
+  const std::uint64_t* const words = find_word(k, gmem, head);
+  if (words == nullptr) return true;
+  for (std::uint64_t i = 0; i < kBlock; ++i) {
+    if (words[i] != 0) return false;
+  }
+  return true;
+}
+
+/// A folio of 512 pages, if policy, file and machine allow it.
+bool add_large_folio(Kernel& k, Gmem& gmem, std::uint64_t index) {
+  const std::uint64_t head = head_of(index);
+  if (k.machine.header.policy.gmem_order != GmemOrder::k2M) return false;
+  if (head + kBlock > gmem.page_count || !block_is_empty(k, gmem, head)) return false;
+  const auto pfn = k.machine.frames.allocate_2m(
+      k.machine.journal, {.use = FrameUse::kGmem, .gmem = k.index_of(gmem), .index = head});
+  if (!pfn) return false;
+  for (std::uint64_t i = 0; i < kBlock; ++i) {
+    k.set(make_word(k, gmem, head + i),
+          GmemPage::kPresent | GmemPage::kLarge | (pfn->value + i) << GmemPage::kFrameShift);
+  }
+  k.set(gmem.resident_pages, gmem.resident_pages + kBlock);
+  k.machine.events.add({.kind = EventKind::kFrameAllocated, .a = pfn->value, .b = kBlock});
+  return true;
+}
+
+/// A large folio that is dropped in part becomes 512 small ones first.
+void split_folio(Kernel& k, Gmem& gmem, std::uint64_t index) {
+  const std::uint64_t head = head_of(index);
+  const std::uint64_t uptodate = *find_word(k, gmem, head) & GmemPage::kUptodate;
+  for (std::uint64_t i = 0; i < kBlock; ++i) {
+    std::uint64_t& word = *find_word(k, gmem, head + i);
+    k.set(word, (word & ~GmemPage::kLarge) | uptodate);
+  }
+}
+
+void free_frame(Kernel& k, Pfn pfn) {
+  k.machine.frames.release(k.machine.journal, pfn);
+  k.machine.events.add({.kind = EventKind::kFrameFreed, .a = pfn.value});
+}
+
+void detach(Kernel& k, Pfn pfn, std::uint32_t references) {
+  for (DetachedFolio& folio : k.detached) {
+    if (folio.references != 0) continue;
+    k.set(folio.references, references);
+    k.set(folio.pfn, pfn);
+    return;
+  }
+  SLUICE_CHECK(false);  // an actor holds at most one folio
+}
+
+/// Takes one page out of the page cache: free_folio runs now, the frame is free when the last
+/// reference goes.
+void drop_page(Kernel& k, Gmem& gmem, std::uint64_t& word) {
+  const GmemPage page{word};
+  k.set(word, 0);
+  k.set(gmem.resident_pages, gmem.resident_pages - 1);
+  if (!planted(Planted::kPunchSkipsArchInvalidate)) gmem_invalidate(k, page.pfn(), PageCount{1});
+  if (planted(Planted::kArchInvalidateTwice)) {
+    k.machine.events.add({.kind = EventKind::kArchInvalidate, .a = page.pfn().value});
+  }
+  if (planted(Planted::kPunchLosesFrame)) return;
+  if (page.references() > 0) {
+    detach(k, page.pfn(), page.references());
+  } else {
+    free_frame(k, page.pfn());
+  }
+}
+
+void drop_node(Kernel& k, Gmem& gmem, NodeId node, unsigned level, const PageRange& pages) {
+  const std::uint64_t first = k.nodes.first(node);
+  const std::uint64_t span = pages_below_entry(level);
+  unsigned slot = pages.first <= first ? 0 : node_slot(pages.first, level);
+  const unsigned last = pages.last >= first + 512 * span ? 511 : node_slot(pages.last - 1, level);
+  for (; slot <= last; ++slot) {
+    std::uint64_t& word = k.nodes.word(node, slot);
+    if (word == 0) continue;
+    if (level > 1) {
+      drop_node(k, gmem, static_cast<NodeId>(word), level - 1, pages);
+      continue;
+    }
+    const std::uint64_t index = first + slot;
+    const bool partly = pages.first > head_of(index) || pages.last < head_of(index) + kBlock;
+    if (GmemPage{word}.large() && partly) split_folio(k, gmem, index);
+    drop_page(k, gmem, word);
+  }
+}
+
+/// Gives back the nodes of an empty page cache.
+void free_nodes(Kernel& k, NodeId node, unsigned level) {
+  if (level > 1) {
+    for (unsigned slot = 0; slot < 512; ++slot) {
+      std::uint64_t& word = k.nodes.word(node, slot);
+      if (word == 0) continue;
+      free_nodes(k, static_cast<NodeId>(word), level - 1);
+      k.set(word, 0);
+    }
+  }
+  k.nodes.give(k.machine.journal, node);
+}
+
+}  // namespace
+
+GmemPage find_page(const Kernel& k, const Gmem& gmem, std::uint64_t index) {
+  if (index >= gmem.page_count) return {};
+  const std::uint64_t* const word = find_word(k, gmem, index);
+  if (word == nullptr) return {};
+  GmemPage page{*word};
+  if (page.large()) page.word |= *find_word(k, gmem, head_of(index)) & GmemPage::kUptodate;
+  return page;
+}
+
+GmemPageView view_page_word(std::uint64_t word, std::uint64_t head_word) {
+  GmemPage page{word};
+  if (!page.present()) return {};
+  if (page.large()) page.word |= head_word & GmemPage::kUptodate;
+  return {.present = true,
+          .uptodate = page.uptodate(),
+          .pfn = page.pfn(),
+          .references = page.references() + 1};
+}
+
+GmemPageView view_page(const Kernel& k, const Gmem& gmem, std::uint64_t index) {
+  const std::uint64_t word = find_page(k, gmem, index).word;
+  return view_page_word(word, word);
+}
+
+Check get_folio(Kernel& k, Gmem& gmem, std::uint64_t index) {
+  if (GmemPage{make_word(k, gmem, index)}.present()) return Check::kOk;
+  if (add_large_folio(k, gmem, index)) return Check::kOk;
+  const std::uint64_t owner_index = planted(Planted::kFrameOfOtherIndex) ? index + 1 : index;
+  const auto pfn = k.machine.frames.allocate(
+      k.machine.journal, {.use = FrameUse::kGmem, .gmem = k.index_of(gmem), .index = owner_index});
+  if (!pfn) return Check::kSkipLimit;
+  k.set(make_word(k, gmem, index), GmemPage::kPresent | pfn->value << GmemPage::kFrameShift);
+  k.set(gmem.resident_pages, gmem.resident_pages + 1);
+  k.machine.events.add({.kind = EventKind::kFrameAllocated, .a = pfn->value, .b = 1});
+  return Check::kOk;
+}
+
+namespace {
+
+/// Where `uptodate` of a page is kept.
+std::uint64_t& uptodate_word(Kernel& k, const Gmem& gmem, std::uint64_t index) {
+  std::uint64_t& word = *find_word(k, gmem, index);
+  return GmemPage{word}.large() ? *find_word(k, gmem, head_of(index)) : word;
+}
+
+void zero_folio(Kernel& k, const GmemPage& page) {
+  const std::uint64_t frames = page.large() ? kBlock : 1;
+  const std::uint64_t first = page.pfn().value & ~(frames - 1);
+  for (std::uint64_t i = 0; i < frames; ++i) {
+    k.machine.frames.set_content(k.machine.journal, {first + i}, 0);
+  }
+}
+
+}  // namespace
+
+void mark_uptodate(Kernel& k, const Gmem& gmem, std::uint64_t index) {
+  std::uint64_t& word = uptodate_word(k, gmem, index);
+  if ((word & GmemPage::kUptodate) == 0) k.set(word, word | GmemPage::kUptodate);
+}
+
+Check hold_page(Kernel& k, const Memslot& slot, Gfn gfn, GmemHold& hold) {
+  if (slot.gmem == GmemRef::kNone) return Check::kFaultGmemGone;  // kvm.md 1.5 row 1
+  Gmem& gmem = k.gmems[slot.gmem];
+  const std::uint64_t index = gfn.value - slot.base.value + slot.gmem_page_offset;
+  hold.index = index;
+  if (const Check check = get_folio(k, gmem, index); check != Check::kOk) return check;
+  std::uint64_t& word = *find_word(k, gmem, index);
+  const GmemPage page{word};
+  hold.pfn = page.pfn();
+  // A block may be mapped as one if the slot has all of it and GFNs and frames are congruent.
+  const std::uint64_t head = head_of(index);
+  const bool whole = head >= slot.gmem_page_offset &&
+                     head + kBlock <= slot.gmem_page_offset + slot.page_count.value &&
+                     ((gfn.value ^ index) & (kBlock - 1)) == 0;
+  hold.max_order = page.large() && whole ? 9 : 0;
+  SLUICE_CHECK(page.references() < 0xff);
+  k.set(word, word + GmemPage::kReference);
+  return Check::kOk;
+}
+
+Check prepare_page(Kernel& k, Vm& vm, const Memslot& slot, Gfn gfn, const GmemHold& hold) {
+  if (slot.gmem == GmemRef::kNone) return Check::kOk;  // closed since: the retry check finds out
+  const Gmem& gmem = k.gmems[slot.gmem];
+  const GmemPage page = find_page(k, gmem, hold.index);
+  if (!page.present() || page.pfn() != hold.pfn) return Check::kOk;  // dropped since: likewise
+  const bool always = behavior::gmem_always_prepares(k.version());
+  if (page.uptodate() && !always) return Check::kOk;
+  if (!page.uptodate()) {
+    if (!planted(Planted::kFreshPageNotZeroed)) zero_folio(k, page);
+    if (always) mark_uptodate(k, gmem, hold.index);
+  }
+  const Check check = gmem_prepare(k, vm, hold.pfn, gfn, hold.max_order);
+  if (check != Check::kOk) return check;
+  mark_uptodate(k, gmem, hold.index);
+  return Check::kOk;
+}
+
+Check get_pfn(Kernel& k, Vm& vm, const Memslot& slot, Gfn gfn, GmemHold& hold) {
+  if (const Check check = hold_page(k, slot, gfn, hold); check != Check::kOk) return check;
+  const Check check = prepare_page(k, vm, slot, gfn, hold);
+  if (check != Check::kOk) release_page(k, slot.gmem, hold.index, hold.pfn);
+  return check;
+}
+
+void release_page(Kernel& k, std::uint8_t gmem, std::uint64_t index, Pfn pfn) {
+  if (planted(Planted::kFaultKeepsFolioReference)) return;
+  std::uint64_t* const word = find_word(k, k.gmems[gmem], index);
+  if (word != nullptr && GmemPage{*word}.present() && GmemPage{*word}.pfn() == pfn) {
+    k.set(*word, *word - GmemPage::kReference);
+    return;
+  }
+  for (DetachedFolio& folio : k.detached) {
+    if (folio.references == 0 || folio.pfn != pfn) continue;
+    k.set(folio.references, folio.references - 1);
+    if (folio.references == 0) free_frame(k, pfn);
+    return;
+  }
+  SLUICE_CHECK(false);  // a reference that nobody holds
+}
+
+void drop_pages(Kernel& k, Gmem& gmem, const PageRange& pages) {
+  if (gmem.cache == kNoNode) return;
+  const PageRange part{.first = pages.first, .last = std::min(pages.last, gmem.page_count)};
+  if (part.first >= part.last) return;
+  drop_node(k, gmem, gmem.cache, gmem.cache_levels, part);
+  if (part.first == 0 && part.last == gmem.page_count) {
+    free_nodes(k, gmem.cache, gmem.cache_levels);
+    k.set(gmem.cache, kNoNode);
+  }
+}
+
+}  // namespace sluice::model

@@ -1,0 +1,203 @@
+// KVM_PRE_FAULT_MEMORY (kvm.md 4; Linux kvm_vcpu_pre_fault_memory(),
+// kvm_arch_vcpu_pre_fault_memory(), kvm_tdp_map_page()).
+#include <algorithm>
+
+#include "model/host/attributes.h"
+#include "model/host/fault.h"
+#include "model/host/handlers.h"
+#include "model/host/memslots.h"
+#include "trace/kernel_behavior.h"
+
+namespace sluice::model {
+namespace {
+
+/// The ioctl's structure while it runs.
+struct Range {
+  std::uint64_t gpa = 0;
+  std::uint64_t left = 0;
+};
+
+bool is_aligned(std::uint64_t bytes) { return (bytes & (kPageBytes - 1)) == 0; }
+
+Check check_arguments(const PreFaultMemory& op) {
+  if (op.flags.value != 0) return Check::kPreFaultFlags;
+  const bool wraps = op.gpa.value + op.size.value <= op.gpa.value;  // size 0, too
+  if (!is_aligned(op.gpa.value) || !is_aligned(op.size.value) || wraps) {
+    return Check::kPreFaultRange;
+  }
+  return Check::kOk;
+}
+
+/// True if the slots in the range hold more pages than one operation may map.
+bool exceeds_limit(const Vm& vm, const Range& range) {
+  const GfnRange asked{.first = {range.gpa >> kPageShift},
+                       .last = {(range.gpa + range.left) >> kPageShift}};
+  std::uint64_t pages = 0;
+  for_each_slot(vm, [&](SlotIndex, const Memslot& slot) {
+    const GfnRange part = asked.clip(range_of(slot));
+    if (!part.empty()) pages += part.count().value;
+  });
+  return pages > kMaxPagesPerOp;
+}
+
+/// What must hold before a page can be faulted in: rows 5, 7 and 8.
+Check begin_page(Kernel& k, Vcpu& vcpu) {
+  const Vm& vm = k.vm(vcpu.vm);
+  if (!vm.pre_fault_allowed && !planted(Planted::kPreFaultBeforeAllowed)) {
+    return Check::kPreFaultNotAllowed;
+  }
+  if (!k.machine.profile.tdp) {
+    // Roots of the shadow MMU need lists that only the first memslot ever allocates.
+    return vm.had_slot ? Check::kPreFaultNotTdp : Check::kPreFaultNoRoot;
+  }
+  load_root(k, vcpu);
+  return Check::kOk;
+}
+
+PageFault fault_for(const Kernel& k, const Vm& vm, Gfn gfn) {
+  return {.gfn = gfn,
+          .is_private = vm.has_private_memory() && is_private(k, vm, gfn),
+          .prefetch = true};
+}
+
+/// The ioctl's view of a fault that is not to be retried: kOk means progress.
+Check check_of(const FaultResult& result) {
+  switch (result.status) {
+    case FaultStatus::kFixed:
+    case FaultStatus::kSpurious:
+    case FaultStatus::kWriteProtected:
+      return Check::kOk;
+    case FaultStatus::kEmulate:
+      return fail(Check::kPreFaultNoSlot);
+    case FaultStatus::kError:
+      return result.check;
+    default:
+      break;
+  }
+  SLUICE_CHECK(false);
+  return Check::kOk;
+}
+
+void advance(Range& range, const PageFault& fault) {
+  const std::uint64_t block = frames_in(fault.goal_level) * kPageBytes;
+  const std::uint64_t end = (range.gpa & ~(block - 1)) + block;
+  std::uint64_t done = std::min(range.left, end - range.gpa);
+  if (planted(Planted::kPreFaultOvercounts)) done = range.left;
+  range.gpa += done;
+  range.left -= done;
+}
+
+/// errno of a check that a fault reports as an exit: the ioctl returns it as it is.
+std::uint16_t errno_of(Check check) {
+  switch (check) {
+    case Check::kFaultPrepareLookup:
+      return ENOENT;
+    case Check::kFaultPrepareAssign:
+      return EINVAL;
+    default:
+      return EFAULT;
+  }
+}
+
+/// 0 if there was any progress, else the errno; the structure is written back in every case.
+Outcome finish(const PreFaultMemory& op, const Range& range, Check check, const ExitInfo& exit) {
+  const bool progressed = range.gpa != op.gpa.value;
+  Outcome out{};
+  const bool error_wins = !progressed || planted(Planted::kPreFaultErrorAfterProgress);
+  if (error_wins && check != Check::kOk) {
+    out = row_of(check).kind == StatusKind::kSkipped ? skip(check) : refuse(check);
+    if (out.kind == StatusKind::kExit) {
+      out.kind = StatusKind::kErrno;
+      out.number = errno_of(check);
+    }
+    out.exit = exit;
+  }
+  if (!out.skipped()) {
+    out.has_progress = true;
+    out.progress = {.gpa = range.gpa, .left = range.left};
+    if (planted(Planted::kPreFaultForgetsProgress)) out.progress.left = op.size.value;
+    if (planted(Planted::kPreFaultCountsFailedPage) && progressed && check != Check::kOk) {
+      out.progress = {.gpa = range.gpa + kPageBytes, .left = range.left - kPageBytes};
+    }
+  }
+  return out;
+}
+
+/// Everything before the loop; kOk means go on.
+Check begin(const Kernel& k, VcpuIndex vcpu, const PreFaultMemory& op) {
+  if (const Check gate = vcpu_gate(k, vcpu); gate != Check::kOk) return gate;
+  if (const Check check = check_arguments(op); check != Check::kOk) return check;
+  const Vm& vm = k.vm(k.vcpu(vcpu).vm);
+  const bool maps = k.machine.profile.tdp && vm.pre_fault_allowed;
+  if (maps && exceeds_limit(vm, {.gpa = op.gpa.value, .left = op.size.value})) {
+    return Check::kSkipLimit;
+  }
+  return Check::kOk;
+}
+
+}  // namespace
+
+Outcome apply(Kernel& k, ActorId actor, const PreFaultMemory& op) {
+  Range range{.gpa = op.gpa.value, .left = op.size.value};
+  const VcpuIndex index{actor.index};
+  Check check = begin(k, index, op);
+  if (check != Check::kOk) return finish(op, range, check, {});
+  Vcpu& vcpu = k.vcpu(index);
+  ExitInfo exit{};
+  while (range.left > 0) {
+    check = begin_page(k, vcpu);
+    if (check != Check::kOk) break;
+    PageFault fault = fault_for(k, k.vm(vcpu.vm), {range.gpa >> kPageShift});
+    const FaultResult result = handle_fault(k, vcpu, fault);
+    SLUICE_CHECK(result.status != FaultStatus::kRetry);  // nothing is in flight
+    check = check_of(result);
+    exit = result.exit.reason == kExitMemoryFault ? result.exit : ExitInfo{};
+    if (check != Check::kOk) break;
+    advance(range, fault);
+  }
+  return finish(op, range, check, exit);
+}
+
+Task<Outcome> start(Kernel& k, ActorId actor, const PreFaultMemory& op) {
+  Range range{.gpa = op.gpa.value, .left = op.size.value};
+  const VcpuIndex index{actor.index};
+  Check check = begin(k, index, op);
+  if (check != Check::kOk) co_return finish(op, range, check, ExitInfo{});
+  Vcpu& vcpu = k.vcpu(index);
+  Vm& vm = k.vm(vcpu.vm);
+  const VmIndex vm_index = vcpu.vm;
+  ExitInfo exit{};
+  co_await lock(k, vcpu_mutex(index));
+  srcu_read_lock(k, vm_index);
+  while (range.left > 0 && check == Check::kOk) {
+    check = begin_page(k, vcpu);
+    if (check != Check::kOk) break;
+    PageFault fault = fault_for(k, vm, Gfn{range.gpa >> kPageShift});
+    for (;;) {
+      // One child a page costs 10 ns, and only where stops are possible: a copy of its points here
+      // would cost more, in trust.
+      const FaultResult result = co_await start_fault(k, index, fault);
+      if (result.status != FaultStatus::kRetry) {
+        check = check_of(result);
+        exit = result.exit.reason == kExitMemoryFault ? result.exit : ExitInfo{};
+        break;
+      }
+      k.event(EventKind::kRetry, vm, fault.gfn.value);
+      co_await point(k, Point::kFaultRetry);
+      co_await retry(k, result.retry, fault.gfn.value);
+      if (behavior::prefault_checks_vm_dead(k.version()) && vm.dead) {
+        check = Check::kVmDead;
+        break;
+      }
+      load_root(k, vcpu);
+    }
+    if (check != Check::kOk) break;
+    advance(range, fault);
+    co_await point(k, Point::kPreFaultNextPage);
+  }
+  srcu_read_unlock(k, vm_index);
+  unlock(k, vcpu_mutex(index));
+  co_return finish(op, range, check, exit);
+}
+
+}  // namespace sluice::model

@@ -1,0 +1,298 @@
+#include "model/host/tdp_mmu.h"
+
+#include "model/host/arch_hooks.h"
+
+namespace sluice::model {
+namespace {
+
+constexpr unsigned kSlots = 512;
+
+/// Bits of a GFN that a root of this level translates.
+constexpr unsigned gfn_bits(unsigned level) { return 9 * level; }
+
+bool covers(const Root& root, Gfn gfn) { return gfn.value >> gfn_bits(root.level) == 0; }
+
+std::uint64_t& word_at(Kernel& k, const Walk& at) { return k.nodes.word(at.node, at.slot); }
+
+NodeId take_table(Kernel& k, const Vm& vm, std::uint8_t root, unsigned level, std::uint64_t first) {
+  return k.nodes.take(k.machine.journal,
+                      {.kind = NodeKind::kPageTable,
+                       .owner = k.index_of(vm).value,
+                       .root = root,
+                       .level = static_cast<std::uint8_t>(level)},
+                      first);
+}
+
+/// Zaps the leaves below one table that overlap the range.
+bool zap_table(Kernel& k, NodeId node, unsigned level, const GfnRange& range) {
+  const std::uint64_t first = k.nodes.first(node);
+  const std::uint64_t span = pages_below_entry(level);
+  const std::uint64_t end = first + span * kSlots;
+  unsigned slot = range.first.value <= first ? 0 : node_slot(range.first.value, level);
+  const unsigned last =
+      range.last.value >= end ? kSlots - 1 : node_slot(range.last.value - 1, level);
+  bool zapped = false;
+  NodePool::Node& table = k.nodes.node(node);
+  for (; slot <= last; ++slot) {
+    const Spte spte{table.words[slot]};
+    if (!spte.present()) continue;
+    if (spte.is_leaf(level)) {
+      k.machine.journal.set(table.words[slot], 0);
+      zapped = true;
+    } else {
+      zapped |= zap_table(k, spte.child(), level - 1, range);
+    }
+  }
+  return zapped;
+}
+
+/// Empties a table and everything below it and gives the nodes back, except the top one.
+void clear_table(Kernel& k, NodeId node, unsigned level) {
+  NodePool::Node& table = k.nodes.node(node);
+  for (unsigned slot = 0; slot < kSlots; ++slot) {
+    const Spte spte{table.words[slot]};
+    if (spte.word == 0) continue;
+    if (spte.is_table(level)) {
+      clear_table(k, spte.child(), level - 1);
+      k.nodes.give(k.machine.journal, spte.child());
+    }
+    k.machine.journal.set(table.words[slot], 0);
+  }
+}
+
+void write_protect_table(Kernel& k, NodeId node, unsigned level, const GfnRange& range) {
+  const std::uint64_t first = k.nodes.first(node);
+  const std::uint64_t span = pages_below_entry(level);
+  const std::uint64_t end = first + span * kSlots;
+  unsigned slot = range.first.value <= first ? 0 : node_slot(range.first.value, level);
+  const unsigned last =
+      range.last.value >= end ? kSlots - 1 : node_slot(range.last.value - 1, level);
+  NodePool::Node& table = k.nodes.node(node);
+  for (; slot <= last; ++slot) {
+    const Spte spte{table.words[slot]};
+    if (spte.is_table(level)) {
+      write_protect_table(k, spte.child(), level - 1, range);
+    } else if (spte.present() && spte.writable()) {
+      k.machine.journal.set(table.words[slot], spte.word & ~Spte::kWritable);
+    }
+  }
+}
+
+void free_root(Kernel& k, Root& root) {
+  clear_table(k, root.table, root.level);
+  k.nodes.give(k.machine.journal, root.table);
+  k.set(root.used, false);
+  k.set(root.valid, false);
+  k.set(root.table, kNoNode);
+}
+
+/// A valid root of the role, made if there is none.
+std::uint8_t find_root(Kernel& k, Vm& vm, std::uint8_t level, bool smm) {
+  std::uint8_t place = kNoRootIndex;
+  for (std::uint8_t i = 0; i < kMaxRootsPerVm; ++i) {
+    const Root& root = vm.roots[i];
+    if (root.used && root.valid && root.level == level && root.smm == smm) return i;
+    if (!root.used && place == kNoRootIndex) place = i;
+  }
+  SLUICE_CHECK(place != kNoRootIndex);  // kMaxVcpus invalid ones and 4 valid ones fit
+  Root& root = vm.roots[place];
+  k.set(root.used, true);
+  k.set(root.valid, true);
+  k.set(root.level, level);
+  k.set(root.smm, smm);
+  k.set(root.users, 0);
+  k.set(root.table, take_table(k, vm, place, level, 0));
+  return place;
+}
+
+/// Replaces a huge leaf by a table of leaves one level down that translate the same.
+NodeId split_leaf(Kernel& k, const Vm& vm, std::uint8_t root, const Walk& at) {
+  const unsigned level = at.level - 1;
+  const std::uint64_t first = k.nodes.first(at.node) + at.slot * pages_below_entry(at.level);
+  const NodeId child = take_table(k, vm, root, level, first);
+  const std::uint64_t step = pages_below_entry(level) << Spte::kFrameShift;
+  std::uint64_t word = level == 1 ? at.spte.word & ~Spte::kLarge : at.spte.word;
+  for (std::uint64_t& entry : k.nodes.node(child).words) {
+    k.machine.journal.set(entry, word);
+    word += step;
+  }
+  return child;
+}
+
+/// Walks down to `level`, making tables on the way.
+Walk walk_to(Kernel& k, Vm& vm, std::uint8_t index, Gfn gfn, unsigned level) {
+  const Root& root = vm.roots[index];
+  Walk at{.level = root.level, .node = root.table};
+  for (;; --at.level) {
+    at.slot = node_slot(gfn.value, at.level);
+    at.spte = Spte{k.nodes.word(at.node, at.slot)};
+    if (at.level == level) return at;
+    NodeId child = at.spte.child();
+    if (!at.spte.is_table(at.level)) {
+      const std::uint64_t span = pages_below_entry(at.level);
+      child = at.spte.present()
+                  ? split_leaf(k, vm, index, at)
+                  : take_table(k, vm, index, at.level - 1, k.nodes.first(at.node) + at.slot * span);
+      k.set(word_at(k, at),
+            Spte::kPresent | Spte::kWritable | std::uint64_t{child} << Spte::kFrameShift);
+    }
+    at.node = child;
+  }
+}
+
+std::uint64_t leaf_word(const MapRequest& request, unsigned level) {
+  const std::uint64_t first = request.pfn.value & ~(pages_below_entry(level) - 1);
+  std::uint64_t word = Spte::kPresent | first << Spte::kFrameShift;
+  if (level > 1) word |= Spte::kLarge;
+  if (request.writable) word |= Spte::kWritable | Spte::kMmuWritable | Spte::kDirty;
+  if (!request.prefetch) word |= Spte::kAccessed;
+  return word;
+}
+
+}  // namespace
+
+Walk walk(const Kernel& k, const Root& root, Gfn gfn) {
+  Walk at{.level = root.level, .node = root.table};
+  if (!covers(root, gfn)) return at;
+  for (;; --at.level) {
+    at.slot = node_slot(gfn.value, at.level);
+    at.spte = Spte{k.nodes.word(at.node, at.slot)};
+    if (!at.spte.is_table(at.level)) return at;
+    at.node = at.spte.child();
+  }
+}
+
+LeafView leaf_of(const Vm& vm, const Root& root, const Walk& at, Gfn gfn) {
+  LeafView leaf{};
+  if (at.spte.mmio()) {
+    leaf.mmio = at.spte.generation() == vm.generation[root.smm ? 1 : 0];
+    return leaf;
+  }
+  if (!at.spte.present()) return leaf;
+  leaf.present = true;
+  leaf.writable = at.spte.writable();
+  leaf.accessed = at.spte.accessed();
+  leaf.dirty = at.spte.dirty();
+  leaf.level = static_cast<MapLevel>(at.level);
+  leaf.pfn = at.spte.pfn() + PageCount{gfn.value & (pages_below_entry(at.level) - 1)};
+  return leaf;
+}
+
+LeafView lookup_leaf(const Kernel& k, const Vm& vm, std::uint8_t index, Gfn gfn) {
+  const Root& root = vm.roots[index];
+  if (!root.used) return {};
+  return leaf_of(vm, root, walk(k, root, gfn), gfn);
+}
+
+void mark_accessed(Kernel& k, const Root& root, Gfn gfn, bool write) {
+  const Walk at = walk(k, root, gfn);
+  SLUICE_DCHECK(at.spte.present());
+  const std::uint64_t word = at.spte.word | Spte::kAccessed | (write ? Spte::kDirty : 0);
+  if (word != at.spte.word) k.set(word_at(k, at), word);
+}
+
+bool has_valid_root(const Kernel& k, const Vcpu& vcpu) {
+  return vcpu.root != kNoRootIndex && k.vm(vcpu.vm).roots[vcpu.root].valid;
+}
+
+void load_root(Kernel& k, Vcpu& vcpu) {
+  if (has_valid_root(k, vcpu)) return;
+  unload_root(k, vcpu);
+  Vm& vm = k.vm(vcpu.vm);
+  // Assumption: nested paging has 5 levels exactly where the guest's MAXPHYADDR exceeds 48.
+  const std::uint8_t level = vcpu.phys_addr_bits > 48 ? 5 : 4;
+  const std::uint8_t root = find_root(k, vm, level, vcpu.smm);
+  k.set(vm.roots[root].users, static_cast<std::uint8_t>(vm.roots[root].users + 1));
+  k.set(vcpu.root, root);
+}
+
+void unload_root(Kernel& k, Vcpu& vcpu) {
+  if (vcpu.root == kNoRootIndex) return;
+  Root& root = k.vm(vcpu.vm).roots[vcpu.root];
+  k.set(root.users, static_cast<std::uint8_t>(root.users - 1));
+  k.set(vcpu.root, kNoRootIndex);
+  if (root.users == 0 && !root.valid) free_root(k, root);
+}
+
+bool zap_leaves(Kernel& k, Vm& vm, std::uint8_t address_space, const GfnRange& range) {
+  bool zapped = false;
+  for (Root& root : vm.roots) {
+    if (!root.used || (root.smm ? 1 : 0) != address_space) continue;
+    const std::uint64_t end = std::uint64_t{1} << gfn_bits(root.level);
+    const GfnRange part = range.clip({.first = Gfn{0}, .last = Gfn{end}});
+    if (part.empty()) continue;
+    const bool here = zap_table(k, root.table, root.level, part);
+    zapped |= here;
+    if (here && planted(Planted::kZapFirstRootOnly)) break;
+  }
+  if (zapped) k.event(EventKind::kZap, vm, range.first.value, range.count().value);
+  return zapped;
+}
+
+void invalidate_roots(Kernel& k, Vm& vm) {
+  for (Root& root : vm.roots) {
+    if (root.used) k.set(root.valid, false);
+  }
+}
+
+void zap_invalidated_roots(Kernel& k, Vm& vm) {
+  for (Root& root : vm.roots) {
+    if (!root.used || root.valid) continue;
+    if (root.users == 0) {
+      free_root(k, root);
+    } else {
+      clear_table(k, root.table, root.level);
+    }
+  }
+  k.event(EventKind::kZap, vm, 0, ~std::uint64_t{0});
+  k.event(EventKind::kTlbFlush, vm);
+}
+
+void free_roots(Kernel& k, Vm& vm) {
+  for (Root& root : vm.roots) {
+    SLUICE_CHECK(root.users == 0);
+    if (root.used) free_root(k, root);
+  }
+}
+
+void write_protect(Kernel& k, Vm& vm, std::uint8_t address_space, const GfnRange& range) {
+  for (Root& root : vm.roots) {
+    if (!root.used || (root.smm ? 1 : 0) != address_space) continue;
+    const std::uint64_t end = std::uint64_t{1} << gfn_bits(root.level);
+    const GfnRange part = range.clip({.first = Gfn{0}, .last = Gfn{end}});
+    if (!part.empty()) write_protect_table(k, root.table, root.level, part);
+  }
+  k.event(EventKind::kTlbFlush, vm);
+}
+
+MapResult map_leaf(Kernel& k, Vm& vm, std::uint8_t root, const MapRequest& request) {
+  const auto level = static_cast<unsigned>(request.level);
+  SLUICE_CHECK(((request.gfn.value ^ request.pfn.value) & (pages_below_entry(level) - 1)) == 0);
+  const Walk at = walk_to(k, vm, root, request.gfn, level);
+  std::uint64_t word = leaf_word(request, level);
+  if (request.prefetch && at.spte.present() && planted(Planted::kPreFaultChangesLeaf)) {
+    word &= ~Spte::kWritable;
+  }
+  if (at.spte.word == word) return MapResult::kSpurious;
+  if (at.spte.is_table(level)) {
+    clear_table(k, at.spte.child(), level - 1);
+    k.nodes.give(k.machine.journal, at.spte.child());
+    k.event(EventKind::kTlbFlush, vm);
+  } else if (at.spte.present()) {
+    // handle_changed_spte(): a present leaf that changes its frame is BUG().
+    SLUICE_CHECK(kPlantedBuild || at.spte.pfn() == Spte{word}.pfn());
+  }
+  k.set(word_at(k, at), word);
+  k.event(EventKind::kMap, vm, request.gfn.value, request.pfn.value);
+  return MapResult::kFixed;
+}
+
+void map_mmio(Kernel& k, Vm& vm, std::uint8_t index, Gfn gfn) {
+  const Root& root = vm.roots[index];
+  const Walk at = walk_to(k, vm, index, gfn, 1);
+  const std::uint64_t generation = vm.generation[root.smm ? 1 : 0];
+  const std::uint64_t word = Spte::kMmio | generation << Spte::kFrameShift;
+  if (at.spte.word != word) k.set(word_at(k, at), word);
+}
+
+}  // namespace sluice::model

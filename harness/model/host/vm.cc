@@ -1,0 +1,137 @@
+// VMs and vCPUs: birth, death, and the gate of every ioctl (kvm.md 0; Linux kvm_main.c, x86.c).
+#include "model/host/attributes.h"
+#include "model/host/guest_memfd.h"
+#include "model/host/handlers.h"
+#include "model/host/memslots.h"
+#include "model/host/tdp_mmu.h"
+#include "model/schedule/scheduler.h"
+
+namespace sluice::model {
+namespace {
+
+Outcome answer(Check check) {
+  return row_of(check).kind == StatusKind::kSkipped ? skip(check) : refuse(check);
+}
+
+/// kvm_destroy_vm(): the last user is gone.
+void destroy(Kernel& k, Vm& vm) {
+  free_roots(k, vm);
+  free_slots(k, vm);
+  free_attributes(k, vm);
+  arch_destroy_vm(k, vm);
+  k.set(vm.exists, false);
+  k.set(vm.dead, false);
+  k.set(vm.pre_fault_allowed, false);
+  k.set(vm.had_slot, false);
+  k.set(vm.exit_hypercall, false);
+  k.set(vm.invalidate_seq, 0);
+  for (std::uint64_t& generation : vm.generation) k.set(generation, 0);
+}
+
+/// Closes the descriptors of the VM's vCPUs and of the VM.
+void close_descriptors(Kernel& k, Vm& vm) {
+  for (Vcpu& vcpu : k.vcpus) {
+    if (!vcpu.exists || vcpu.vm != k.index_of(vm)) continue;
+    unload_root(k, vcpu);
+    arch_destroy_vcpu(k, vcpu);
+    k.set(vcpu.exists, false);
+    k.set(vcpu.ran, false);
+    k.set(vcpu.smm, false);
+    put_vm(k, vm);
+  }
+  k.set(vm.vcpu_count, 0);
+  put_vm(k, vm);
+}
+
+}  // namespace
+
+Check vm_gate(const Kernel& k, VmIndex index) {
+  const Vm& vm = k.vm(index);
+  if (!vm.open) return Check::kSkipNoVm;
+  return vm.dead ? Check::kVmDead : Check::kOk;
+}
+
+Check vcpu_gate(const Kernel& k, VcpuIndex index) {
+  const Vcpu& vcpu = k.vcpu(index);
+  if (!vcpu.exists || !k.vm(vcpu.vm).open) return Check::kSkipNoVcpu;
+  return k.vm(vcpu.vm).dead ? Check::kVmDead : Check::kOk;
+}
+
+void put_vm(Kernel& k, Vm& vm) {
+  SLUICE_CHECK(vm.users > 0);
+  k.set(vm.users, vm.users - 1);
+  if (vm.users == 0) destroy(k, vm);
+}
+
+Outcome apply(Kernel& k, ActorId, const CreateVm& op) {
+  Vm& vm = k.vm(op.vm);
+  // A VM whose descriptor is closed lives on while a guest_memfd of it is open; its index is taken
+  // until then.
+  if (vm.exists) return skip(Check::kSkipVmExists);
+  if (!k.machine.profile.has_vm_type(op.type)) return refuse(Check::kCreateVmType);
+  k.set(vm.exists, true);
+  k.set(vm.open, true);
+  k.set(vm.type, op.type);
+  k.set(vm.users, 1);
+  k.set(vm.exit_hypercall, op.exit_hypercall && k.machine.profile.exit_hypercall);
+  k.set(vm.pre_fault_allowed, pre_fault_allowed_at_birth(op.type));
+  return {};
+}
+
+Outcome apply(Kernel& k, ActorId, const DestroyVm& op) {
+  Vm& vm = k.vm(op.vm);
+  if (!vm.open) return skip(Check::kSkipNoVm);
+  k.set(vm.open, false);
+  close_descriptors(k, vm);
+  return {};
+}
+
+Task<Outcome> start(Kernel& k, ActorId, const DestroyVm& op) {
+  Vm& vm = k.vm(op.vm);
+  if (!vm.open) co_return skip(Check::kSkipNoVm);
+  k.set(vm.open, false);
+  // An ioctl in flight holds a reference to its descriptor: the VM goes when the last of them ends.
+  // Their locks stand for those references.
+  std::array<bool, kMaxVcpus> locked{};
+  for (std::uint8_t i = 0; i < kMaxVcpus; ++i) {
+    if (!k.vcpus[i].exists || k.vcpus[i].vm != op.vm) continue;
+    co_await lock(k, vcpu_mutex(VcpuIndex{i}));
+    locked[i] = true;
+  }
+  co_await lock(k, slots_lock(op.vm));
+  co_await wait_no_active_invalidations(k, op.vm);
+  close_descriptors(k, vm);
+  unlock(k, slots_lock(op.vm));
+  for (std::uint8_t i = 0; i < kMaxVcpus; ++i) {
+    if (locked[i]) unlock(k, vcpu_mutex(VcpuIndex{i}));
+  }
+  co_return Outcome{};
+}
+
+Outcome apply(Kernel& k, ActorId, const CreateVcpu& op) {
+  Vcpu& vcpu = k.vcpu(op.vcpu);
+  if (vcpu.exists && vcpu.vm != op.vm) return skip(Check::kSkipVcpuElsewhere);
+  if (const Check gate = vm_gate(k, op.vm); gate != Check::kOk) return answer(gate);
+  if (vcpu.exists) return refuse(Check::kCreateVcpuExists);
+  Vm& vm = k.vm(op.vm);
+  k.set(vcpu.exists, true);
+  k.set(vcpu.vm, op.vm);
+  k.set(vcpu.phys_addr_bits, PhysAddrBits{}.value);
+  k.set(vm.users, vm.users + 1);
+  k.set(vm.vcpu_count, static_cast<std::uint8_t>(vm.vcpu_count + 1));
+  return {};
+}
+
+Outcome apply(Kernel& k, ActorId actor, const SetCpuid& op) {
+  const VcpuIndex index{actor.index};
+  if (const Check gate = vcpu_gate(k, index); gate != Check::kOk) return answer(gate);
+  Vcpu& vcpu = k.vcpu(index);
+  const bool changes = vcpu.phys_addr_bits != op.phys_addr_bits.value;
+  if (vcpu.ran && changes) return refuse(Check::kSetCpuidAfterRun);
+  if (!changes) return {};
+  unload_root(k, vcpu);  // kvm_mmu_after_set_cpuid(): the role may have changed
+  k.set(vcpu.phys_addr_bits, op.phys_addr_bits.value);
+  return {};
+}
+
+}  // namespace sluice::model
