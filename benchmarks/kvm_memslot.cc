@@ -135,7 +135,8 @@ const bool kAdded = add_benchmark({.name = "kvm/memslot_add",
                                    .unit = "ns/pair",
                                    .floor = "floor/kvm_memslot_pair",
                                    .target = "B1",
-                                   .limit = 1.02});
+                                   .limit = 1.02,
+                                   .repetitions = 101});
 
 }  // namespace
 }  // namespace sluice::bench

@@ -2,7 +2,6 @@
 // program would write it, with none of the harness's wrappers, seams or checks. What the session
 // does around run() is equal for both and is not timed.
 #include <fcntl.h>
-#include <linux/kvm.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>

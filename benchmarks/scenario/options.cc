@@ -23,7 +23,7 @@ std::string usage(const std::string& program) {
       "  --rows FILE        append one JSON row per benchmark (and one for the host) to FILE\n"
       "  --run ID           id of the run in the rows (default: a new one)\n"
       "  --smoke            small sizes: shows that every benchmark works, says nothing of speed\n"
-      "  --repetitions N    default 21, with --smoke 3\n"
+      "  --repetitions N    default: the benchmark's own, mostly 21; with --smoke 3\n"
       "  --cpu-node N       node whose cores run the threads (default 0)\n"
       "  --memory-node N    node that memory comes from (default 0)\n"
       "  --list             print the names and stop\n"

@@ -14,7 +14,7 @@ struct Options {
   std::string filter{};      // regular expression searched in the names; empty: all
   std::string rows{};        // file to append rows to; empty: none
   std::string run{};         // id of the run; empty: a new one
-  unsigned repetitions = 0;  // 0: 21, or 3 with smoke
+  unsigned repetitions = 0;  // 0: the benchmark's own, or 3 with smoke
   unsigned cpu_node = 0;     // node whose cores run the threads
   unsigned memory_node = 0;  // node that memory comes from
 };

@@ -140,7 +140,9 @@ struct Definition {
   std::string target{};  // row of the target table; empty: none
   std::optional<double> limit{};
   record::LimitSense limit_sense = record::LimitSense::kMax;
-  std::string label{};  // such as "ahead of mainline"
+  unsigned repetitions = 21;  // odd: the median is a value that was measured; more where the limit
+                              // is close to the noise
+  std::string label{};        // such as "ahead of mainline"
   bool simulated = false;
 };
 

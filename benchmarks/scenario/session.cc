@@ -13,7 +13,6 @@
 namespace sluice::bench {
 namespace {
 
-constexpr unsigned kRepetitions = 21;  // odd: the median is a value that was measured
 constexpr unsigned kRepetitionsSmoke = 3;
 
 /// A scenario that has shown once that it does its work.
@@ -42,7 +41,7 @@ class Session {
       subjects.push_back(timed(*floor_instance, *floor.scenario, &counted_of_floor));
       subjects.back().name = "floor of " + instance.name + ": " + floor_instance->name;
     }
-    const std::vector<Measured> measured = measure(subjects, repetitions());
+    const std::vector<Measured> measured = measure(subjects, repetitions(instance));
     if (measured[0].failure)
       return refuse(std::move(row), {Refusal::Kind::kFailure, *measured[0].failure});
 
@@ -65,9 +64,9 @@ class Session {
   SessionResult result() const { return result_; }
 
  private:
-  unsigned repetitions() const {
+  unsigned repetitions(const Instance& instance) const {
     if (options_.repetitions != 0) return options_.repetitions;
-    return options_.smoke ? kRepetitionsSmoke : kRepetitions;
+    return options_.smoke ? kRepetitionsSmoke : instance.definition->repetitions;
   }
 
   record::BenchmarkRow blank_row(const Instance& instance) const {
@@ -112,7 +111,9 @@ class Session {
     }
     if (auto failure = scenario.failure()) return refused({Refusal::Kind::kFailure, *failure});
     if (Status works = scenario.verify(); !works) {
-      return refused({works.error().kind, "verification: " + works.error().reason});
+      const bool skipped = works.error().kind == Refusal::Kind::kSkip;
+      return refused(
+          {works.error().kind, (skipped ? "" : "verification: ") + works.error().reason});
     }
     scenario.after();
     if (auto failure = scenario.failure()) return refused({Refusal::Kind::kFailure, *failure});
@@ -175,7 +176,7 @@ class Session {
     std::string line = fmt::format("{:<52} {:>11.2f} {:>11.2f} {:>11.2f}  {}", row.name,
                                    row.cpu->median, row.cpu->p99, row.wall->median, row.unit);
     if (row.ratio) line += fmt::format("  ratio {:.3f}", *row.ratio);
-    if (row.limit)
+    if (row.limit && !row.smoke)
       line += fmt::format(" (target {} {} {})", row.target.value_or("-"),
                           row.limit_sense == record::LimitSense::kMax ? "<=" : ">=", *row.limit);
     if (row.met) line += *row.met ? " met" : " NOT MET";
