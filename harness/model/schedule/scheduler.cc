@@ -18,6 +18,7 @@ void Scheduler::enter(ActorId actor, std::uint8_t park) {
   SLUICE_CHECK(actors_[slot].state == ActorState::kIdle);
   current_ = slot;
   ids_[slot] = actor;
+  ran_ |= bit_of(slot);
   actors_[slot] = {};
   actors_[slot].state = ActorState::kRunning;
   actors_[slot].until_park = park;
@@ -60,6 +61,7 @@ void Scheduler::activate(unsigned slot) {
   const RetryReason reason = record.retry_reason;
   const std::uint64_t key = record.retry_key;
   current_ = slot;
+  ran_ |= bit_of(slot);
   if (before == ActorState::kBlocked && wait_for(record.wait_lock.kind) == record.wait) {
     const bool granted = try_lock(record.wait_lock, record.wait_mode);
     SLUICE_CHECK(granted);
@@ -126,6 +128,7 @@ void Scheduler::reset() {
     in_flight_ = 0;
   }
   completed_ = 0;
+  ran_ = 0;
   current_ = kNobody;
   arrivals_ = 0;
   progress_ = 1;

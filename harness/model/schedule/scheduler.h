@@ -95,8 +95,11 @@ class Scheduler {
   Liveness liveness() const { return liveness_; }
   std::span<const Completion> completions() const { return {completions_.data(), completed_}; }
 
-  /// Forgets the completions of the step before.
-  void begin_step() { completed_ = 0; }
+  /// Who ran since begin_step().
+  ActorMask ran() const { return ran_; }
+
+  /// Forgets what happened in the step before.
+  void begin_step() { completed_ = 0, ran_ = 0; }
   /// Runs `start()`, which returns a Task<Outcome>, as `actor`; parks at its `park`-th point (0:
   /// never). Answers the outcome if the operation ended, else how it stands. Pre: not
   /// is_busy(actor).
@@ -173,6 +176,7 @@ class Scheduler {
   std::array<LockRecord, kLockCount> locks_{};
   std::array<Completion, kMaxActors * 2> completions_{};
   std::size_t completed_ = 0;
+  ActorMask ran_ = 0;
   unsigned current_ = kNobody;
   unsigned in_flight_ = 0;
   std::uint64_t arrivals_ = 0;

@@ -1,0 +1,81 @@
+// From an operation's number to its handlers, as constexpr tables over the list of operations.
+//
+// Every operation has   Outcome apply(Kernel&, ActorId, const Op&);
+// one with points has   Task<Outcome> start(Kernel&, ActorId, const Op&);
+// one without may have  LockPlan locks_of(const Kernel&, ActorId, const Op&);
+// all in namespace sluice::model, found by argument-dependent lookup.
+#pragma once
+#include <array>
+#include <concepts>
+#include <cstddef>
+
+#include "model/host/handlers.h"
+#include "model/host/kernel.h"
+#include "model/schedule/lock_plan.h"
+#include "ops/op_list.h"
+
+namespace sluice::model {
+
+template <class O>
+concept HasHandler = requires(Kernel& k, ActorId actor, const O& op) {
+  { apply(k, actor, op) } -> std::same_as<Outcome>;
+};
+template <class O>
+concept CanStop = requires(Kernel& k, ActorId actor, const O& op) {
+  { start(k, actor, op) } -> std::same_as<Task<Outcome>>;
+};
+template <class O>
+concept HasLockPlan = requires(const Kernel& k, ActorId actor, const O& op) {
+  { locks_of(k, actor, op) } -> std::same_as<LockPlan>;
+};
+
+using Straight = Outcome (*)(Kernel&, ActorId, const Op&);
+using Stoppable = Task<Outcome> (*)(Kernel&, ActorId, const Op&);
+
+/// Resume is the backend's own: it acts on the schedule, not on the kernel.
+template <class O>
+Outcome run_straight(Kernel& k, ActorId actor, const Op& op) {
+  if constexpr (std::same_as<O, Resume>) {
+    return outcome_of(Check::kSkipNothingToResume);
+  } else if constexpr (HasHandler<O>) {
+    return apply(k, actor, *std::get_if<O>(&op));
+  } else {
+    return outcome_of(Check::kSkipCapability);
+  }
+}
+
+/// An operation in one piece, under its locks.
+template <class O>
+Task<Outcome> start_in_one_piece(Kernel& k, ActorId actor, const O& op) {
+  LockPlan plan{};
+  if constexpr (HasLockPlan<O>) plan = locks_of(k, actor, op);
+  for (std::size_t i = 0; i < plan.count; ++i) {
+    co_await lock(k, plan.locks[i]);
+  }
+  const Outcome out = run_straight<O>(k, actor, Op{op});
+  for (std::size_t i = plan.count; i > 0; --i) unlock(k, plan.locks[i - 1]);
+  co_return out;
+}
+
+template <class O>
+Task<Outcome> start_any(Kernel& k, ActorId actor, const Op& op) {
+  if constexpr (CanStop<O>) {
+    return start(k, actor, *std::get_if<O>(&op));
+  } else {
+    return start_in_one_piece<O>(k, actor, *std::get_if<O>(&op));
+  }
+}
+
+struct Handlers {
+  Straight straight;
+  Stoppable stoppable;
+  bool can_stop;     // has points of its own
+  bool needs_locks;  // has a plan
+};
+
+inline constexpr auto kHandlers = []<class... Ops>(OpList<Ops...>) {
+  return std::array<Handlers, sizeof...(Ops)>{
+      Handlers{&run_straight<Ops>, &start_any<Ops>, CanStop<Ops>, HasLockPlan<Ops>}...};
+}(AllOps{});
+
+}  // namespace sluice::model

@@ -1,0 +1,149 @@
+#include "model/model_backend.h"
+
+#include <bit>
+
+#include "model/dispatch.h"
+#include "model/model_view.h"
+#include "model/state_hash.h"
+#include "trace/step_rules.h"
+
+namespace sluice::model {
+namespace {
+
+/// What a kernel of another version would be on the same host.
+HostProfile profile_for(const HostProfile& host, KernelVersion version) {
+  if (version == host.version) return host;
+  HostProfile profile = host;
+  profile.version = version;
+  profile.gmem_flags = default_profile(version).gmem_flags;
+  return profile;
+}
+
+}  // namespace
+
+struct ModelBackend::State {
+  State(const HostProfile& profile, Machine on)
+      : host(profile), machine(std::move(on)), scheduler(machine.arena) {}
+
+  HostProfile host;
+  Machine machine;
+  Scheduler scheduler;
+  std::unique_ptr<Kernel> kernel;
+  std::unique_ptr<ModelView> view;
+  StepRecord record{};
+  std::array<Step, kMaxActors> in_flight{};  // of busy actors: their operations refer to these
+  bool always_coroutines = false;
+
+  void begin_step(const Step& step) {
+    ++record.number;
+    record.step = step;
+    record.outcome = {};
+    record.ran_ops = 0;
+    record.mark = machine.journal.mark();
+    machine.events.clear();
+    kernel->begin_step();
+  }
+
+  Outcome run(const Step& step) {
+    if (const Check skip = skip_reason(machine.header, step); skip != Check::kOk) {
+      return outcome_of(skip);
+    }
+    const Handlers& handlers = kHandlers[step.op.index()];
+    const bool nothing_can_stop = step.park == 0 || !handlers.can_stop;
+    if (scheduler.quiet() && nothing_can_stop && !always_coroutines) {
+      record.ran_ops = std::uint64_t{1} << step.op.index();
+      return handlers.straight(*kernel, step.actor, step.op);
+    }
+    scheduler.begin_step();
+    const Outcome out = run_scheduled(step, handlers);
+    note_who_ran();
+    return out;
+  }
+
+  Outcome run_scheduled(const Step& step, const Handlers& handlers) {
+    if (const auto* const resume = std::get_if<Resume>(&step.op)) {
+      const ActorId target = resume->target;
+      if (target.index >= actors_of(target.kind) || !scheduler.is_parked(target)) {
+        return outcome_of(Check::kSkipNothingToResume);
+      }
+      return scheduler.resume(target, step.park);
+    }
+    if (scheduler.is_busy(step.actor)) return outcome_of(Check::kSkipActorBusy);
+    Step& kept = in_flight[actor_slot(step.actor)];
+    kept = step;
+    return scheduler.run(step.actor, step.park, [this, &kept, &handlers] {
+      return handlers.stoppable(*kernel, kept.actor, kept.op);
+    });
+  }
+
+  void note_who_ran() {
+    for (ActorMask left = scheduler.ran(); left != 0; left &= static_cast<ActorMask>(left - 1)) {
+      const auto slot = static_cast<unsigned>(std::countr_zero(left));
+      record.ran_ops |= std::uint64_t{1} << in_flight[slot].op.index();
+    }
+  }
+};
+
+ModelBackend::ModelBackend(std::unique_ptr<State> state) : state_(std::move(state)) {}
+ModelBackend::ModelBackend(ModelBackend&&) noexcept = default;
+ModelBackend& ModelBackend::operator=(ModelBackend&&) noexcept = default;
+ModelBackend::~ModelBackend() = default;
+
+Expected<ModelBackend> ModelBackend::open(const HostProfile& profile) {
+  auto machine = Machine::open(profile);
+  if (!machine) return std::unexpected(machine.error());
+  auto state = std::make_unique<State>(profile, std::move(*machine));
+  auto kernel = Kernel::open(state->machine, state->scheduler);
+  if (!kernel) return std::unexpected(kernel.error());
+  state->kernel = std::move(*kernel);
+  auto view = ModelView::open(*state->kernel, state->record);
+  if (!view) return std::unexpected(view.error());
+  state->view = std::make_unique<ModelView>(std::move(*view));
+  return ModelBackend(std::move(state));
+}
+
+void ModelBackend::begin(const SequenceHeader& header) {
+  State& s = *state_;
+  s.machine.header = header;
+  s.machine.profile = profile_for(s.host, header.kernel);
+  s.begin_step({});
+}
+
+Outcome ModelBackend::apply(const Step& step) {
+  State& s = *state_;
+  s.begin_step(step);
+  s.record.outcome = s.run(step);
+  return s.record.outcome;
+}
+
+void ModelBackend::finish() {
+  State& s = *state_;
+  s.begin_step({.actor = {}, .park = 0, .op = Resume{}});
+  if (s.scheduler.quiet()) return;
+  s.scheduler.begin_step();
+  s.scheduler.drain();
+  s.note_who_ran();
+}
+
+void ModelBackend::reset() {
+  State& s = *state_;
+  s.scheduler.reset();
+  s.machine.journal.roll_back(0);
+  s.machine.header = {};
+  s.machine.header.kernel = s.host.version;
+  s.begin_step({});
+}
+
+const View& ModelBackend::view() const { return *state_->view; }
+
+std::uint64_t ModelBackend::state_hash() const {
+  return model::state_hash(*state_->kernel, *state_->view, state_->in_flight);
+}
+
+std::size_t ModelBackend::live_frames() const { return state_->machine.arena.live(); }
+
+void ModelBackend::always_use_coroutines(bool on) { state_->always_coroutines = on; }
+
+Kernel& ModelBackend::kernel() { return *state_->kernel; }
+
+}  // namespace sluice::model

@@ -1,0 +1,316 @@
+#include "model/model_view.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "model/host/attributes.h"
+#include "model/host/guest_memfd.h"
+#include "model/host/tdp_mmu.h"
+#include "trace/kernel_behavior.h"
+
+namespace sluice::model {
+namespace {
+
+constexpr unsigned kIndexBits = 27;  // of a stamp; a step has fewer journal entries than 2^27
+static_assert(Journal::kCapacity <= std::size_t{1} << kIndexBits);
+
+constexpr std::uint64_t stamp_of(std::uint64_t step, std::size_t index) {
+  return step << kIndexBits | index;
+}
+constexpr bool is_of(std::uint64_t stamp, std::uint64_t step) {
+  return stamp >> kIndexBits == step;
+}
+constexpr std::size_t index_of(std::uint64_t stamp) {
+  return stamp & ((std::uint64_t{1} << kIndexBits) - 1);
+}
+
+GmemView view_of(const Gmem& gmem) {
+  return {.open = gmem.open,
+          .vm = gmem.vm,
+          .page_count = gmem.page_count,
+          .flags = gmem.flags,
+          .resident_pages = gmem.resident_pages};
+}
+
+SlotView view_of(VmIndex vm, const Memslot& slot) {
+  const std::uint64_t offset = slot.hva_raw ? slot.hva : slot.hva - kHostRegionAddress;
+  return {.vm = vm,
+          .address_space = slot.address_space,
+          .id = slot.id,
+          .flags = slot.flags,
+          .invalid = slot.invalid,
+          .base = slot.base,
+          .page_count = slot.page_count,
+          .hva = {.value = offset, .raw = slot.hva_raw},
+          .gmem = {slot.gmem},
+          .gmem_page_offset = slot.gmem_page_offset};
+}
+
+}  // namespace
+
+Expected<ModelView> ModelView::open(const Kernel& kernel, const StepRecord& record) {
+  auto frames = Stamps::open(kernel.machine.rmp.frame_count());
+  if (!frames) return std::unexpected(frames.error());
+  auto words = Stamps::open(NodePool::kCapacity * 512);
+  if (!words) return std::unexpected(words.error());
+  return ModelView(kernel, record, std::move(*frames), std::move(*words));
+}
+
+// ---- What the step touched ----
+
+/// Reads the step's journal entries newest first, so that the oldest old value of a place is what
+/// stays.
+void ModelView::build() const {
+  if (built_ == record_->number) return;
+  built_ = record_->number;
+  frames_before_.clear();
+  words_before_.clear();
+  frame_changes_.clear();
+  leaf_changes_.clear();
+  page_changes_.clear();
+  gmem_touched_ = {};
+  const auto entries = k_->machine.journal.since(record_->mark);
+  for (auto entry = entries.rbegin(); entry != entries.rend(); ++entry) classify(*entry);
+  for (const FrameBefore& before : frames_before_) add_frame_change(before);
+  for (const WordBefore& before : words_before_) {
+    const NodePlace& place = k_->nodes.place(before.node);
+    if (place.kind == NodeKind::kPageTable) add_leaf_change(before, place);
+    if (place.kind == NodeKind::kPageCache && place.level == 1) add_page_change(before, place);
+  }
+}
+
+void ModelView::classify(const Journal::Entry& entry) const {
+  const Machine& machine = k_->machine;
+  const void* const at = entry.address();
+  if (const std::uint64_t i = machine.rmp.frame_at(at); i < machine.rmp.frame_count()) {
+    RmpEntry& before = frame_before(i).entry;
+    const bool low = (reinterpret_cast<std::uintptr_t>(at) & sizeof(std::uint64_t)) == 0;
+    (low ? before.low : before.high) = entry.old_value;
+  } else if (const std::uint64_t w = machine.frames.frame_of_word(at);
+             w < machine.frames.frame_count()) {
+    frame_before(w).word = entry.old_value;
+  } else if (const std::uint64_t c = machine.frames.frame_of_content(at);
+             c < machine.frames.frame_count()) {
+    frame_before(c).content = entry.old_value;
+  } else if (const NodePool::At word = k_->nodes.find(at); word.node != kNoNode) {
+    word_before(word).word = entry.old_value;
+  } else {
+    note_gmem(entry);
+  }
+}
+
+ModelView::FrameBefore& ModelView::frame_before(std::uint64_t index) const {
+  std::uint64_t& stamp = frame_stamps_[index];
+  if (!is_of(stamp, built_)) {
+    stamp = stamp_of(built_, frames_before_.size());
+    const Pfn pfn{index};
+    frames_before_.push_back({.pfn = pfn,
+                              .entry = k_->machine.rmp.raw(pfn),
+                              .word = k_->machine.frames.word(pfn),
+                              .content = k_->machine.frames.content(pfn)});
+  }
+  return frames_before_[index_of(stamp)];
+}
+
+ModelView::WordBefore& ModelView::word_before(NodePool::At at) const {
+  std::uint64_t& stamp = word_stamps_[std::size_t{at.node} * 512 + at.slot];
+  if (!is_of(stamp, built_)) {
+    stamp = stamp_of(built_, words_before_.size());
+    words_before_.push_back(
+        {.node = at.node, .slot = at.slot, .word = k_->nodes.word(at.node, at.slot)});
+  }
+  return words_before_[index_of(stamp)];
+}
+
+void ModelView::note_gmem(const Journal::Entry& entry) const {
+  const auto at = reinterpret_cast<std::uintptr_t>(entry.address());
+  const auto begin = reinterpret_cast<std::uintptr_t>(k_->gmems.data());
+  if (at < begin || at >= begin + sizeof(k_->gmems)) return;
+  const std::size_t i = (at - begin) / sizeof(Gmem);
+  if (!gmem_touched_[i]) {
+    gmem_touched_[i] = true;
+    gmems_before_[i] = k_->gmems[i];
+  }
+  const std::size_t offset = (at - begin) % sizeof(Gmem);
+  std::memcpy(reinterpret_cast<std::byte*>(&gmems_before_[i]) + offset, &entry.old_value,
+              entry.size());
+}
+
+const ModelView::FrameBefore* ModelView::find_frame(Pfn pfn) const {
+  const std::uint64_t stamp = frame_stamps_[pfn.value];
+  return is_of(stamp, built_) ? &frames_before_[index_of(stamp)] : nullptr;
+}
+
+std::uint64_t ModelView::word_then(NodeId node, unsigned slot) const {
+  const std::uint64_t stamp = word_stamps_[std::size_t{node} * 512 + slot];
+  return is_of(stamp, built_) ? words_before_[index_of(stamp)].word : k_->nodes.word(node, slot);
+}
+
+void ModelView::add_frame_change(const FrameBefore& before) const {
+  const Pfn head = before.pfn.align_down(kFramesPer2M);
+  const FrameBefore* const head_before = find_frame(head);
+  const RmpEntry head_entry =
+      head_before != nullptr ? head_before->entry : k_->machine.rmp.raw(head);
+  frame_changes_.push_back(
+      {.pfn = before.pfn,
+       .rmp_before = k_->machine.rmp.view_of(before.pfn, before.entry, head_entry),
+       .before = Frames::view_of(before.word, before.content)});
+}
+
+void ModelView::add_leaf_change(const WordBefore& before, const NodePlace& place) const {
+  const Spte then{before.word};
+  const Spte now{k_->nodes.word(before.node, before.slot)};
+  // Only leaves, MMIO entries among them: a table that comes or goes is named by what is in it.
+  const bool was_leaf = then.is_leaf(place.level) || then.mmio();
+  const bool is_leaf = now.is_leaf(place.level) || now.mmio();
+  if ((!was_leaf && !is_leaf) || then.word == now.word) return;
+  const Vm& vm = k_->vms[place.owner];
+  const Gfn gfn{k_->nodes.first(before.node) + before.slot * pages_below_entry(place.level)};
+  const Walk walk{.spte = was_leaf ? then : Spte{}, .level = place.level};
+  leaf_changes_.push_back({.vm = {place.owner},
+                           .root = place.root,
+                           .gfn = gfn,
+                           .before = leaf_of(vm, vm.roots[place.root], walk, gfn)});
+}
+
+void ModelView::add_page_change(const WordBefore& before, const NodePlace& place) const {
+  const unsigned head_slot = 0;  // a folio of 512 pages fills a node of level 1
+  const std::uint64_t head = word_then(before.node, head_slot);
+  page_changes_.push_back({.gmem = {place.owner},
+                           .index = k_->nodes.first(before.node) + before.slot,
+                           .before = view_page_word(before.word, head)});
+}
+
+std::span<const FrameChange> ModelView::frame_changes() const {
+  build();
+  return frame_changes_;
+}
+std::span<const GmemPageChange> ModelView::gmem_page_changes() const {
+  build();
+  return page_changes_;
+}
+std::span<const LeafChange> ModelView::leaf_changes() const {
+  build();
+  return leaf_changes_;
+}
+std::span<const AttributeChange> ModelView::attribute_changes() const {
+  return {k_->attribute_log.changes.data(), k_->attribute_log.count};
+}
+
+GmemView ModelView::gmem_before(GmemIndex gmem) const {
+  build();
+  return view_of(gmem_touched_[gmem.value] ? gmems_before_[gmem.value] : k_->gmem(gmem));
+}
+
+// ---- State now ----
+
+ProgressView ModelView::progress() const {
+  const Scheduler& scheduler = k_->scheduler;
+  const Liveness liveness = scheduler.liveness();
+  ProgressView view{};
+  view.deadlock = liveness.deadlock;
+  view.livelock = liveness.livelock;
+  // bugs.md 1: the pre-fault that keeps retrying an INVALID slot holds the SRCU read side that the
+  // slot's deletion waits for.
+  view.known_upstream = liveness.livelock && !liveness.deadlock &&
+                        liveness.livelock_reason == RetryReason::kSlotInvalid &&
+                        !behavior::prefault_eagain_on_invalid_slot(k_->version());
+  view.in_flight = scheduler.in_flight();
+  if (view.in_flight == 0) return view;
+  for (unsigned slot = 0; slot < kMaxActors; ++slot) view.waits[slot] = scheduler.actor(slot).wait;
+  return view;
+}
+
+RmpView ModelView::rmp(Pfn pfn) const {
+  return k_->machine.rmp.covers(pfn) ? k_->machine.rmp.view(pfn) : RmpView{};
+}
+
+FrameView ModelView::frame(Pfn pfn) const {
+  return k_->machine.rmp.covers(pfn) ? k_->machine.frames.view(pfn) : FrameView{};
+}
+
+GmemView ModelView::gmem(GmemIndex gmem) const { return view_of(k_->gmem(gmem)); }
+
+GmemPageView ModelView::gmem_page(GmemIndex gmem, std::uint64_t index) const {
+  return view_page(*k_, k_->gmem(gmem), index);
+}
+
+std::uint16_t ModelView::gmem_binding(GmemIndex gmem, std::uint64_t index) const {
+  const Gmem& file = k_->gmem(gmem);
+  const SlotIndex slot = binding_of(file, index);
+  return slot == kNoSlot ? kNoBinding : k_->vm(file.vm).slots[slot].id;
+}
+
+VmView ModelView::vm(VmIndex index) const {
+  const Vm& vm = k_->vm(index);
+  std::uint32_t roots = 0;
+  for (const Root& root : vm.roots) roots += root.used && root.valid ? 1 : 0;
+  return {.exists = vm.exists,
+          .open = vm.open,
+          .dead = vm.dead,
+          .type = vm.type,
+          .users = vm.users,
+          .vcpu_count = vm.vcpu_count,
+          .asid = vm.sev.asid,
+          .launched = vm.pre_fault_allowed,
+          .invalidate_seq = vm.invalidate_seq,
+          .invalidate_in_progress = vm.invalidate_in_progress,
+          .root_count = roots};
+}
+
+std::span<const SlotView> ModelView::slots(VmIndex index) const {
+  SlotList& list = slots_[index.value];
+  if (list.step != record_->number) {
+    list.step = record_->number;
+    list.count = 0;
+    const Vm& vm = k_->vm(index);
+    for (std::uint64_t i = 0; i < vm.slot_high_water; ++i) {
+      if (vm.slots[i].used) list.slots[list.count++] = view_of(index, vm.slots[i]);
+    }
+  }
+  return {list.slots.data(), list.count};
+}
+
+bool ModelView::is_private(VmIndex vm, Gfn gfn) const {
+  return sluice::model::is_private(*k_, k_->vm(vm), gfn);
+}
+
+LeafView ModelView::leaf(VmIndex vm, std::uint32_t root, Gfn gfn) const {
+  if (root >= kMaxRootsPerVm || !k_->vm(vm).roots[root].used) return {};
+  return lookup_leaf(*k_, k_->vm(vm), static_cast<std::uint8_t>(root), gfn);
+}
+
+std::uint32_t ModelView::current_root(VcpuIndex vcpu) const {
+  const std::uint8_t root = k_->vcpu(vcpu).root;
+  return root == kNoRootIndex ? kNoRoot : root;
+}
+
+void ModelView::add_if_occupied(std::uint64_t index) const {
+  const Pfn pfn{index};
+  const RmpView entry = k_->machine.rmp.view(pfn);
+  if (!entry.assigned && !entry.in_use && k_->machine.frames.view(pfn).use == FrameUse::kFree) {
+    return;
+  }
+  const bool live_2m = entry.assigned && entry.is_head && entry.page_size == PageSize::k2M;
+  for (std::uint64_t i = 0; i < (live_2m ? kFramesPer2M : 1); ++i) {
+    occupied_.push_back({index + i});
+  }
+}
+
+/// Every frame that is not as it was at the start is in the journal.
+std::span<const Pfn> ModelView::occupied_frames() const {
+  const Machine& machine = k_->machine;
+  occupied_.clear();
+  for (const Journal::Entry& entry : machine.journal.since(0)) {
+    const std::uint64_t slot = machine.rmp.frame_at(entry.address());
+    if (slot < machine.rmp.frame_count()) add_if_occupied(slot);
+    const std::uint64_t word = machine.frames.frame_of_word(entry.address());
+    if (word < machine.frames.frame_count()) add_if_occupied(word);
+  }
+  std::ranges::sort(occupied_);
+  const auto repeated = std::ranges::unique(occupied_);
+  occupied_.erase(repeated.begin(), repeated.end());
+  return occupied_;
+}
+
+}  // namespace sluice::model

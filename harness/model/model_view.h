@@ -1,0 +1,117 @@
+// The model's state as a checker sees it. What a step touched is read off the journal: its entries
+// since the step's mark say where, and what was there before.
+#pragma once
+#include <array>
+#include <cstdint>
+#include <vector>
+
+#include "model/host/kernel.h"
+#include "model/schedule/scheduler.h"
+#include "trace/view.h"
+
+namespace sluice::model {
+
+/// The step that a view is about.
+struct StepRecord {
+  std::uint64_t number = 0;  // rises for ever, over sequences too
+  Step step{};
+  Outcome outcome{};
+  std::uint64_t ran_ops = 0;
+  Journal::Mark mark = 0;
+};
+
+/// Everything is computed at the first question after a step, so a step that nobody asks about
+/// costs nothing. A change of a live 2 MiB RMP entry, huge leaf or large folio is named once, by
+/// its head. Thread: compatible. Cost: O(entries of the step), no allocation once warm.
+class ModelView final : public View {
+ public:
+  static Expected<ModelView> open(const Kernel& kernel, const StepRecord& record);
+
+  bool observes(ViewField) const override { return true; }
+  const SequenceHeader& header() const override { return k_->machine.header; }
+  const HostProfile& profile() const override { return k_->machine.profile; }
+  const Step& step() const override { return record_->step; }
+  const Outcome& outcome() const override { return record_->outcome; }
+  std::uint64_t ran_ops() const override { return record_->ran_ops; }
+  const EventLog& events() const override { return k_->machine.events; }
+  ProgressView progress() const override;
+
+  std::span<const FrameChange> frame_changes() const override;
+  std::span<const GmemPageChange> gmem_page_changes() const override;
+  std::span<const LeafChange> leaf_changes() const override;
+  std::span<const AttributeChange> attribute_changes() const override;
+  GmemView gmem_before(GmemIndex gmem) const override;
+
+  std::uint64_t frame_count() const override { return k_->machine.rmp.frame_count(); }
+  RmpView rmp(Pfn pfn) const override;
+  FrameView frame(Pfn pfn) const override;
+  FrameAccounting frame_accounting() const override { return k_->machine.frames.accounting(); }
+  GmemView gmem(GmemIndex gmem) const override;
+  GmemPageView gmem_page(GmemIndex gmem, std::uint64_t index) const override;
+  std::uint16_t gmem_binding(GmemIndex gmem, std::uint64_t index) const override;
+  VmView vm(VmIndex vm) const override;
+  std::span<const SlotView> slots(VmIndex vm) const override;
+  bool is_private(VmIndex vm, Gfn gfn) const override;
+  LeafView leaf(VmIndex vm, std::uint32_t root, Gfn gfn) const override;
+  std::uint32_t current_root(VcpuIndex vcpu) const override;
+  VmIndex vm_of(VcpuIndex vcpu) const override { return k_->vcpu(vcpu).vm; }
+  std::span<const Pfn> occupied_frames() const override;
+
+ private:
+  /// A frame of the step: its RMP slot, its owner word and its content before it.
+  struct FrameBefore {
+    Pfn pfn{};
+    RmpEntry entry{};
+    std::uint64_t word = 0;
+    std::uint64_t content = 0;
+  };
+  /// A word of a node of the step, before it.
+  struct WordBefore {
+    NodeId node = kNoNode;
+    unsigned slot = 0;
+    std::uint64_t word = 0;
+  };
+  /// Which entry of a list a place has in this step: step number and index in one word.
+  using Stamps = ReservedArray<std::uint64_t>;
+
+  ModelView(const Kernel& kernel, const StepRecord& record, Stamps frames, Stamps words)
+      : k_(&kernel),
+        record_(&record),
+        frame_stamps_(std::move(frames)),
+        word_stamps_(std::move(words)) {}
+
+  void build() const;
+  void classify(const Journal::Entry& entry) const;
+  FrameBefore& frame_before(std::uint64_t index) const;
+  WordBefore& word_before(NodePool::At at) const;
+  void note_gmem(const Journal::Entry& entry) const;
+  const FrameBefore* find_frame(Pfn pfn) const;
+  std::uint64_t word_then(NodeId node, unsigned slot) const;
+  void add_frame_change(const FrameBefore& before) const;
+  void add_leaf_change(const WordBefore& before, const NodePlace& place) const;
+  void add_page_change(const WordBefore& before, const NodePlace& place) const;
+  void add_if_occupied(std::uint64_t index) const;
+
+  const Kernel* k_;
+  const StepRecord* record_;
+  // Caches of the step `built_`; all keep their memory.
+  mutable std::uint64_t built_ = 0;
+  mutable Stamps frame_stamps_;
+  mutable Stamps word_stamps_;
+  mutable std::vector<FrameBefore> frames_before_;
+  mutable std::vector<WordBefore> words_before_;
+  mutable std::vector<FrameChange> frame_changes_;
+  mutable std::vector<LeafChange> leaf_changes_;
+  mutable std::vector<GmemPageChange> page_changes_;
+  mutable std::array<Gmem, kMaxGmems> gmems_before_{};
+  mutable std::array<bool, kMaxGmems> gmem_touched_{};
+  struct SlotList {
+    std::uint64_t step = 0;
+    std::size_t count = 0;
+    std::array<SlotView, kMaxSlotsPerVm> slots{};
+  };
+  mutable std::array<SlotList, kMaxVms> slots_{};
+  mutable std::vector<Pfn> occupied_;
+};
+
+}  // namespace sluice::model

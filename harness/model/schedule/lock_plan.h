@@ -1,0 +1,21 @@
+// The locks of an operation that has no interleaving point of its own: it runs in one piece, but
+// only when nobody in flight holds what it needs.
+#pragma once
+#include <array>
+#include <cstddef>
+
+#include "model/schedule/scheduler.h"
+
+namespace sluice::model {
+
+/// Taken in this order (kvm.md 10), all exclusive, and given back when the operation is over.
+struct LockPlan {
+  std::array<LockId, 8> locks{};
+  std::size_t count = 0;
+  constexpr LockPlan& then(LockId id) {
+    locks[count++] = id;
+    return *this;
+  }
+};
+
+}  // namespace sluice::model

@@ -1,0 +1,42 @@
+// The whole of a fuzz target but its name: bytes in, a finding or none out.
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+
+#include "run/runner.h"
+
+namespace sluice::run {
+
+/// Keeps model, oracle and sequence, so that a warm one allocates nothing. Thread: compatible.
+class FuzzRun {
+ public:
+  static Expected<FuzzRun> open(const HostProfile& profile);
+
+  /// Decodes and runs. Answers what was found; known-upstream findings do not count. Cost: some
+  /// 100 ns a step.
+  std::optional<FoundAt> run_bytes(std::span<const std::uint8_t> bytes);
+  /// The same for a sequence at hand.
+  std::optional<FoundAt> run(const Sequence& sequence);
+
+  /// The sequence of the last run_bytes(), for the report of a finding.
+  const Sequence& sequence() const { return sequence_; }
+  model::ModelBackend& model() { return model_; }
+  /// Steps of all runs, and how many of them acted (F3).
+  std::uint64_t steps() const { return steps_; }
+  std::uint64_t acted() const { return acted_; }
+
+ private:
+  explicit FuzzRun(model::ModelBackend model) : model_(std::move(model)) {}
+  model::ModelBackend model_;
+  oracle::Oracle oracle_{};
+  Sequence sequence_{};
+  std::uint64_t steps_ = 0;
+  std::uint64_t acted_ = 0;
+};
+
+/// "FINDING ...", the step, and the sequence as text: what a fuzzer prints before it aborts.
+std::string describe_finding(const Sequence& sequence, const FoundAt& found);
+
+}  // namespace sluice::run

@@ -1,0 +1,58 @@
+// A subject and the model in lockstep over one sequence: the model has the subject's profile, every
+// answer is compared (oracle/differential.h), and what the author expects is held against the
+// subject.
+#pragma once
+#include "model/model_backend.h"
+#include "oracle/differential.h"
+#include "run/run_template.h"
+
+namespace sluice::run {
+
+/// The newest kernel whose behavior is modelled; a difference on a newer one is drift.
+inline constexpr KernelVersion kNewestModeled = kModeledKernels.back();
+
+/// `subject` runs a step first: what it skips has not happened, and the model does not run it
+/// either. After the first difference the two states have parted, and later steps count as
+/// uncomparable. The sequence runs as of `version`, the subject's: an expectation that was written
+/// for another version and that the model of this one does not meet either is not held against the
+/// subject.
+template <Backend Subject>
+Verdict run_lockstep(Subject& subject, model::ModelBackend& model, const Sequence& sequence,
+                     oracle::Differential& differential, const RunOptions& options) {
+  const KernelVersion version = model.view().profile().version;
+  Sequence here = sequence;
+  here.header.kernel = version;
+  Verdict verdict{};
+  verdict.file = options.file;
+  verdict.title = sequence.notes.title;
+  verdict.backend = BackendTraits<Subject>::kName;
+  const auto expectations = prepare(subject, here, verdict);
+  if (!expectations) return verdict;
+  static_cast<void>(BackendTraits<model::ModelBackend>::start(model, here));
+  oracle::Oracle oracle;
+  Collector collector(here, *expectations, verdict);
+  bool parted = false;
+  const auto on_step = [&](std::size_t i, const Outcome& real) {
+    if (parted || real.skipped()) {
+      differential.skip_step();
+    } else {
+      const Outcome modeled = model.apply(here.steps[i]);
+      const auto difference = differential.compare(modeled, real);
+      if (!difference && sequence.header.kernel != version) collector.excuse(i);
+      if (difference) {
+        parted = true;
+        collector.differs(i, difference->left, difference->right);
+        collector.excuse_the_rest();
+      }
+    }
+    collector.take(i, real, BackendTraits<Subject>::skip_words(subject));
+  };
+  const Findings found = run_steps(subject, oracle, here, options.audit_every_step, on_step);
+  conclude(verdict, here, found);
+  if (verdict.kind == VerdictKind::kDifference && version > kNewestModeled) {
+    verdict.kind = VerdictKind::kDrift;
+  }
+  return verdict;
+}
+
+}  // namespace sluice::run

@@ -1,0 +1,134 @@
+// The test of the testers (decision 26), in the planted build: a refusal reason that is switched
+// off makes its regression fail; a planted bug makes the oracle report its invariant, and one that
+// is forced to pass is missed.
+#include "model/planted.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "run/proofs.h"
+#include "run/runner.h"
+#ifdef SLUICE_PLANTED
+#include <sys/wait.h>
+#include <unistd.h>
+#endif
+
+namespace sluice::run {
+namespace {
+
+std::string corpora() { return std::string(SLUICE_SOURCE_DIR) + "/corpora"; }
+
+TEST(PlantedList, RowsStandAtTheirEnumeratorAndNameAnInvariant) {
+  for (std::size_t i = 0; i < model::kPlanted.size(); ++i) {
+    const model::PlantedRow& row = model::kPlanted[i];
+    EXPECT_EQ(static_cast<std::size_t>(row.bug), i) << row.name;
+    if (row.bug == model::Planted::kNone) continue;
+    EXPECT_TRUE(oracle::find_invariant(row.invariant).has_value())
+        << row.name << " names '" << row.invariant << "'";
+    EXPECT_FALSE(row.meaning.empty()) << row.name;
+  }
+}
+
+TEST(PlantedList, EveryBugHasItsSequence) {
+  const auto planted = read_corpus(corpora(), "planted");
+  ASSERT_TRUE(planted.has_value()) << planted.error().message();
+  for (const model::PlantedRow& row : model::kPlanted) {
+    if (row.bug == model::Planted::kNone) continue;
+    const std::string name = "planted/" + std::string(row.name) + ".ops";
+    EXPECT_TRUE(std::ranges::any_of(*planted, [&](const auto& p) { return p.name == name; }))
+        << name;
+  }
+}
+
+#ifdef SLUICE_PLANTED
+
+std::vector<NamedSequence> corpus(std::string_view part) {
+  auto read = read_corpus(corpora(), part);
+  EXPECT_TRUE(read.has_value()) << read.error().message();
+  return read ? *std::move(read) : std::vector<NamedSequence>{};
+}
+model::ModelBackend open_model() {
+  auto model = model::ModelBackend::open(default_profile(kDefaultKernel));
+  EXPECT_TRUE(model.has_value()) << model.error().message();
+  return *std::move(model);
+}
+const NamedSequence* find(const std::vector<NamedSequence>& all, std::string_view name) {
+  const auto at = std::ranges::find(all, name, &NamedSequence::name);
+  return at == all.end() ? nullptr : &*at;
+}
+
+/// True if `question` is true or dies, in a process of its own: a model without one of its checks
+/// may run into what the check was there to prevent.
+template <class Question>
+bool true_or_dies(Question&& question) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    if (std::freopen("/dev/null", "w", stderr) == nullptr) ::_exit(0);
+    ::_exit(question() ? 1 : 0);
+  }
+  int status = 0;
+  EXPECT_EQ(::waitpid(child, &status, 0), child);
+  return !WIFEXITED(status) || WEXITSTATUS(status) != 0;
+}
+
+TEST(Planted, EveryRefusalSwitchedOffFailsItsRegression) {
+  const std::vector<NamedSequence> regressions = corpus("regressions");
+  model::ModelBackend model = open_model();
+  const Proofs proofs = collect_proofs(model, regressions);
+  for (const CheckRow& row : kChecks) {
+    const std::string& name = proofs.regression[static_cast<std::size_t>(row.check)];
+    if (!is_refusal(row.check) || name.empty()) continue;
+    const NamedSequence* const named = find(regressions, name);
+    ASSERT_NE(named, nullptr) << name;
+    EXPECT_TRUE(true_or_dies([&] {
+      model::planted_switches().disabled_check = row.check;
+      return run_sequence(model, named->sequence, {.file = named->name}).bad();
+    })) << row.name
+        << " switched off changes nothing that " << name << " can see";
+  }
+}
+
+/// The first finding of a sequence with one bug on and, if given, one invariant forced to pass.
+std::optional<std::string_view> found(model::ModelBackend& model, const Sequence& sequence,
+                                      model::Planted bug, std::optional<std::size_t> forced) {
+  model::planted_switches() = {.bug = bug};
+  oracle::Oracle oracle;
+  oracle.force_pass(forced);
+  using Traits = BackendTraits<model::ModelBackend>;
+  EXPECT_TRUE(Traits::start(model, sequence).has_value());
+  const Findings findings =
+      run_steps(model, oracle, sequence, true, [](std::size_t, const Outcome&) {});
+  model::planted_switches() = {};
+  const auto& first = findings.finding ? findings.finding : findings.known_upstream;
+  return first ? std::optional(first->finding.name()) : std::nullopt;
+}
+
+TEST(Planted, EveryBugTripsItsInvariantAndOnlyWhileThatIsJudged) {
+  const std::vector<NamedSequence> planted = corpus("planted");
+  model::ModelBackend model = open_model();
+  for (const model::PlantedRow& row : model::kPlanted) {
+    if (row.bug == model::Planted::kNone) continue;
+    const NamedSequence* const named = find(planted, "planted/" + std::string(row.name) + ".ops");
+    ASSERT_NE(named, nullptr) << row.name;
+    EXPECT_EQ(found(model, named->sequence, model::Planted::kNone, std::nullopt), std::nullopt)
+        << named->name << " finds something without its bug";
+    EXPECT_EQ(found(model, named->sequence, row.bug, std::nullopt), row.invariant) << row.name;
+    EXPECT_NE(found(model, named->sequence, row.bug, oracle::find_invariant(row.invariant)),
+              row.invariant)
+        << row.name;
+  }
+}
+
+TEST(Planted, EveryInvariantHasABug) {
+  for (const oracle::InvariantRow& row : oracle::kInvariants) {
+    EXPECT_TRUE(std::ranges::any_of(
+        model::kPlanted, [&](const model::PlantedRow& bug) { return bug.invariant == row.name; }))
+        << row.id << " " << row.name << " is tripped by no planted bug";
+  }
+}
+
+#endif
+
+}  // namespace
+}  // namespace sluice::run

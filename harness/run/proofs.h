@@ -1,0 +1,42 @@
+// Which regression holds each refusal reason, which planted bug each invariant (decision 26): the
+// table docs/proofs.md. The normal build writes and compares it; the planted build proves it, row
+// by row, by switching the reason off or the bug on.
+#pragma once
+#include <array>
+#include <cstddef>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "model/model_backend.h"
+#include "model/planted.h"
+#include "oracle/invariant_list.h"
+#include "run/verdict.h"
+#include "trace/check_list.h"
+
+namespace sluice::run {
+
+/// One .ops file, read once.
+struct NamedSequence {
+  std::string name{};  // path below corpora/: "regressions/slots.ops"
+  Sequence sequence{};
+};
+/// The .ops files below `directory`/`part`, sorted by name. Empty where there is no such folder.
+/// Error: a file that cannot be read or parsed.
+Expected<std::vector<NamedSequence>> read_corpus(const std::string& directory,
+                                                 std::string_view part);
+
+struct Proofs {
+  /// By Check: the first regression that expects a step to be refused for this reason and sees it;
+  /// "" if none does.
+  std::array<std::string, kCheckCount> regression{};
+  /// By invariant: the planted bugs that must trip it, by name.
+  std::vector<std::vector<std::string_view>> planted{};
+};
+/// Runs the regressions on the model. Cost: a few microseconds a file.
+Proofs collect_proofs(model::ModelBackend& model, std::span<const NamedSequence> regressions);
+
+/// docs/proofs.md.
+std::string proofs_document(const Proofs& proofs);
+
+}  // namespace sluice::run

@@ -1,0 +1,73 @@
+// The corpus: every regression passes on the model with the whole state judged after each step, and
+// between them they see every refusal reason.
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+
+#include "ops/files.h"
+#include "run/proofs.h"
+#include "run/runner.h"
+
+namespace sluice::run {
+namespace {
+
+std::string corpora() { return std::string(SLUICE_SOURCE_DIR) + "/corpora"; }
+
+std::vector<NamedSequence> corpus(std::string_view part) {
+  auto read = read_corpus(corpora(), part);
+  EXPECT_TRUE(read.has_value()) << read.error().message();
+  return read ? *std::move(read) : std::vector<NamedSequence>{};
+}
+model::ModelBackend open_model() {
+  auto model = model::ModelBackend::open(default_profile(kDefaultKernel));
+  EXPECT_TRUE(model.has_value()) << model.error().message();
+  return *std::move(model);
+}
+
+TEST(Regressions, PassOnTheModel) {
+  model::ModelBackend model = open_model();
+  Tally tally;
+  for (const NamedSequence& named : corpus("regressions")) {
+    const Verdict verdict =
+        run_sequence(model, named.sequence, {.file = named.name, .audit_every_step = true});
+    tally.add(verdict);
+    EXPECT_FALSE(verdict.bad()) << format_verdict(verdict);
+    EXPECT_NE(verdict.kind, VerdictKind::kSkipped) << format_verdict(verdict);
+    EXPECT_EQ(verdict.counts.uncompared, 0u) << named.name << ": an expectation was not compared";
+  }
+  EXPECT_GT(tally.counts.compared, 0u);
+}
+
+TEST(Regressions, SayWhereTheyComeFrom) {
+  for (const NamedSequence& named : corpus("regressions")) {
+    EXPECT_FALSE(named.sequence.notes.title.empty()) << named.name;
+    EXPECT_FALSE(named.sequence.notes.source.empty()) << named.name;
+  }
+}
+
+TEST(Regressions, SeeEveryRefusalReason) {
+  model::ModelBackend model = open_model();
+  const Proofs proofs = collect_proofs(model, corpus("regressions"));
+  for (const CheckRow& row : kChecks) {
+    if (!is_refusal(row.check)) continue;
+    EXPECT_FALSE(proofs.regression[static_cast<std::size_t>(row.check)].empty())
+        << row.name << " (" << row.source << ") is expected by no file of corpora/regressions";
+  }
+}
+
+TEST(Proofs, DocumentIsUpToDate) {
+  model::ModelBackend model = open_model();
+  const std::string document = proofs_document(collect_proofs(model, corpus("regressions")));
+  const std::string path = std::string(SLUICE_SOURCE_DIR) + "/docs/proofs.md";
+  if (std::getenv("SLUICE_UPDATE_DOCS") != nullptr) {
+    const auto written = write_file(path, document);
+    ASSERT_TRUE(written) << written.error().message();
+  }
+  const auto kept = read_file(path, std::size_t{1} << 20);
+  ASSERT_TRUE(kept) << kept.error().message();
+  EXPECT_TRUE(*kept == document)
+      << path << " is out of date: run this test with SLUICE_UPDATE_DOCS=1 and commit the file";
+}
+
+}  // namespace
+}  // namespace sluice::run

@@ -1,0 +1,66 @@
+// The bodies of runner.h's templates; included by the files that instantiate them, one per backend.
+#pragma once
+#include <fmt/format.h>
+
+#include "run/runner.h"
+
+namespace sluice::run {
+
+template <Backend B>
+std::expected<std::string, std::string> missing_requirement(const B& backend,
+                                                            const Sequence& sequence) {
+  for (const std::string& text : sequence.notes.requirements) {
+    constexpr std::string_view kPrefix = "cap=";
+    const std::string_view name = std::string_view(text).starts_with(kPrefix)
+                                      ? std::string_view(text).substr(kPrefix.size())
+                                      : std::string_view{};
+    const auto capability = find_capability(name);
+    if (!capability || *capability == Capability::kNone) {
+      return std::unexpected(fmt::format(
+          "'{}' is no requirement; write cap=NAME with a name of 'sluice list capabilities'",
+          text));
+    }
+    if (BackendTraits<B>::lacks(backend, *capability)) return fmt::format("needs {}", text);
+  }
+  return std::string{};
+}
+
+/// Resolves what the author wrote and starts the sequence; nothing if the verdict already stands.
+template <Backend B>
+std::optional<std::vector<Expectation>> prepare(B& backend, const Sequence& sequence,
+                                                Verdict& verdict) {
+  const auto stop = [&verdict](VerdictKind kind, std::string reason) {
+    verdict.kind = kind;
+    verdict.reason = std::move(reason);
+    return std::nullopt;
+  };
+  auto expectations = resolve_expectations(sequence, verdict.file);
+  if (!expectations) return stop(VerdictKind::kError, expectations.error());
+  const auto missing = missing_requirement(backend, sequence);
+  if (!missing) return stop(VerdictKind::kError, missing.error());
+  if (!missing->empty()) return stop(VerdictKind::kSkipped, *missing);
+  const auto started = BackendTraits<B>::start(backend, sequence);
+  if (!started) return stop(VerdictKind::kError, started.error().message());
+  return *std::move(expectations);
+}
+
+template <Backend B>
+Verdict run_sequence(B& backend, const Sequence& sequence, const RunOptions& options) {
+  Verdict verdict{};
+  verdict.file = options.file;
+  verdict.title = sequence.notes.title;
+  verdict.backend = BackendTraits<B>::kName;
+  verdict.ahead_of_mainline = is_ahead_of_mainline(sequence.header.policy);
+  const auto expectations = prepare(backend, sequence, verdict);
+  if (!expectations) return verdict;
+  oracle::Oracle oracle;
+  Collector collector(sequence, *expectations, verdict);
+  const auto on_step = [&](std::size_t i, const Outcome& outcome) {
+    collector.take(i, outcome, BackendTraits<B>::skip_words(backend));
+  };
+  const Findings found = run_steps(backend, oracle, sequence, options.audit_every_step, on_step);
+  conclude(verdict, sequence, found);
+  return verdict;
+}
+
+}  // namespace sluice::run

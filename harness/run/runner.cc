@@ -1,0 +1,111 @@
+#include "run/runner.h"
+
+#include "ops/text.h"
+#include "run/run_template.h"
+#include "trace/outcome_text.h"
+
+namespace sluice::run {
+
+bool BackendTraits<model::ModelBackend>::lacks(const model::ModelBackend& model,
+                                               Capability capability) {
+  const HostProfile& profile = model.view().profile();
+  switch (capability) {
+    case Capability::kGuestMemfd:
+      return !profile.guest_memfd;
+    case Capability::kMemoryAttributes:
+      return !profile.memory_attributes;
+    case Capability::kPreFault:
+    case Capability::kTdp:
+      return !profile.tdp;
+    case Capability::kHypercallExit:
+      return !profile.exit_hypercall;
+    case Capability::kSwProtectedVm:
+      return !profile.has_vm_type(VmType::kSwProtected);
+    case Capability::kSnp:
+      return !profile.snp || !profile.has_vm_type(VmType::kSnp);
+    case Capability::kRmpInstructions:
+      return !profile.snp;
+    case Capability::kSmmAddressSpace:
+      return !profile.smm_address_space;
+    case Capability::kNone:
+    case Capability::kKvm:
+    case Capability::kUserMemory2:
+    case Capability::kMemoryFaultInfo:
+    case Capability::kParking:
+    case Capability::kHypercallInstruction:
+    case Capability::kRing3Payload:
+      break;
+  }
+  return false;
+}
+
+std::expected<std::vector<Expectation>, std::string> resolve_expectations(const Sequence& sequence,
+                                                                          std::string_view file) {
+  std::vector<Expectation> out(sequence.steps.size());
+  for (std::size_t i = 0; i < sequence.expectations.size(); ++i) {
+    auto parsed = parse_expectation(sequence.expectations[i]);
+    if (!parsed) {
+      const std::uint32_t line = i < sequence.lines.size() ? sequence.lines[i] : 0;
+      return std::unexpected(fmt::format("{}:{}: {}", file, line, parsed.error()));
+    }
+    out[i] = *std::move(parsed);
+  }
+  return out;
+}
+
+StepMismatch Collector::describe_step(std::size_t step, std::string expected,
+                                      std::string got) const {
+  return {.step = step,
+          .line = step < sequence_.lines.size() ? sequence_.lines[step] : 0,
+          .text = format_step(sequence_.steps[step]),
+          .expected = std::move(expected),
+          .got = std::move(got)};
+}
+
+void Collector::differs(std::size_t step, std::string model, std::string subject) {
+  verdict_.differences.push_back(describe_step(step, std::move(model), std::move(subject)));
+}
+
+void Collector::take(std::size_t step, const Outcome& outcome, const std::string& words) {
+  ++verdict_.counts.steps;
+  if (outcome.skipped()) {
+    StepMismatch at = describe_step(step, {}, describe(outcome));
+    if (!words.empty()) at.got += ": " + words;
+    verdict_.skips.push_back(
+        {.step = step, .line = at.line, .text = std::move(at.text), .reason = std::move(at.got)});
+    if (outcome.check == Check::kSkipCapability) excuse_the_rest();
+  } else {
+    ++verdict_.counts.acted;
+  }
+  const Expectation& expected = expectations_[step];
+  if (expected.kind == Expectation::Kind::kNone) return;
+  const bool met = meets(expected, outcome);
+  if (!met && (parted_ || excused_ == step)) {
+    ++verdict_.counts.uncompared;
+    return;
+  }
+  ++verdict_.counts.compared;
+  if (met) return;
+  verdict_.mismatches.push_back(
+      describe_step(step, sequence_.expectations[step], describe(outcome)));
+}
+
+void conclude(Verdict& verdict, const Sequence& sequence, Findings found) {
+  verdict.finding = found.finding;
+  verdict.known_upstream = found.known_upstream;
+  const auto& shown = found.finding ? found.finding : found.known_upstream;
+  if (shown && shown->step < sequence.steps.size()) {
+    verdict.finding_text = format_step(sequence.steps[shown->step]);
+    verdict.finding_line = shown->step < sequence.lines.size() ? sequence.lines[shown->step] : 0;
+  }
+  verdict.kind = found.finding                 ? VerdictKind::kFinding
+                 : !verdict.mismatches.empty() ? VerdictKind::kMismatch
+                 : found.known_upstream        ? VerdictKind::kKnownUpstream
+                                               : VerdictKind::kPass;
+}
+
+template std::expected<std::string, std::string> missing_requirement(const model::ModelBackend&,
+                                                                     const Sequence&);
+template Verdict run_sequence(model::ModelBackend&, const Sequence&, const RunOptions&);
+
+}  // namespace sluice::run
