@@ -72,6 +72,20 @@ function drawVertical(u, x, text, y) {
   if (text) u.ctx.fillText(text, at + 4 * devicePixelRatio, u.bbox.top + y);
 }
 
+// A point with no neighbour has no band to be seen, so its spread is drawn as a stroke.
+function drawWhiskers(u) {
+  const [xs, values, lows, highs] = u.data;
+  for (let i = 0; i < xs.length; i++) {
+    const alone = (values[i - 1] ?? null) === null && (values[i + 1] ?? null) === null;
+    if (!alone || lows[i] === null) continue;
+    const x = Math.round(u.valToPos(xs[i], "x", true));
+    u.ctx.beginPath();
+    u.ctx.moveTo(x, u.valToPos(lows[i], "y", true));
+    u.ctx.lineTo(x, u.valToPos(highs[i], "y", true));
+    u.ctx.stroke();
+  }
+}
+
 function drawMarks(u, line, options) {
   const ctx = u.ctx, ratio = devicePixelRatio, {left, top, width, height} = u.bbox;
   ctx.save();
@@ -83,6 +97,7 @@ function drawMarks(u, line, options) {
   ctx.textBaseline = "top";
   ctx.textAlign = "left";
   ctx.strokeStyle = ctx.fillStyle = color("muted");
+  drawWhiskers(u);
   ctx.setLineDash([4 * ratio, 3 * ratio]);
   for (const [point, what] of line.breaks) {
     const x = (line.seconds[point - 1] + line.seconds[point]) / 2;
@@ -133,10 +148,11 @@ function timeLabels(u, splits, axis, space, step) {
 }
 
 function timeRange(state) {
-  return (u, low, high) => {
-    const zoom = state.get("zoom");
+  return (u) => {
+    const zoom = state.get("zoom"), times = u.data[0];
     if (zoom) return zoom;
-    if (low === null) return [0, 1];
+    if (!times.length) return [0, 1];
+    const low = times[0], high = times[times.length - 1];
     const margin = Math.max((high - low) * 0.03, 3600);
     return [low - margin, high + margin];
   };
@@ -164,7 +180,7 @@ function drawChart(box, line, column, state, options) {
   const plot = new uPlot({
     width: options.width || Math.max(holder.clientWidth, 200), height: options.height,
     legend: {show: false},
-    padding: [6, 8, 0, 0],
+    padding: [6, 20, 0, 0],
     tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC"),
     scales: {
       x: {time: true, range: timeRange(state)},

@@ -74,7 +74,7 @@ function renderTrends(data, state) {
       drawCard(entry.target, state, width);
     }
   }, {rootMargin: "300px"});
-  const lines = sorted(filtered(data, state), state).filter((line) => line.series.main);
+  const shown = sorted(filtered(data, state), state), lines = shown.filter((line) => line.series.main && line.runs.length > 1);
   const cards = lines.map((line) => {
     const card = el("article.card", {"data-id": line.id}, el("h3", null, el("code", null, line.name), " ", badges(line)),
       el("small", null, line.argumentText || "\u00a0", chosenHost(data, state) < 0 && " \u00b7 host " + data.hosts[line.host].id));
@@ -82,7 +82,8 @@ function renderTrends(data, state) {
     return card;
   });
   document.getElementById("trends").hidden = !data.lines.length;
-  replace(grid, cards.length ? cards : el("p.muted", null, "No line to draw."));
+  replace(grid, cards,
+    shown.length && !cards.length ? el("p.muted", null, "A trend needs two runs: run the benchmarks again on this host.") : null);
   cards.forEach((card) => trendObserver.observe(card));
 }
 

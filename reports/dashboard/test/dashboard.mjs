@@ -195,7 +195,7 @@ const tests = {
   },
 
   async "trends draw when they come into sight"(page) {
-    assert.equal(await page.locator("#trend-grid .card").count(), 19);
+    assert.equal(await page.locator("#trend-grid .card").count(), 18);
     await page.locator("#trend-grid .card").last().scrollIntoViewIfNeeded();
     await page.waitForFunction(() => document.querySelector("#trend-grid .card:last-child").dataset.drawn === "1");
     assert.ok(await page.locator("#trend-grid canvas").count() > 0);
@@ -285,6 +285,9 @@ async function small() {
   const point = await openPage(site("point", rows().filter((row) => row.kind === "benchmark" && row.target === "M1").slice(0, 1)));
   await point.page.click("tr.result td.name");
   assert.equal(await point.page.locator("tr.detail .uplot").count(), 2);
+  const span = await point.page.evaluate(() => [...sluice.charts].map(({plot}) => plot.scales.x.max - plot.scales.x.min));
+  assert.deepEqual(span, [7200, 7200]);
+  assert.match(await point.page.innerText("#trend-grid"), /needs two runs/);
   assert.match(await point.page.innerText("#hosts-body"), /No fingerprint recorded/);
   await point.browser.close();
   assert.deepEqual([...bare.problems, ...point.problems], []);
