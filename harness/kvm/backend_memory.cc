@@ -30,13 +30,22 @@ Outcome KvmBackend::run(const Step&, const CreateGuestMemfd& op) {
   if (gmem.is_open()) return skip(Check::kSkipGmemExists, "the guest_memfd is open already");
   const SysResult created = vm->vm.create_guest_memfd({op.size.value}, op.flags.value);
   if (created.error == ENOTTY) return skip(Capability::kGuestMemfd);
-  if (created.ok()) gmem = Gmem(kvm_.sys(), created.fd());
+  if (created.ok()) {
+    gmem = Gmem(kvm_.sys(), created.fd());
+    gmem_vm_[op.gmem.value] = op.vm;
+  }
   return of_result(created);
 }
 
 Outcome KvmBackend::run(const Step&, const CloseGuestMemfd& op) {
   Gmem& gmem = gmems_[op.gmem.value];
   if (!gmem.is_open()) return skip(Check::kSkipNoGmem, "the guest_memfd is not open");
+  for (std::optional<LiveVm>& vm : vms_) {
+    if (!vm) continue;
+    for (LiveSlot& slot : vm->slots) {
+      if (slot.gmem.value == op.gmem.value) slot.gmem = {};  // the slot stays, without its file
+    }
+  }
   return of_result(gmem.close());
 }
 
@@ -146,13 +155,12 @@ Outcome KvmBackend::run(const Step&, const HostAccess& op) {
 }
 
 Outcome KvmBackend::run(const Step&, const HostUnmap& op) {
-  const std::uint64_t address = resolve(op.hva);
-  const std::uint64_t rounded = (op.size.value + kPageBytes - 1) & ~(kPageBytes - 1);
-  const bool refused = !is_page_aligned(address) || rounded == 0;  // munmap(2): EINVAL, no effect
-  if (op.hva.raw || (!refused && (rounded < op.size.value || !inside_region(address, rounded)))) {
+  const bool outside = op.hva.raw || op.hva.value >= HostRegion::kBytes;
+  const bool refused = !is_page_aligned(op.hva.value) || op.size.value == 0;  // without effect
+  if (outside || (!refused && op.size.value > HostRegion::kBytes - op.hva.value)) {
     return skip(Check::kSkipOutsideHostRegion, "would unmap the harness's own memory");
   }
-  return of_result(region_.unmap(address - region_.base(), op.size.value));
+  return of_result(region_.unmap(op.hva.value, op.size.value));
 }
 
 }  // namespace sluice::kvm

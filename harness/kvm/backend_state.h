@@ -38,7 +38,8 @@ struct LiveVcpu {
   bool bound = false;      // the sequence has created it; a recycled one waits for that
   bool has_cpuid = false;  // by set_cpuid, or by the first entry of the guest
   bool in_long_mode = false;
-  unsigned phys_addr_bits = 0;  // 0: what KVM supports
+  bool chosen_cpuid = false;  // by the sequence: the next one must not get this vCPU
+  unsigned phys_addr_bits = PhysAddrBits{}.value;
 };
 
 struct LiveVm {

@@ -8,7 +8,7 @@ namespace sluice::kvm {
 
 Outcome KvmBackend::run(const Step&, const CreateVm& op) {
   std::optional<LiveVm>& place = vms_[op.vm.value];
-  if (place) return skip(Check::kSkipVmExists, "vm is open already");
+  if (is_index_taken(op.vm)) return skip(Check::kSkipVmExists, "vm is open, or a file of it is");
   std::optional<LiveVm> made = take_recycled(op.type);
   if (!made) {
     const SysResult created = kvm_.create_vm_fd(static_cast<unsigned long>(op.type));
@@ -30,16 +30,29 @@ Outcome KvmBackend::run(const Step&, const CreateVm& op) {
   return of_result(SysResult::of(0));
 }
 
-Outcome KvmBackend::run(const Step&, const DestroyVm& op) {
-  LiveVm* const vm = vm_of(op.vm);
-  if (vm == nullptr) return skip(Check::kSkipNoVm, "vm is not open");
-  for (unsigned i = 0; i < kMaxVcpus; ++i) {
-    if (vcpu_vm_[i] == op.vm) vcpu_vm_[i].reset();
-    vm->vcpus[i].reset();
+/// A VM whose descriptor is closed lives on while a guest_memfd of it is open; so does its index.
+bool KvmBackend::is_index_taken(VmIndex index) const {
+  if (vms_[index.value]) return true;
+  for (unsigned i = 0; i < kMaxGmems; ++i) {
+    if (gmems_[i].is_open() && gmem_vm_[i] == index) return true;
   }
-  const SysResult closed = vm->vm.close();
-  vms_[op.vm.value].reset();
-  return of_result(closed);
+  return false;
+}
+
+Outcome KvmBackend::run(const Step&, const DestroyVm& op) {
+  if (vm_of(op.vm) == nullptr) return skip(Check::kSkipNoVm, "vm is not open");
+  return of_result(destroy(op.vm));
+}
+
+SysResult KvmBackend::destroy(VmIndex index) {
+  LiveVm& vm = *vms_[index.value];
+  for (unsigned i = 0; i < kMaxVcpus; ++i) {
+    if (vcpu_vm_[i] == index) vcpu_vm_[i].reset();
+    vm.vcpus[i].reset();
+  }
+  const SysResult closed = vm.vm.close();
+  vms_[index.value].reset();
+  return closed;
 }
 
 Outcome KvmBackend::run(const Step&, const CreateVcpu& op) {
@@ -70,7 +83,7 @@ Outcome KvmBackend::run(const Step& step, const SetCpuid& op) {
   if (acting.vcpu == nullptr) return skip(Check::kSkipNoVcpu, "the vCPU has not been created");
   const SysResult set = set_supported_cpuid(kvm_, acting.vcpu->vcpu, op.phys_addr_bits.value);
   if (set.ok()) {
-    acting.vcpu->has_cpuid = true;
+    acting.vcpu->has_cpuid = acting.vcpu->chosen_cpuid = true;
     acting.vcpu->phys_addr_bits = op.phys_addr_bits.value;
   }
   return of_result(set);

@@ -129,6 +129,23 @@ Expected<void> Guest::start() {
   return {};
 }
 
+Expected<void> Guest::stop() {
+  if (exit_in_hand_) static_cast<void>(vcpu_->complete_exit());
+  exit_in_hand_ = false;
+  kvm_sregs sregs{};
+  SysResult result = vcpu_->ioctl(KVM_GET_SREGS, &sregs);
+  if (result.ok()) {
+    sregs.cr0 = kCr0ExtensionType;
+    sregs.cr3 = sregs.cr4 = sregs.efer = 0;
+    sregs.cs.l = 0;
+    result = vcpu_->ioctl(KVM_SET_SREGS, &sregs);
+  }
+  if (!result.ok()) {
+    return std::unexpected(SystemError{.number = result.error, .what = "leave long mode"});
+  }
+  return {};
+}
+
 SysResult Guest::set_privilege(unsigned cpl) {
   if (cpl == cpl_) return SysResult::of(0);
   kvm_sregs sregs{};

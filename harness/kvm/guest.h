@@ -48,6 +48,8 @@ class Guest {
 
   /// Long mode, paging on, ring 0. Fails with the errno of the ioctl that was refused.
   Expected<void> start();
+  /// Back to real mode, paging off.
+  Expected<void> stop();
 
   /// Pre: gpa is 8-byte aligned and below 2^52. The payload's page table marks it present, writable
   /// and, where `c_bit` is not 0, with those bits set.

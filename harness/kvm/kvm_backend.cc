@@ -123,8 +123,22 @@ bool KvmBackend::clean(LiveVm& vm) {
   vm.had_sequence_slot = false;
   for (std::unique_ptr<LiveVcpu>& vcpu : vm.vcpus) {
     if (!vcpu) continue;
-    if (vcpu->phys_addr_bits != 0) return false;  // the sequence chose its CPUID
+    if (vcpu->chosen_cpuid) return false;
     vcpu->bound = false;
+  }
+  return renew_roots(vm);
+}
+
+/// Deleting a slot leaves vCPUs with obsolete roots, which before 6.15 only entering the guest
+/// replaces: a pre-fault meets the obsolete root for ever (Linux "KVM: x86/mmu: Check and free
+/// obsolete roots in kvm_mmu_reload()"). Switching long mode on or off drops the roots, too.
+bool KvmBackend::renew_roots(LiveVm& vm) {
+  if (!probe_.tdp || !vm.had_slot) return true;
+  for (std::unique_ptr<LiveVcpu>& vcpu : vm.vcpus) {
+    if (!vcpu) continue;
+    const auto switched = vcpu->in_long_mode ? vcpu->guest.stop() : vcpu->guest.start();
+    if (!switched) return false;
+    vcpu->in_long_mode = !vcpu->in_long_mode;
   }
   return true;
 }

@@ -108,9 +108,12 @@ class KvmBackend {
   /// Makes guest code ready to run on the acting vCPU; an outcome if it cannot be.
   std::optional<Outcome> prepare_guest(const Acting& acting);
   Outcome of_guest_exit(const CommandResult& result, bool reads);
-  Outcome answer_conversion(const Acting& acting, const MapGpaRange& op, const GuestExit& exit);
+  Outcome answer_conversion(const Acting& acting, const MapGpaRange& op, VmIndex vm);
   SysResult convert(LiveVm& vm, GpaRange range, bool to_private);
-  void reclaim(LiveVm& vm, GpaRange range, bool to_private);
+  void punch(LiveVm& vm, GpaRange range);
+  SysResult destroy(VmIndex index);
+  bool is_index_taken(VmIndex index) const;
+  bool renew_roots(LiveVm& vm);
   bool inside_region(std::uint64_t address, std::uint64_t size) const;
   std::uint64_t resolve(HostVa hva) const { return hva.raw ? hva.value : region_.at(hva.value); }
   void note_region(LiveVm& vm, const SetMemoryRegion& op, std::uint64_t address);
@@ -131,6 +134,7 @@ class KvmBackend {
   std::array<std::optional<LiveVm>, kMaxVms> vms_{};
   std::array<std::optional<VmIndex>, kMaxVcpus> vcpu_vm_{};
   std::array<Gmem, kMaxGmems> gmems_{};
+  std::array<VmIndex, kMaxGmems> gmem_vm_{};  // whose it is, where open
   std::vector<LiveVm> recycled_;
   bool payload_allowed_ = true;  // no step of the sequence is in the payload's way
   bool fresh_vms_ = false;       // a step could tell a recycled VM from a new one
