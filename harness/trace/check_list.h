@@ -108,7 +108,8 @@ enum class StatusKind : std::uint8_t {
   ROW(kFaultMmio,                "fault.mmio",                        kExit,      6,           "kvm.md 5 row 7, KVM_EXIT_MMIO") \
   ROW(kFaultReadonly,            "fault.readonly",                    kExit,      6,           "kvm.md 5 row 11s, write to a read-only slot") \
   ROW(kFaultLoop,                "fault.loop",                        kLoop,      0,           "snp_host.md 4: the guest re-enters and faults again") \
-  ROW(kRunNotLaunched,           "run.not_launched",                  kErrno,     EINVAL,      "an SNP vCPU has no VMSA before LAUNCH_FINISH") \
+  ROW(kRunNotInitialized,        "run.not_initialized",               kErrno,     EINVAL,      "svm_vcpu_pre_run(): KVM_SEV_INIT2 has not been called") \
+  ROW(kRunNotLaunched,           "run.not_launched",                  kExit,      9,           "rmp.md 6: the VMSA is not the guest's: VMEXIT_INVALID, KVM_EXIT_FAIL_ENTRY") \
   ROW(kGuestNotValidated,        "guest.not_validated",               kException, 29,          "rmp.md 5, #VC 0x404") \
   /* The map-GPA-range hypercall: kvm.md 8. */ \
   ROW(kMapGpaCpl,                "map_gpa_range.cpl",                 kRax,       1,           "kvm.md 8 row 1") \
@@ -155,16 +156,18 @@ enum class StatusKind : std::uint8_t {
   ROW(kRmpQueryTarget,           "rmpquery.target",                   kCode,      2,           "rmp.md 4.1") \
   ROW(kRmpQueryNotValidated,     "rmpquery.not_validated",            kException, 29,          "rmp.md 4.5 row 5, for RMPQUERY too") \
   /* Launch: snp_host.md 7. */ \
+  ROW(kSevInitTwice,             "sev_init2.twice",                   kErrno,     EPERM,       "sev_mem_enc_ioctl(): an SNP guest may have SNP commands only") \
   ROW(kSevInitNotSev,            "sev_init2.not_sev",                 kErrno,     EINVAL,      "sev_guest_init2(): the VM type must match") \
-  ROW(kSevInitFlags,             "sev_init2.flags",                   kErrno,     EINVAL,      "sev_guest_init2()") \
-  ROW(kSevInitVcpus,             "sev_init2.vcpus",                   kErrno,     EINVAL,      "sev_guest_init2(): no vCPU may exist yet") \
-  ROW(kSevInitTwice,             "sev_init2.twice",                   kErrno,     EINVAL,      "sev_guest_init2()") \
+  ROW(kSevInitVcpus,             "sev_init2.vcpus",                   kErrno,     EINVAL,      "__sev_guest_init(): no vCPU may exist yet") \
+  ROW(kSevInitFlags,             "sev_init2.flags",                   kErrno,     EINVAL,      "__sev_guest_init()") \
   ROW(kLaunchStartNotSnp,        "launch_start.not_snp",              kErrno,     ENOTTY,      "snp_host.md 7, LAUNCH_START") \
   ROW(kLaunchStartContext,       "launch_start.context_exists",       kErrno,     EINVAL,      "snp_host.md 7, LAUNCH_START") \
   ROW(kLaunchStartFlags,         "launch_start.flags",                kErrno,     EINVAL,      "snp_host.md 7, LAUNCH_START") \
   ROW(kLaunchStartPolicyBits,    "launch_start.policy_bits",          kErrno,     EINVAL,      "snp_host.md 7, LAUNCH_START") \
   ROW(kLaunchStartPolicyNeeded,  "launch_start.policy_needed",        kErrno,     EINVAL,      "snp_host.md 7, LAUNCH_START") \
   ROW(kLaunchStartSingleSocket,  "launch_start.single_socket",        kErrno,     EINVAL,      "snp_host.md 7, LAUNCH_START") \
+  ROW(kLaunchStartNoContext,     "launch_start.no_context",           kErrno,     ENOTTY,      "snp_host.md 7, LAUNCH_START: context create fail") \
+  ROW(kLaunchStartAsidInUse,     "launch_start.asid_in_use",          kErrno,     EIO,         "snp_host.md 7, VM destroy: ACTIVATE with pages still assigned") \
   ROW(kLaunchUpdateNoContext,    "launch_update.no_context",          kErrno,     EINVAL,      "snp_host.md 7, LAUNCH_UPDATE") \
   ROW(kLaunchUpdateArguments,    "launch_update.arguments",           kErrno,     EINVAL,      "snp_host.md 7, LAUNCH_UPDATE") \
   ROW(kLaunchUpdateSlot,         "launch_update.slot",                kErrno,     EINVAL,      "snp_host.md 7, LAUNCH_UPDATE") \
@@ -173,9 +176,13 @@ enum class StatusKind : std::uint8_t {
   ROW(kLaunchUpdateNotPrivate,   "launch_update.not_private",         kErrno,     EIO,         "kvm.md 1.6 row 7") \
   ROW(kLaunchUpdateAssigned,     "launch_update.assigned",            kErrno,     EIO,         "snp_host.md 7, per page row 2") \
   ROW(kLaunchUpdateSource,       "launch_update.source",              kErrno,     EIO,         "snp_host.md 7, per page row 3") \
+  ROW(kLaunchUpdateFirmware,     "launch_update.firmware",            kErrno,     EIO,         "snp_host.md 7, per page row 5: firmware takes no page once the guest runs") \
   ROW(kLaunchFinishNotSnp,       "launch_finish.not_snp",             kErrno,     ENOTTY,      "snp_host.md 7, LAUNCH_FINISH") \
   ROW(kLaunchFinishNoContext,    "launch_finish.no_context",          kErrno,     EINVAL,      "snp_host.md 7, LAUNCH_FINISH") \
-  ROW(kLaunchFinishFlags,        "launch_finish.flags",               kErrno,     EINVAL,      "snp_host.md 7, LAUNCH_FINISH")
+  ROW(kLaunchFinishFlags,        "launch_finish.flags",               kErrno,     EINVAL,      "snp_host.md 7, LAUNCH_FINISH") \
+  ROW(kLaunchFinishProtected,    "launch_finish.protected",           kErrno,     EINVAL,      "sev_es_sync_vmsa(): the vCPU's state is encrypted already") \
+  ROW(kLaunchFinishAssign,       "launch_finish.assign",              kErrno,     EFAULT,      "snp_launch_update_vmsa(): the VMSA page cannot be assigned") \
+  ROW(kLaunchFinishFirmware,     "launch_finish.firmware",            kErrno,     EIO,         "snp_host.md 7, LAUNCH_FINISH: firmware refuses a guest that runs")
 // clang-format on
 
 enum class Check : std::uint16_t {

@@ -1,10 +1,12 @@
 // What KVM keeps about SEV-SNP in a VM and in a vCPU (Linux struct kvm_sev_info, struct
 // vcpu_sev_es_state), and what the host kernel keeps about it as a whole.
 #pragma once
+#include <array>
 #include <cstdint>
 
 #include "base/units.h"
 #include "model/host/direct_map.h"
+#include "model/machine/rmp_entry.h"
 
 namespace sluice::model {
 
@@ -28,7 +30,9 @@ struct SnpHost {
   std::uint64_t leaked_page_count = 0;  // snp_nr_leaked_pages
   std::uint32_t asids = 0;              // bit n: ASID n is taken (sev_asid_bitmap)
   std::uint32_t reclaimable_asids = 0;  // given back, to be flushed before reuse
-  bool host_dead = false;               // the kernel took a fatal RMP fault: nothing runs any more
+  // Firmware's books at the start of the RMP: 4 KiB frames assigned to each ASID but 0 (rmp.md 3).
+  std::array<std::uint32_t, kMaxAsid + 1> asid_pages{};
+  bool host_dead = false;  // the kernel took a fatal RMP fault: nothing runs any more
 };
 
 }  // namespace sluice::model

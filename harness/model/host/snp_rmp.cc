@@ -5,11 +5,16 @@
 namespace sluice::model {
 namespace {
 
+void count_pages(Kernel& k, Asid asid, std::uint64_t frames) {
+  std::uint32_t& pages = k.snp.asid_pages[asid.value];
+  if (asid.value != 0) k.set(pages, pages + static_cast<std::uint32_t>(frames));
+}
+
 /// rmpupdate(): rows 1-4 of snp_host.md 1.
 HostError rmpupdate(Kernel& k, Pfn pfn, const RmpRecord& record) {
   if (!k.machine.profile.snp) return HostError::kNoDevice;
   if (adjust_direct_map(k, pfn, record.page_size) != HostError::kNone) return HostError::kFault;
-  const Check refused = k.machine.rmp.update(k.machine.journal, address_of(pfn).value, record);
+  const Check refused = execute_rmpupdate(k, address_of(pfn).value, record);
   const bool overlaps = refused == Check::kRmpUpdateOverlapSub ||
                         refused == Check::kRmpUpdateInside2M || refused == Check::kRmpUpdateHead2M;
   if (overlaps) report_endless_retry(k);
@@ -20,6 +25,21 @@ HostError rmpupdate(Kernel& k, Pfn pfn, const RmpRecord& record) {
 }
 
 }  // namespace
+
+Check execute_rmpupdate(Kernel& k, std::uint64_t spa, const RmpRecord& record) {
+  Rmp& rmp = k.machine.rmp;
+  const Pfn pfn{spa >> kPageShift};
+  const RmpEntry old = rmp.covers(pfn) ? rmp.own(pfn) : RmpEntry{};
+  const Check refused = rmp.update(k.machine.journal, spa, record);
+  if (refused != Check::kOk) return refused;
+  // A large entry is replaced by a large one only, so that the old size is that of what goes.
+  const Asid asid{record.assigned ? record.asid : 0};
+  const std::uint64_t frames = frames_in(record.page_size);
+  if (old.asid() == asid && frames_in(old.page_size()) == frames) return Check::kOk;
+  count_pages(k, old.asid(), 0 - frames_in(old.page_size()));
+  count_pages(k, asid, frames);
+  return Check::kOk;
+}
 
 RmpLookup snp_lookup_rmpentry(const Kernel& k, Pfn pfn) {
   if (!k.machine.profile.snp) return {.error = HostError::kNoDevice};

@@ -13,6 +13,10 @@ struct RmpLookup {
 };
 RmpLookup snp_lookup_rmpentry(const Kernel& k, Pfn pfn);
 
+/// RMPUPDATE with firmware's count of pages per ASID kept: every RMPUPDATE of the model goes
+/// through here.  Fails: rmpupdate.*
+Check execute_rmpupdate(Kernel& k, std::uint64_t spa, const RmpRecord& record);
+
 /// What rmp_make_private() is asked for.
 struct PrivateRecord {
   Pfn pfn{};

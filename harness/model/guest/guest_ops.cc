@@ -1,0 +1,77 @@
+#include "model/guest/guest_ops.h"
+
+#include <algorithm>
+
+namespace sluice::model {
+namespace {
+
+GuestInstruction instruction_of(const GuestAccess& op) {
+  // Assumption: a guest access at a VMPL above 3, which no vCPU can run at, runs at VMPL 3.
+  const auto vmpl = std::min<std::uint8_t>(op.vmpl.value, kVmplCount - 1);
+  return {.action = GuestAction::kAccess,
+          .kind = op.kind,
+          .c_bit = op.c_bit,
+          .vmpl = vmpl,
+          .gfn = op.gfn,
+          .token = op.value.value};
+}
+
+GuestInstruction instruction_of(const Pvalidate& op) {
+  return {.action = GuestAction::kPvalidate,
+          .kind = AccessKind::kWrite,
+          .validate = op.validate,
+          .vmpl = op.vmpl.value,
+          .cpl = op.cpl.value,
+          .size = op.page_size,
+          .gfn = op.gfn};
+}
+
+GuestInstruction instruction_of(const RmpAdjust& op) {
+  return {.action = GuestAction::kRmpAdjust,
+          .kind = AccessKind::kWrite,
+          .vmsa = op.vmsa,
+          .vmpl = op.vmpl.value,
+          .target_vmpl = op.target_vmpl.value,
+          .mask = op.mask.value,
+          .size = op.page_size,
+          .gfn = op.gfn};
+}
+
+GuestInstruction instruction_of(const RmpQuery& op) {
+  return {.action = GuestAction::kRmpQuery,
+          .vmpl = op.vmpl.value,
+          .target_vmpl = op.target_vmpl.value,
+          .gfn = op.gfn};
+}
+
+constexpr VcpuIndex vcpu_of(ActorId actor) { return {actor.index}; }
+
+}  // namespace
+
+Outcome apply(Kernel& k, ActorId actor, const GuestAccess& op) {
+  return run_guest(k, vcpu_of(actor), instruction_of(op));
+}
+Outcome apply(Kernel& k, ActorId actor, const Pvalidate& op) {
+  return run_guest(k, vcpu_of(actor), instruction_of(op));
+}
+Outcome apply(Kernel& k, ActorId actor, const RmpAdjust& op) {
+  return run_guest(k, vcpu_of(actor), instruction_of(op));
+}
+Outcome apply(Kernel& k, ActorId actor, const RmpQuery& op) {
+  return run_guest(k, vcpu_of(actor), instruction_of(op));
+}
+
+Task<Outcome> start(Kernel& k, ActorId actor, const GuestAccess& op) {
+  return start_guest(k, vcpu_of(actor), instruction_of(op));
+}
+Task<Outcome> start(Kernel& k, ActorId actor, const Pvalidate& op) {
+  return start_guest(k, vcpu_of(actor), instruction_of(op));
+}
+Task<Outcome> start(Kernel& k, ActorId actor, const RmpAdjust& op) {
+  return start_guest(k, vcpu_of(actor), instruction_of(op));
+}
+Task<Outcome> start(Kernel& k, ActorId actor, const RmpQuery& op) {
+  return start_guest(k, vcpu_of(actor), instruction_of(op));
+}
+
+}  // namespace sluice::model

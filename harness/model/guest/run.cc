@@ -1,0 +1,252 @@
+#include "model/guest/run.h"
+
+#include "model/host/fault.h"
+#include "model/host/handlers.h"
+#include "model/host/host_region.h"
+#include "model/host/rmp_fault.h"
+#include "model/schedule/scheduler.h"
+
+namespace sluice::model {
+namespace {
+
+Outcome answer(Check check) {
+  return row_of(check).kind == StatusKind::kSkipped ? skip(check) : refuse(check);
+}
+
+/// What one try of the instruction met.
+struct Try {
+  GuestResult result{};  // allowed, refused in the guest, or a nested page fault
+  LeafView leaf{};
+  RmpEntry entry{};  // that governs the leaf's frame
+  std::uint8_t mask = 0;
+};
+
+GuestPage page_of(const Vm& vm, const GuestInstruction& in, const LeafView& leaf) {
+  return {.snp = vm.sev.active,
+          .asid = vm.sev.asid,
+          .vmpl = in.vmpl,
+          .cpl = in.cpl,
+          .gpa = address_of(in.gfn),
+          .leaf = {.present = leaf.present && !leaf.mmio,
+                   .writable = leaf.writable,
+                   .level = leaf.level,
+                   .pfn = leaf.pfn}};
+}
+
+GuestResult execute(Kernel& k, const GuestPage& page, const GuestInstruction& in,
+                    std::uint8_t& mask) {
+  Machine& machine = k.machine;
+  switch (in.action) {
+    case GuestAction::kAccess:
+      return check_guest_access(machine.rmp, page, {.kind = in.kind, .c_bit = in.c_bit});
+    case GuestAction::kPvalidate:
+      return pvalidate(machine.rmp, machine.journal, page, in.size, in.validate);
+    case GuestAction::kRmpAdjust:
+      return rmpadjust(
+          machine.rmp, machine.journal, page,
+          {.size = in.size, .target_vmpl = in.target_vmpl, .mask = in.mask, .vmsa = in.vmsa});
+    case GuestAction::kRmpQuery:
+      break;
+  }
+  return rmpquery(machine.rmp, page, in.target_vmpl, mask);
+}
+
+/// One try: kvm_mmu_reload(), VMRUN, the instruction.
+Try attempt(Kernel& k, Vcpu& vcpu, const GuestInstruction& in) {
+  if (!has_valid_root(k, vcpu)) {
+    unload_root(k, vcpu);
+    load_root(k, vcpu);
+  }
+  const Vm& vm = k.vm(vcpu.vm);
+  Try out{};
+  out.leaf = lookup_leaf(k, vm, vcpu.root, in.gfn);
+  const GuestPage page = page_of(vm, in, out.leaf);
+  out.result = execute(k, page, in, out.mask);
+  if (page.leaf.present && k.machine.rmp.covers(page.leaf.pfn)) {
+    out.entry = k.machine.rmp.covering(page.leaf.pfn);
+  }
+  return out;
+}
+
+/// The outcome of a try that did not fault.
+Outcome outcome_of_try(Kernel& k, const Vcpu& vcpu, const GuestInstruction& in, const Try& tried) {
+  if (tried.result.check != Check::kOk) return outcome_of(tried.result.check);
+  const Vm& vm = k.vm(vcpu.vm);
+  Outcome out{};
+  if (!tried.leaf.present) return out;  // a refusal that the planted build has switched off
+  const bool writes = in.action != GuestAction::kAccess || in.kind == AccessKind::kWrite;
+  mark_accessed(k, vm.roots[vcpu.root], in.gfn, writes && tried.leaf.writable);
+  if (in.action == GuestAction::kRmpQuery) {
+    out.has_value = true;
+    out.value = tried.mask;
+  }
+  if (in.action != GuestAction::kAccess) return out;
+  Frames& frames = k.machine.frames;
+  if (in.kind == AccessKind::kWrite) {
+    frames.set_content(k.machine.journal, tried.leaf.pfn, in.token);
+    return out;
+  }
+  // AC6: without the C bit a guest reads the bytes as memory has them.
+  const bool bytes = vm.sev.active && !in.c_bit && in.kind == AccessKind::kRead;
+  const bool scrambled = bytes && k.machine.rmp.own(tried.leaf.pfn).assigned();
+  const std::uint64_t token = frames.content(tried.leaf.pfn);
+  out.has_value = true;
+  out.value = scrambled ? ciphertext_of(token, tried.leaf.pfn) : token;
+  return out;
+}
+
+/// KVM_RUN returns to user space.
+Outcome leave_guest(Kernel& k, const Vm& vm, Check check, const ExitInfo& exit) {
+  Outcome out = refuse(check);
+  if (out.ok() || exit.reason == 0) return out;
+  out.exit = exit;
+  k.event(EventKind::kExitToUser, vm, exit.reason);
+  return out;
+}
+
+PageFault fault_of(const Vm& vm, const GuestInstruction& in, std::uint64_t npf) {
+  return {.gfn = in.gfn,
+          .is_private = vm.sev.active && (npf & npf::kEncrypted) != 0,
+          .write = (npf & npf::kWrite) != 0,
+          .present = (npf & npf::kPresent) != 0};
+}
+
+/// True if the MMU's answer ends KVM_RUN: `out` is what user space gets.
+bool leaves(Kernel& k, const Vm& vm, const FaultResult& result, Outcome& out) {
+  if (result.status != FaultStatus::kError && result.status != FaultStatus::kEmulate) return false;
+  const bool skipped = row_of(result.check).kind == StatusKind::kSkipped;
+  out = skipped ? skip(result.check) : leave_guest(k, vm, result.check, result.exit);
+  return true;
+}
+
+/// The same fault with the same translation and the same RMP entry: nothing has changed.
+bool is_same(const Try& one, const Try& other) {
+  return one.result.npf == other.result.npf && one.leaf.present == other.leaf.present &&
+         one.leaf.pfn == other.leaf.pfn && one.leaf.level == other.leaf.level &&
+         one.leaf.writable == other.leaf.writable && one.entry == other.entry;
+}
+
+void enter(Kernel& k, Vcpu& vcpu) {
+  if (!vcpu.ran) k.set(vcpu.ran, true);
+}
+
+/// The VMSA of a vCPU that is inside its guest is in use (rmp.md 6). Only RMPADJUST and other
+/// actors can tell, so only they pay for the mark.
+void mark_vmsa(Kernel& k, const Vcpu& vcpu) {
+  if (vcpu.sev.has_vmsa) k.machine.rmp.mark_in_use(k.machine.journal, vcpu.sev.vmsa);
+}
+void clear_vmsa(Kernel& k, const Vcpu& vcpu) {
+  if (vcpu.sev.has_vmsa) k.machine.rmp.clear_in_use(k.machine.journal, vcpu.sev.vmsa);
+}
+Try attempt_marked(Kernel& k, Vcpu& vcpu, const GuestInstruction& in) {
+  if (in.action != GuestAction::kRmpAdjust) return attempt(k, vcpu, in);
+  mark_vmsa(k, vcpu);
+  const Try tried = attempt(k, vcpu, in);
+  clear_vmsa(k, vcpu);
+  return tried;
+}
+
+Outcome mmio_exit(Kernel& k, const Vm& vm, Gfn gfn) {
+  return leave_guest(k, vm, Check::kFaultMmio, {.reason = kExitMmio, .gpa = address_of(gfn).value});
+}
+
+}  // namespace
+
+Check run_gate(const Kernel& k, VcpuIndex index) {
+  if (const Check gate = vcpu_gate(k, index); gate != Check::kOk) return gate;
+  const Vcpu& vcpu = k.vcpu(index);
+  const Vm& vm = k.vm(vcpu.vm);
+  if (vm.type != VmType::kSnp) return Check::kOk;
+  if (!vm.sev.active) return Check::kRunNotInitialized;
+  if (!vm.sev.launched || !vcpu.sev.has_vmsa) return Check::kRunNotLaunched;
+  return Check::kOk;
+}
+
+Outcome run_guest(Kernel& k, VcpuIndex index, const GuestInstruction& in) {
+  if (const Check gate = run_gate(k, index); gate != Check::kOk) return answer(gate);
+  Vcpu& vcpu = k.vcpu(index);
+  Vm& vm = k.vm(vcpu.vm);
+  enter(k, vcpu);
+  Try last{};
+  for (unsigned round = 0; round < kMaxGuestRounds; ++round) {
+    const Try tried = attempt_marked(k, vcpu, in);
+    const std::uint64_t npf = tried.result.npf;
+    if (npf == 0) return outcome_of_try(k, vcpu, in, tried);
+    if (round > 0 && is_same(tried, last)) break;
+    last = tried;
+    k.event(EventKind::kNpf, vm, in.gfn.value, npf);
+    if (is_cached_mmio(k, vcpu, in.gfn)) return mmio_exit(k, vm, in.gfn);
+    PageFault fault = fault_of(vm, in, npf);
+    const FaultResult result = handle_fault(k, vcpu, fault);
+    Outcome out{};
+    if (leaves(k, vm, result, out)) return out;
+    const bool zap = (npf & npf::kRmp) != 0 && handle_rmp_fault(k, vm, in.gfn);
+    if (zap) zap_gfn_range(k, vm, range_of_rmp_fault(in.gfn));
+    if (vm.dead) return refuse(Check::kVmDead);
+  }
+  return refuse(Check::kFaultLoop);
+}
+
+Task<Outcome> start_guest(Kernel& k, VcpuIndex index, GuestInstruction in) {
+  co_await lock(k, vcpu_mutex(index));
+  if (const Check gate = run_gate(k, index); gate != Check::kOk) {
+    unlock(k, vcpu_mutex(index));
+    co_return answer(gate);
+  }
+  Vcpu& vcpu = k.vcpu(index);
+  const VmIndex vm_index = vcpu.vm;
+  Vm& vm = k.vm(vm_index);
+  enter(k, vcpu);
+  Outcome out = refuse(Check::kFaultLoop);
+  Try last{};
+  bool compare = false;  // `last` was met with nothing done in between
+  for (unsigned round = 0; round < kMaxGuestRounds; ++round) {
+    const Try tried = attempt_marked(k, vcpu, in);
+    const std::uint64_t npf = tried.result.npf;
+    if (npf == 0) {
+      out = outcome_of_try(k, vcpu, in, tried);
+      break;
+    }
+    if (compare && is_same(tried, last)) break;
+    last = tried;
+    compare = true;
+    srcu_read_lock(k, vm_index);
+    k.event(EventKind::kNpf, vm, in.gfn.value, npf);
+    if (is_cached_mmio(k, vcpu, in.gfn)) {
+      out = mmio_exit(k, vm, in.gfn);
+      srcu_read_unlock(k, vm_index);
+      break;
+    }
+    PageFault fault = fault_of(vm, in, npf);
+    const FaultResult result = co_await start_fault(k, index, fault);
+    const bool left = leaves(k, vm, result, out);
+    if (!left && (npf & npf::kRmp) != 0) {
+      co_await point(k, Point::kNpfBeforeRmpFix);
+      const bool zap = handle_rmp_fault(k, vm, in.gfn);
+      if (zap) {
+        co_await lock(k, mmu_lock(vm_index));
+        zap_gfn_range(k, vm, range_of_rmp_fault(in.gfn));
+        unlock(k, mmu_lock(vm_index));
+      }
+    }
+    srcu_read_unlock(k, vm_index);
+    if (left) break;
+    if (vm.dead) {
+      out = refuse(Check::kVmDead);
+      break;
+    }
+    mark_vmsa(k, vcpu);
+    co_await point(k, Point::kGuestReentry);
+    clear_vmsa(k, vcpu);
+    if (result.status == FaultStatus::kRetry) {
+      // The fault could not be handled yet: it is met again until others are done, however often.
+      co_await retry(k, result.retry, in.gfn.value);
+      compare = false;
+      round = 0;
+    }
+  }
+  unlock(k, vcpu_mutex(index));
+  co_return out;
+}
+
+}  // namespace sluice::model
