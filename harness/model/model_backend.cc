@@ -48,6 +48,7 @@ struct ModelBackend::State {
     if (const Check skip = skip_reason(machine.header, step); skip != Check::kOk) {
       return outcome_of(skip);
     }
+    if (kernel->snp.host_dead) return outcome_of(Check::kSkipHostDead);
     const Handlers& handlers = kHandlers[step.op.index()];
     const bool nothing_can_stop = step.park == 0 || !handlers.can_stop;
     if (scheduler.quiet() && nothing_can_stop && !always_coroutines) {

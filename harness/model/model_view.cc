@@ -212,9 +212,11 @@ ProgressView ModelView::progress() const {
   view.livelock = liveness.livelock;
   // bugs.md 1: the pre-fault that keeps retrying an INVALID slot holds the SRCU read side that the
   // slot's deletion waits for.
-  view.known_upstream = liveness.livelock && !liveness.deadlock &&
-                        liveness.livelock_reason == RetryReason::kSlotInvalid &&
+  const bool prefault = liveness.livelock_reason == RetryReason::kSlotInvalid &&
                         !behavior::prefault_eagain_on_invalid_slot(k_->version());
+  // snp_host.md 1: the loop around RMPUPDATE has no bound in any version.
+  const bool overlap = liveness.livelock_reason == RetryReason::kRmpOverlap;
+  view.known_upstream = liveness.livelock && !liveness.deadlock && (prefault || overlap);
   view.in_flight = scheduler.in_flight();
   if (view.in_flight == 0) return view;
   for (unsigned slot = 0; slot < kMaxActors; ++slot) view.waits[slot] = scheduler.actor(slot).wait;

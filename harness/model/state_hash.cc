@@ -157,6 +157,8 @@ std::uint64_t state_hash(const Kernel& k, const ModelView& view,
                          const std::array<Step, kMaxActors>& in_flight) {
   Hash hash;
   add(hash, k.machine.header.scope, k.machine.header.kernel.major, k.machine.header.kernel.minor);
+  add(hash, k.snp.host_dead, k.snp.leaked_page_count, k.snp.direct_map.split_count(), k.snp.asids,
+      k.snp.reclaimable_asids);
   for (std::size_t axis = 0; axis < kPolicyAxes.size(); ++axis) {
     add(hash, policy_value(k.machine.header.policy, axis));
   }
