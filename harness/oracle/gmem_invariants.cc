@@ -127,6 +127,8 @@ Result page_cache_reference_only(const View& view) {
 }
 
 Result vm_users_add_up(const View& view) {
+  // A destroy_vm in flight has closed the descriptor and waits for calls that still hold the VM.
+  if (!is_quiescent(view)) return std::nullopt;
   for (std::uint8_t vm = 0; vm < kMaxVms; ++vm) {
     const VmView seen = view.vm({vm});
     std::uint32_t users = seen.vcpu_count + (seen.open ? 1 : 0);
@@ -232,8 +234,15 @@ Result freed_once_invalidated(const View& view) {
   for (const Event& e : events) {
     if (e.kind == EventKind::kArchInvalidate) counts.add(e.a);
   }
+  // A frame that a fault still held when its page was dropped was taken back in that earlier step.
+  const auto was_in_page_cache = [&view](std::uint64_t pfn) {
+    return std::ranges::any_of(view.gmem_page_changes(), [pfn](const GmemPageChange& change) {
+      return change.before.present && change.before.pfn.value == pfn;
+    });
+  };
   for (const Event& e : events) {
-    if (is_freed(e) && counts.of(e.a) != 1)
+    if (!is_freed(e) || counts.of(e.a) == 1) continue;
+    if (counts.of(e.a) > 1 || was_in_page_cache(e.a))
       return Violation{.subject = e.a, .other = counts.of(e.a)};
   }
   return std::nullopt;
