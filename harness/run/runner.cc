@@ -98,10 +98,11 @@ void conclude(Verdict& verdict, const Sequence& sequence, Findings found) {
     verdict.finding_text = format_step(sequence.steps[shown->step]);
     verdict.finding_line = shown->step < sequence.lines.size() ? sequence.lines[shown->step] : 0;
   }
-  verdict.kind = found.finding                 ? VerdictKind::kFinding
-                 : !verdict.mismatches.empty() ? VerdictKind::kMismatch
-                 : found.known_upstream        ? VerdictKind::kKnownUpstream
-                                               : VerdictKind::kPass;
+  verdict.kind = found.finding                  ? VerdictKind::kFinding
+                 : !verdict.differences.empty() ? VerdictKind::kDifference
+                 : !verdict.mismatches.empty()  ? VerdictKind::kMismatch
+                 : found.known_upstream         ? VerdictKind::kKnownUpstream
+                                                : VerdictKind::kPass;
 }
 
 template std::expected<std::string, std::string> missing_requirement(const model::ModelBackend&,
