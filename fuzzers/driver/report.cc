@@ -10,27 +10,23 @@
 namespace sluice::fuzz {
 namespace {
 
-[[noreturn]] void print_and_abort(std::string_view head, std::string_view detail,
-                                  const Sequence& sequence) {
-  const std::string text = format_text(sequence);
-  fmt::print(stderr, "{}\n", head);
-  if (!detail.empty()) fmt::print(stderr, "{}\n", detail);
+[[noreturn]] void print_and_abort(std::string_view what, const Sequence& sequence) {
   fmt::print(stderr,
-             "--- the sequence; save it as FILE.ops for 'sluice run' and 'sluice minimize'\n"
+             "{}\n--- the sequence; save it as FILE.ops for 'sluice run' and 'sluice minimize'\n"
              "{}---\n",
-             text);
+             what, format_text(sequence));
   std::fflush(stderr);
   std::abort();
 }
 
 }  // namespace
 
-void report_finding(std::string_view invariant, std::string_view detail, const Sequence& sequence) {
-  print_and_abort(fmt::format("FINDING {}", invariant), detail, sequence);
+void report_finding(std::string_view description, const Sequence& sequence) {
+  print_and_abort(description, sequence);
 }
 
 void report_harness_bug(std::string_view what, const Sequence& sequence) {
-  print_and_abort(fmt::format("HARNESS-BUG {}", what), {}, sequence);
+  print_and_abort(fmt::format("HARNESS-BUG {}", what), sequence);
 }
 
 }  // namespace sluice::fuzz

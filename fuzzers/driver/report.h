@@ -7,9 +7,9 @@
 
 namespace sluice::fuzz {
 
-/// The subject is wrong: prints `FINDING <invariant>`, the detail, and the sequence as text.
-[[noreturn]] void report_finding(std::string_view invariant, std::string_view detail,
-                                 const Sequence& sequence);
+/// The subject is wrong: prints `description`, which starts with `FINDING <invariant>`, and the
+/// sequence as text.
+[[noreturn]] void report_finding(std::string_view description, const Sequence& sequence);
 
 /// We are wrong: prints `HARNESS-BUG <what>` and the sequence as text.
 [[noreturn]] void report_harness_bug(std::string_view what, const Sequence& sequence);

@@ -1,0 +1,113 @@
+// The model and every invariant over the sequence that the input decodes to. A finding is a bug of
+// the modeled kernel, or of the model; a run that does not repeat itself is a bug of ours.
+// With SLUICE_FUZZ_STATS set, the share of steps that acted (target F3) is printed at the exit.
+#include <fmt/format.h>
+
+#include <array>
+#include <cstdio>
+#include <cstdlib>
+#include <optional>
+
+#include "base/check.h"
+#include "base/hash.h"
+#include "fuzzers/driver/fuzz_target.h"
+#include "fuzzers/driver/report.h"
+#include "fuzzers/driver/state_features.h"
+#include "ops/codec.h"
+#include "ops/text.h"
+#include "run/runner.h"
+
+namespace {
+
+using namespace sluice;
+
+std::uint64_t steps = 0;
+std::uint64_t acted = 0;
+
+void print_stats() { fmt::print(stderr, "SLUICE_FUZZ_STATS steps={} acted={}\n", steps, acted); }
+
+model::ModelBackend open_model() {
+  auto model = model::ModelBackend::open(default_profile(kDefaultKernel));
+  if (!model) {
+    fmt::print(stderr, "fuzz_sequence: {}\n", model.error().message());
+    std::exit(3);
+  }
+  return *std::move(model);
+}
+
+/// Warm before the first input, and back at its start after each, so that every run of an input
+/// takes the same path (AFL++ calls that stability). Opened at start-up, not at the first input.
+struct Target {
+  Target() {
+    decode_sequence({}, sequence);
+    if (std::getenv("SLUICE_FUZZ_STATS") != nullptr) std::atexit(print_stats);
+  }
+
+  /// Runs the decoded sequence; known-upstream findings do not count.
+  std::optional<run::FoundAt> run_once() {
+    model.reset();
+    model.begin(sequence.header);
+    Features features{.sequence = &sequence};
+    const run::Findings found =
+        run::run_steps(model, judge, sequence, false, [&](std::size_t i, const Outcome& outcome) {
+          ++steps;
+          acted += outcome.skipped() ? 0 : 1;
+          features.take(i, outcome);
+        });
+    return found.finding;
+  }
+
+  /// What a run went through, beside the code it executed: which operation was answered what, after
+  /// what, and who waited for what.
+  struct Features {
+    const Sequence* sequence;
+    std::uint64_t before = 0;
+    void take(std::size_t i, const Outcome& outcome) {
+      Hash answer;
+      answer.add(sequence->steps[i].op.index());
+      answer.add(static_cast<std::uint64_t>(outcome.check) << 16 |
+                 static_cast<std::uint64_t>(outcome.progression) << 8 |
+                 static_cast<std::uint64_t>(outcome.wait));
+      fuzz::hit_state_feature(answer.value());
+      Hash pair;
+      pair.add(before);
+      pair.add(answer.value());
+      // Pairs are many: half of the places are for them, so that they cannot drown the answers.
+      fuzz::hit_state_feature(pair.value() % (fuzz::kStateFeatures / 2));
+      before = answer.value();
+    }
+  };
+
+  model::ModelBackend model = open_model();
+  oracle::Oracle judge{};
+  Sequence sequence{};
+};
+Target target;
+
+[[noreturn]] void report(const run::FoundAt& found) {
+  const Sequence& sequence = target.sequence;
+  const std::string where =
+      found.step < sequence.steps.size()
+          ? fmt::format("step {}: {}", found.step, format_step(sequence.steps[found.step]))
+          : std::string("the end of the sequence");
+  fuzz::report_finding(oracle::describe(found.finding) + "\nat " + where, sequence);
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  decode_sequence({data, size}, target.sequence);
+  if (const auto found = target.run_once()) report(*found);
+  // One input in 64, told by its bytes, runs twice (target F5).
+  Hash bytes;
+  for (std::size_t i = 0; i < size; ++i) bytes.add(data[i]);
+  if (bytes.value() % 64 == 0) {
+    const std::uint64_t hash = target.model.state_hash();
+    target.run_once();
+    if (target.model.state_hash() != hash) {
+      fuzz::report_harness_bug("the same sequence ended in two states", target.sequence);
+    }
+  }
+  target.sequence.clear();
+  return 0;
+}
