@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <chrono>
 #include <cstdio>
 #include <optional>
 #include <span>
@@ -18,6 +19,7 @@ namespace {
 
 constexpr std::array kCounters = {"page_faults", "context_switches", "instructions",
                                   "cycles",      "cache_misses",     "dtlb_load_misses"};
+constexpr std::chrono::minutes kPatience{5};  // the longest benchmark takes seconds
 constexpr int kFine = 0;
 constexpr int kFinding = 1;
 constexpr int kUsage = 3;
@@ -80,6 +82,16 @@ int benchmark_main(int argc, char** argv) {
                          std::fflush(stdout);
                        }};
   host.write(record::HostRow{.head = host.head, .fingerprint = fingerprint.facts});
+  // Its thread only waits, and it starts after the counters were opened: they count it, which adds
+  // nothing.
+  Watchdog watchdog(kPatience, [&](const std::string& name) {
+    record::BenchmarkRow row{.head = host.head, .name = name};
+    row.skipped = fmt::format("FAILED: did not return within {} minutes; the run ends here",
+                              kPatience.count());
+    host.write(row);
+    fmt::print("{}\t{}\n", name, *row.skipped);
+  });
+  host.watchdog = &watchdog;
   const Expected<SessionResult> result = run_session(*options, instances, host);
   if (!result) return stop(program, result.error());
   if (lost_row) return stop(program, *lost_row);

@@ -1,10 +1,15 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdio>
 
 #include "benchmarks/scenario/measure.h"
 #include "benchmarks/scenario/options.h"
 #include "benchmarks/scenario/session.h"
 #include "benchmarks/scenario/statistics.h"
+#include "benchmarks/scenario/watchdog.h"
 
 namespace sluice::bench {
 namespace {
@@ -232,6 +237,28 @@ TEST(Session, AFilterThatSelectsNothingOrIsNoneIsAnError) {
               HasSubstr("selects no benchmark; --list"));
   EXPECT_THAT(run({&definition}, {.filter = "("}).text, HasSubstr("no regular expression"));
   EXPECT_THAT(run({&definition}, {.cpu_node = 999}).text, HasSubstr("node(s), counted from 0"));
+}
+
+TEST(Watchdog, EndsTheProgramOnlyWhenABenchmarkIsOverdue) {
+  {
+    Watchdog patient(std::chrono::hours(1),
+                     [](const std::string&) { FAIL() << "nothing was overdue"; });
+    for (int i = 0; i < 100; ++i) {
+      patient.begin("short");
+      patient.end();
+    }
+    patient.begin("still running when the program ends");
+  }
+  ::testing::FLAGS_gtest_death_test_style = "threadsafe";
+  EXPECT_EXIT(
+      {
+        Watchdog watchdog(std::chrono::milliseconds(1), [](const std::string& name) {
+          std::fprintf(stderr, "late: %s", name.c_str());
+        });
+        watchdog.begin("kvm/stuck");
+        for (;;) ::pause();
+      },
+      ::testing::ExitedWithCode(1), "late: kvm/stuck");
 }
 
 /// Each thread adds its own share; all threads run at the same time.

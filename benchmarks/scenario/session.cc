@@ -221,7 +221,11 @@ Expected<SessionResult> run_session(const Options& options, const std::vector<In
   host.print(fmt::format("{:<52} {:>11} {:>11} {:>11}", "benchmark", "cpu median", "cpu p99",
                          "wall median"));
   Session session(options, instances, host);
-  for (const Instance* instance : *selected) session.run(*instance);
+  for (const Instance* instance : *selected) {
+    if (host.watchdog != nullptr) host.watchdog->begin(instance->name);
+    session.run(*instance);
+    if (host.watchdog != nullptr) host.watchdog->end();
+  }
   const SessionResult result = session.result();
   host.print(fmt::format("{} measured, {} skipped, {} failed", result.measured, result.skipped,
                          result.failed));

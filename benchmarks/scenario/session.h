@@ -8,6 +8,7 @@
 #include "base/system_error.h"
 #include "benchmarks/scenario/options.h"
 #include "benchmarks/scenario/scenario.h"
+#include "benchmarks/scenario/watchdog.h"
 #include "platform/counters.h"
 #include "platform/topology.h"
 #include "record/row.h"
@@ -18,6 +19,7 @@ namespace sluice::bench {
 struct SessionHost {
   record::Head head{};                           // time is filled in per row
   const platform::Topology* topology = nullptr;  // where threads and memory go
+  Watchdog* watchdog = nullptr;                  // none: a benchmark may take for ever
   platform::Counters* counters =
       nullptr;  // read around the last repetition; none: rows have the scenario's own only
   std::function<void(const record::Row&)> write{};  // takes each row as it is ready
