@@ -42,12 +42,35 @@ use_ccache() {
 steps_passed=0 steps_failed=0 steps_skipped=0
 step_logs=$repo_root/build/ci-logs
 
+step_pid=
+
+# For a script's trap on INT and TERM: ends the running step with all that it started (timeout hands the signal on).
+stop_step() {
+  [[ -z $step_pid ]] || { kill -TERM "$step_pid" && wait "$step_pid"; } 2>/dev/null || true
+}
+
+# On a terminal, how long the step has been running; elsewhere nothing.
+show_progress() {
+  local name=$1 begin=$SECONDS
+  [[ -t 1 ]] || { wait "$step_pid"; return; }
+  while kill -0 "$step_pid" 2>/dev/null; do
+    printf '\rrunning %4d s  %s' $((SECONDS - begin)) "$name"
+    sleep 0.5
+  done
+  printf '\r\033[K'
+  wait "$step_pid"
+}
+
 run_step() {
   local name=$1 limit=$2 log status=0 begin=$SECONDS
   shift 2
   mkdir -p "$step_logs"
   log=$step_logs/$name.log
-  timeout --kill-after=20 "$limit" "$@" >"$log" 2>&1 </dev/null || status=$?
+  # In the background, so that a signal to the script is answered at once.
+  timeout --kill-after=20 "$limit" "$@" >"$log" 2>&1 </dev/null &
+  step_pid=$!
+  show_progress "$name" || status=$?
+  step_pid=
   local took=$((SECONDS - begin))
   case $status in
     0)
