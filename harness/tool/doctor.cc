@@ -29,10 +29,11 @@ constexpr Need kNeeds[] = {
     {Capability::kPreFault,
      "successful pre-faults on the real kernel (arguments are still checked)"},
     {Capability::kTdp, "mapping levels and pre-fault on the real kernel"},
-    {Capability::kExitHypercall, "map_gpa_range on the real kernel"},
+    {Capability::kHypercallExit, "map_gpa_range on the real kernel"},
     {Capability::kSwProtectedVm, "sw_protected VMs on the real kernel"},
     {Capability::kSmmAddressSpace, "memslots of the second address space on the real kernel"},
     {Capability::kSnp, "SNP VMs on the real kernel: those run on the model"},
+    {Capability::kHypercallInstruction, "map_gpa_range on the real kernel"},
     {Capability::kRing3Payload, "hypercalls from ring 3 on the real kernel"},
 };
 

@@ -97,7 +97,7 @@ Expected<Json> list_benchmarks() {
     const auto program = find_program(std::string("sluice_bench_") + backend);
     if (!program) return std::unexpected(program.error());
     const auto finished =
-        run_program({*program, "--list"}, {.capture = true, .stderr_file = {}, .environment = {}});
+        run_program({*program, "--list"}, {.capture = true, .output_file = {}, .environment = {}});
     if (!finished) return std::unexpected(finished.error());
     if (finished->status != kFine)
       return input_error(fmt::format("{} --list ended with status {}", *program, finished->status));

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <spawn.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -70,40 +71,57 @@ std::string sibling_build(const std::string& preset) {
   return fs::is_directory(builds / preset, error) ? (builds / preset).string() : std::string();
 }
 
-Expected<Finished> run_program(const std::vector<std::string>& command, const RunOptions& options) {
+Expected<Running> start_program(const std::vector<std::string>& command,
+                                const RunOptions& options) {
   std::array<int, 2> pipe{-1, -1};
   if (options.capture && ::pipe2(pipe.data(), O_CLOEXEC) != 0) return system_error("make a pipe");
   posix_spawn_file_actions_t actions;
   ::posix_spawn_file_actions_init(&actions);
-  if (options.capture) ::posix_spawn_file_actions_adddup2(&actions, pipe[1], STDOUT_FILENO);
-  if (!options.stderr_file.empty()) {
-    ::posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, options.stderr_file.c_str(),
+  if (!options.output_file.empty()) {
+    ::posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, options.output_file.c_str(),
                                        O_WRONLY | O_CREAT | O_TRUNC, 0644);
+    ::posix_spawn_file_actions_adddup2(&actions, STDOUT_FILENO, STDERR_FILENO);
   }
+  if (options.capture) ::posix_spawn_file_actions_adddup2(&actions, pipe[1], STDOUT_FILENO);
   std::vector<std::string> arguments = command;
   std::vector<std::string> environment;
   for (char** entry = environ; *entry != nullptr; ++entry) environment.emplace_back(*entry);
   environment.insert(environment.end(), options.environment.begin(), options.environment.end());
   pid_t child = 0;
-  const int error = ::posix_spawn(&child, command.front().c_str(), &actions, nullptr,
-                                  pointers(arguments).data(), pointers(environment).data());
+  const int error = ::posix_spawnp(&child, command.front().c_str(), &actions, nullptr,
+                                   pointers(arguments).data(), pointers(environment).data());
   ::posix_spawn_file_actions_destroy(&actions);
   if (options.capture) ::close(pipe[1]);
   if (error != 0) {
     if (options.capture) ::close(pipe[0]);
     return std::unexpected(SystemError{.number = error, .what = "start " + command.front()});
   }
+  return Running{.pid = child, .out = pipe[0], .name = command.front()};
+}
+
+Expected<Finished> finish_program(Running running) {
   Finished finished;
-  if (options.capture) {
-    finished.out = read_all(pipe[0]);
-    ::close(pipe[0]);
+  if (running.out >= 0) {
+    finished.out = read_all(running.out);
+    ::close(running.out);
   }
   int state = 0;
-  while (::waitpid(child, &state, 0) < 0) {
-    if (errno != EINTR) return system_error("wait for " + command.front());
+  rusage usage{};
+  while (::wait4(running.pid, &state, 0, &usage) < 0) {
+    if (errno != EINTR) return system_error("wait for " + running.name);
   }
+  const auto seconds = [](const timeval& t) {
+    return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) * 1e-6;
+  };
+  finished.cpu_seconds = seconds(usage.ru_utime) + seconds(usage.ru_stime);
   finished.status = WIFEXITED(state) ? WEXITSTATUS(state) : 128 + WTERMSIG(state);
   return finished;
+}
+
+Expected<Finished> run_program(const std::vector<std::string>& command, const RunOptions& options) {
+  auto running = start_program(command, options);
+  if (!running) return std::unexpected(running.error());
+  return finish_program(std::move(*running));
 }
 
 }  // namespace sluice::tool

@@ -18,15 +18,27 @@ Expected<std::string> find_program(const std::string& name);
 std::string sibling_build(const std::string& preset);
 
 struct Finished {
-  int status = 0;     // exit status; 128 + n after signal n
-  std::string out{};  // what it wrote to stdout, if asked for
+  int status = 0;          // exit status; 128 + n after signal n
+  double cpu_seconds = 0;  // user and system time
+  std::string out{};       // what it wrote to stdout, if asked for
 };
 struct RunOptions {
   bool capture = false;                    // keep stdout; else it goes where ours goes
-  std::string stderr_file{};               // empty: where ours goes
+  std::string output_file{};               // stdout and stderr go there; empty: where ours go
   std::vector<std::string> environment{};  // NAME=value, added to ours
 };
-/// Runs a program to its end. Interrupting us interrupts it. Error: it could not be started.
+/// A program that runs. Ended by finish_program().
+struct Running {
+  int pid = 0;
+  int out = -1;  // read end of its stdout, if captured
+  std::string name{};
+};
+/// Error: it could not be started. Interrupting us interrupts it, too (same process group).
+Expected<Running> start_program(const std::vector<std::string>& command,
+                                const RunOptions& options = {});
+/// Waits for its end.
+Expected<Finished> finish_program(Running running);
+/// Both.
 Expected<Finished> run_program(const std::vector<std::string>& command,
                                const RunOptions& options = {});
 
