@@ -246,7 +246,7 @@ Outcome apply(Kernel& k, ActorId, const LaunchUpdate& op) {
   const PopulateResult result =
       gmem_populate(k, vm, {.first = op.gfn, .last = op.gfn + asked}, post_populate, &populate);
   // Any page done counts as success; the caller goes on from there.
-  if (result.done.value == 0 && result.check != Check::kOk) return outcome_of(result.check);
+  if (result.done.value == 0 && result.check != Check::kOk) return answer(result.check);
   Outcome out{};
   out.has_progress = true;
   out.progress = {.gpa = address_of(op.gfn + result.done).value,

@@ -100,12 +100,12 @@ void detach(Kernel& k, Pfn pfn, std::uint32_t references) {
 }
 
 /// Takes one page out of the page cache: free_folio runs now, the frame is free when the last
-/// reference goes.
-void drop_page(Kernel& k, Gmem& gmem, std::uint64_t& word) {
+/// reference goes. Of a large folio that goes as a whole, the head's page stands for all.
+void drop_page(Kernel& k, Gmem& gmem, std::uint64_t& word, PageCount invalidated) {
   const GmemPage page{word};
   k.set(word, 0);
   k.set(gmem.resident_pages, gmem.resident_pages - 1);
-  if (!planted(Planted::kPunchSkipsArchInvalidate)) gmem_invalidate(k, page.pfn(), PageCount{1});
+  if (!planted(Planted::kPunchSkipsArchInvalidate)) gmem_invalidate(k, page.pfn(), invalidated);
   if (planted(Planted::kArchInvalidateTwice)) {
     k.machine.events.add({.kind = EventKind::kArchInvalidate, .a = page.pfn().value});
   }
@@ -132,7 +132,9 @@ void drop_node(Kernel& k, Gmem& gmem, NodeId node, unsigned level, const PageRan
     const std::uint64_t index = first + slot;
     const bool partly = pages.first > head_of(index) || pages.last < head_of(index) + kBlock;
     if (GmemPage{word}.large() && partly) split_folio(k, gmem, index);
-    drop_page(k, gmem, word);
+    const bool whole = GmemPage{word}.large();
+    const PageCount stands_for{whole ? (index == head_of(index) ? kBlock : 0) : 1};
+    drop_page(k, gmem, word, stands_for);
   }
 }
 

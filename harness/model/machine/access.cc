@@ -90,8 +90,9 @@ GuestResult pvalidate(Rmp& rmp, Journal& journal, const GuestPage& page, PageSiz
   if (!page.snp) return refuse(Check::kPvalidateNotSnp);
   if (page.cpl != 0 || page.vmpl != 0) return refuse(Check::kPvalidatePrivilege);
   if (is_bad_size(page, size)) return refuse(Check::kPvalidateInput);
-  if (const std::uint64_t fault = ownership_fault(rmp, page, AccessKind::kWrite); fault != 0)
-    return exit_with(fault);
+  const std::uint64_t fault = ownership_fault(rmp, page, AccessKind::kWrite);
+  const bool ignored = planted(Planted::kPvalidateSkipsOwnership) && (fault & npf::kRmp) != 0;
+  if (fault != 0 && !ignored) return exit_with(fault);
   const Fit how = fit(rmp, page, size);
   if (how == Fit::kEntryLarger) {
     return exit_with(exit_info(page, {.kind = AccessKind::kWrite}) | npf::kRmp |
@@ -125,7 +126,8 @@ GuestResult rmpadjust(Rmp& rmp, Journal& journal, const GuestPage& page,
   RmpEntry entry = rmp.covering(page.leaf.pfn);
   if (!entry.validated()) return refuse(Check::kRmpAdjustNotValidated);
   if (how == Fit::kEntrySmaller) return refuse(Check::kRmpAdjustSizeMismatch);
-  if ((arguments.mask & ~entry.mask(Vmpl{page.vmpl})) != 0) return refuse(Check::kRmpAdjustMask);
+  const bool exceeds = (arguments.mask & ~entry.mask(Vmpl{page.vmpl})) != 0;
+  if (exceeds && !planted(Planted::kRmpAdjustIgnoresMask)) return refuse(Check::kRmpAdjustMask);
   // Assumption: only VMPL0 may change the VMSA bit; another VMPL that asks for it gets
   // FAIL_PERMISSION.
   if (arguments.vmsa && page.vmpl != 0) return refuse(Check::kRmpAdjustVmsa);

@@ -1,5 +1,7 @@
 #include "model/machine/frames.h"
 
+#include "model/planted.h"
+
 namespace sluice::model {
 namespace {
 
@@ -89,7 +91,7 @@ void Frames::release(Journal& journal, Pfn pfn) {
   const FrameUse use = owner(pfn).use;
   SLUICE_CHECK(use != FrameUse::kFree);
   journal.set(words_[pfn.value], 0);
-  count(journal, use, FrameUse::kFree);
+  count(journal, use, planted(Planted::kReleaseMiscounts) ? use : FrameUse::kFree);
   journal.set(free_stack_[free_top_], pfn.value);
   journal.set(free_top_, free_top_ + 1);
 }

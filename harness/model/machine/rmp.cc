@@ -124,7 +124,9 @@ Check Rmp::refuse_4k(Pfn pfn) const {
   const bool inside = live && !pfn.is_aligned(kFramesPer2M);
   // An inner frame of an immutable 2 MiB entry answers by its own slot, which is not immutable (row
   // 8b then refuses).
-  if (!inside && tables_->slots[pfn.value].immutable()) return fail(Check::kRmpUpdateImmutable);
+  const bool ignored = planted(Planted::kRmpUpdateIgnoresImmutable);
+  if (!inside && tables_->slots[pfn.value].immutable() && !ignored)
+    return fail(Check::kRmpUpdateImmutable);
   if (!live) return Check::kOk;
   // Assumption: a 4 KiB record at the head of a live 2 MiB entry is FAIL_OVERLAP; KVM always
   // smashes first.
@@ -140,6 +142,7 @@ Check Rmp::refuse_2m(Pfn head) const {
     return fail(Check::kRmpUpdateImmutable);
   const bool others_assigned =
       tables_->blocks[head.value / kFramesPer2M] > (old.assigned() ? 1 : 0);
+  if (planted(Planted::kOverlapAccepted)) return Check::kOk;
   return others_assigned && !old.is_live_2m() ? fail(Check::kRmpUpdateOverlapSub) : Check::kOk;
 }
 
@@ -161,8 +164,11 @@ Check Rmp::update(Journal& journal, std::uint64_t spa, const RmpRecord& record) 
   if (((old.low ^ fresh.low) & kKeptByImmutableChange) == 0 && record.asid != 0) {
     fresh.low |= old.low & (RmpEntry::kValidated | RmpEntry::kVmsa);
     fresh.high = old.high;
+    if (planted(Planted::kRmpUpdateValidates)) fresh.low |= RmpEntry::kValidated;
   } else if (planted(Planted::kRmpKeepsValidated)) {
     fresh.low |= old.low & RmpEntry::kValidated;
+  } else if (planted(Planted::kUnassignedKeepsAsid) && !record.assigned) {
+    fresh.low |= old.low & RmpEntry::kAsidMask;
   }
   write(journal, pfn, fresh);
   return Check::kOk;
@@ -178,9 +184,11 @@ Check Rmp::smash(Journal& journal, std::uint64_t spa) {
   if (!old.is_live_2m()) return fail(Check::kPsmashNot2M);
   RmpEntry piece = old;
   piece.low &= ~RmpEntry::kSize2M;
+  if (planted(Planted::kSmashForgetsValidated)) piece.low &= ~RmpEntry::kValidated;
   for (std::uint64_t i = 0; i < kFramesPer2M; ++i) {
     write(journal, head + PageCount{i}, piece);
-    piece.low += kPageBytes;  // RU6; the gpa is 2 MiB aligned, so no carry leaves its field
+    // RU6; the gpa is 2 MiB aligned, so no carry leaves its field.
+    if (!planted(Planted::kSmashKeepsGpa)) piece.low += kPageBytes;
   }
   return Check::kOk;
 }
