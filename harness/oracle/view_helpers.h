@@ -33,9 +33,11 @@ const Op* finished(const View& view) {
                                                           : nullptr;
 }
 
-/// Firmware may change immutable entries and validate pages inside these.
+/// Firmware may change immutable entries and validate pages inside these: the launch, and whatever
+/// can be the end of a VM.
 inline bool firmware_ran(const View& view) {
-  return ran<LaunchStart, LaunchUpdate, LaunchFinish, DestroyVm>(view);
+  const bool kills = view.header().policy.vmm == VmmPolicy::kKill && ran<MapGpaRange>(view);
+  return kills || ran<LaunchStart, LaunchUpdate, LaunchFinish, DestroyVm, CloseGuestMemfd>(view);
 }
 
 inline bool is_quiescent(const View& view) { return view.progress().in_flight == 0; }
