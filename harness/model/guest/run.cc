@@ -4,6 +4,7 @@
 #include "model/host/handlers.h"
 #include "model/host/host_region.h"
 #include "model/host/rmp_fault.h"
+#include "model/host/run_gate.h"
 #include "model/schedule/scheduler.h"
 
 namespace sluice::model {
@@ -151,16 +152,6 @@ Outcome mmio_exit(Kernel& k, const Vm& vm, Gfn gfn) {
 }
 
 }  // namespace
-
-Check run_gate(const Kernel& k, VcpuIndex index) {
-  if (const Check gate = vcpu_gate(k, index); gate != Check::kOk) return gate;
-  const Vcpu& vcpu = k.vcpu(index);
-  const Vm& vm = k.vm(vcpu.vm);
-  if (vm.type != VmType::kSnp) return Check::kOk;
-  if (!vm.sev.active) return Check::kRunNotInitialized;
-  if (!vm.sev.launched || !vcpu.sev.has_vmsa) return Check::kRunNotLaunched;
-  return Check::kOk;
-}
 
 Outcome run_guest(Kernel& k, VcpuIndex index, const GuestInstruction& in) {
   if (const Check gate = run_gate(k, index); gate != Check::kOk) return answer(gate);

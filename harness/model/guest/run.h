@@ -32,9 +32,6 @@ struct GuestInstruction {
 /// loop. The longest way that ends is: map large, split, map small.
 inline constexpr unsigned kMaxGuestRounds = 8;
 
-/// Before the first entry: skip.no_vcpu, vm.dead, run.*.
-Check run_gate(const Kernel& k, VcpuIndex vcpu);
-
 /// Runs until the instruction is done, was refused inside the guest, or left for user space; an
 /// exit carries what user space sees.  Fails: run_gate(), fault.*, guest.*, and the group of the
 /// instruction.  fault.loop: the guest meets the same fault with nothing changed in between, and

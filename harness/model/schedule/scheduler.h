@@ -24,9 +24,9 @@ namespace sluice::model {
 
 enum class ActorState : std::uint8_t { kIdle, kRunning, kParked, kBlocked, kSpinning };
 
-/// Why a retry loop goes round (kvm.md 5, rows that answer RETRY). kRmpOverlap is no loop of a fault
-/// but the kernel's around RMPUPDATE and PSMASH, which every modelled version has: known upstream
-/// (snp_host.md 1).
+/// Why a retry loop goes round (kvm.md 5, rows that answer RETRY). kRmpOverlap is no loop of a
+/// fault but the kernel's around RMPUPDATE and PSMASH, which every modelled version has: known
+/// upstream (snp_host.md 1).
 enum class RetryReason : std::uint8_t {
   kInvalidation,
   kSlotInvalid,

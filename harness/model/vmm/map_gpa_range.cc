@@ -1,8 +1,8 @@
 #include "model/vmm/map_gpa_range.h"
 
-#include "model/guest/run.h"
 #include "model/host/handlers.h"
 #include "model/host/memslots.h"
+#include "model/host/run_gate.h"
 #include "model/schedule/scheduler.h"
 
 namespace sluice::model {

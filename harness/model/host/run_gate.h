@@ -1,0 +1,12 @@
+// What KVM_RUN refuses before the guest executes anything (kvm.md 5; rmp.md 6; Linux
+// svm_vcpu_pre_run()). pre_sev_run()).
+#pragma once
+#include "model/host/kernel.h"
+
+namespace sluice::model {
+
+/// Before the first entry of a vCPU, whatever its guest will do then.  Fails: skip.no_vcpu,
+/// vm.dead, run.*.
+Check run_gate(const Kernel& k, VcpuIndex vcpu);
+
+}  // namespace sluice::model
