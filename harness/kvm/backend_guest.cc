@@ -38,6 +38,9 @@ std::optional<Outcome> KvmBackend::prepare_guest(const Acting& acting) {
     acting.vm->payload_installed = acting.vm->had_slot = true;
   }
   LiveVcpu& vcpu = *acting.vcpu;
+  if (vcpu.phys_addr_bits < kPayloadAddressBits) {
+    return skip(Check::kSkipLimit, "the vCPU's MAXPHYADDR is too small for the guest program");
+  }
   if (!vcpu.has_cpuid) {
     if (!set_supported_cpuid(kvm_, vcpu.vcpu, vcpu.phys_addr_bits).ok()) {
       return skip(Check::kSkipLimit, "KVM refused its own supported CPUID");
@@ -80,14 +83,20 @@ Outcome KvmBackend::of_guest_exit(const CommandResult& result, bool reads) {
 Outcome KvmBackend::run(const Step& step, const GuestAccess& op) {
   const Acting acting = acting_vcpu(step);
   if (acting.vcpu == nullptr) return skip(Check::kSkipNoVcpu, "the vCPU has not been created");
-  const unsigned bits = std::min(52u, unsigned{acting.vcpu->phys_addr_bits});
+  const unsigned bits = std::clamp(unsigned{acting.vcpu->phys_addr_bits}, 12u, 52u);
   const Gpa gpa = address_of(op.gfn);
   if (op.gfn.value >> (bits - kPageShift) != 0 || op.gfn.value > probe_.max_gfn) {
     return skip(Check::kSkipLimit, "beyond the MAXPHYADDR of the vCPU or the host");
   }
-  const LiveSlot* const slot = acting.vm->slot_at(gpa.value);
-  if (slot != nullptr && !inside_region(slot->address + (gpa.value - slot->gpa), kPageBytes)) {
-    return skip(Check::kSkipOutsideHostRegion, "the slot maps what is not the host region");
+  if (const LiveSlot* const slot = acting.vm->slot_at(gpa.value)) {
+    const std::uint64_t page = slot->address + (gpa.value - slot->gpa);
+    if (!inside_region(page, kPageBytes)) {
+      return skip(Check::kSkipOutsideHostRegion, "the slot maps what is not the host region");
+    }
+    std::uint64_t ignored = 0;
+    if (!probe_.reports_lost_memory && !kvm_.sys().load(page, ignored).ok()) {
+      return skip(Capability::kLostMemoryReport);
+    }
   }
   if (auto not_ready = prepare_guest(acting)) return *not_ready;
   Guest& guest = acting.vcpu->guest;

@@ -39,7 +39,7 @@ struct LiveVcpu {
   bool has_cpuid = false;  // by set_cpuid, or by the first entry of the guest
   bool in_long_mode = false;
   bool chosen_cpuid = false;  // by the sequence: the next one must not get this vCPU
-  unsigned phys_addr_bits = PhysAddrBits{}.value;
+  std::uint8_t phys_addr_bits = PhysAddrBits{}.value;
 };
 
 struct LiveVm {

@@ -81,10 +81,13 @@ Outcome KvmBackend::run(const Step&, const CreateVcpu& op) {
 Outcome KvmBackend::run(const Step& step, const SetCpuid& op) {
   const Acting acting = acting_vcpu(step);
   if (acting.vcpu == nullptr) return skip(Check::kSkipNoVcpu, "the vCPU has not been created");
-  const SysResult set = set_supported_cpuid(kvm_, acting.vcpu->vcpu, op.phys_addr_bits.value);
+  LiveVcpu& vcpu = *acting.vcpu;
+  const std::uint8_t bits = op.phys_addr_bits.value;
+  const SysResult set = vcpu.has_cpuid ? change_phys_addr_bits(vcpu.vcpu, bits)
+                                       : set_supported_cpuid(kvm_, vcpu.vcpu, bits);
   if (set.ok()) {
-    acting.vcpu->has_cpuid = acting.vcpu->chosen_cpuid = true;
-    acting.vcpu->phys_addr_bits = op.phys_addr_bits.value;
+    vcpu.has_cpuid = vcpu.chosen_cpuid = true;
+    vcpu.phys_addr_bits = bits;
   }
   return of_result(set);
 }

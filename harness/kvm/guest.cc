@@ -262,15 +262,32 @@ CommandResult Guest::run() {
   return result;
 }
 
-SysResult set_supported_cpuid(const Kvm& kvm, const Vcpu& vcpu, unsigned phys_addr_bits) {
+namespace {
+
+void set_phys_addr_bits(uapi::CpuidTable& table, std::uint8_t bits) {
+  for (std::uint32_t i = 0; i < table.header.entry_count; ++i) {
+    kvm_cpuid_entry2& entry = table.entries[i];
+    if (entry.function == 0x80000008) entry.eax = (entry.eax & ~0xffu) | bits;
+  }
+}
+
+}  // namespace
+
+SysResult set_supported_cpuid(const Kvm& kvm, const Vcpu& vcpu,
+                              std::optional<std::uint8_t> phys_addr_bits) {
   const auto table = std::make_unique<uapi::CpuidTable>();  // 10 KiB: too much for a stack frame
   const SysResult got =
       kvm.sys().ioctl(kvm.fd(), uapi::kGetSupportedCpuid, argument_of(table.get()));
   if (!got.ok()) return got;
-  for (std::uint32_t i = 0; i < table->header.entry_count && phys_addr_bits != 0; ++i) {
-    kvm_cpuid_entry2& entry = table->entries[i];
-    if (entry.function == 0x80000008) entry.eax = (entry.eax & ~0xffu) | phys_addr_bits;
-  }
+  if (phys_addr_bits) set_phys_addr_bits(*table, *phys_addr_bits);
+  return vcpu.ioctl(uapi::kSetCpuid2, table.get());
+}
+
+SysResult change_phys_addr_bits(const Vcpu& vcpu, std::uint8_t phys_addr_bits) {
+  const auto table = std::make_unique<uapi::CpuidTable>();
+  const SysResult got = vcpu.ioctl(uapi::kGetCpuid2, table.get());
+  if (!got.ok()) return got;
+  set_phys_addr_bits(*table, phys_addr_bits);
   return vcpu.ioctl(uapi::kSetCpuid2, table.get());
 }
 

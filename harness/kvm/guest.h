@@ -2,6 +2,7 @@
 // at a time on a vCPU.
 #pragma once
 #include <cstdint>
+#include <optional>
 
 #include "base/system_error.h"
 #include "kvm/exit.h"
@@ -82,8 +83,13 @@ class Guest {
   bool exit_in_hand_ = false;  // KVM still has to complete the last exit
 };
 
-/// Gives the vCPU the CPUID that KVM supports, with MAXPHYADDR set to `phys_addr_bits` where that
-/// is not 0. Raw answer of KVM_SET_CPUID2, or of KVM_GET_SUPPORTED_CPUID if that failed.
-SysResult set_supported_cpuid(const Kvm& kvm, const Vcpu& vcpu, unsigned phys_addr_bits = 0);
+/// Gives the vCPU the CPUID that KVM supports, with MAXPHYADDR changed if `phys_addr_bits` is
+/// given. Raw answer of KVM_SET_CPUID2, or of KVM_GET_SUPPORTED_CPUID if that failed.
+SysResult set_supported_cpuid(const Kvm& kvm, const Vcpu& vcpu,
+                              std::optional<std::uint8_t> phys_addr_bits = {});
+
+/// Sets the vCPU's own CPUID again, changed in MAXPHYADDR only. After a run KVM takes nothing but
+/// what the vCPU has, and KVM itself has changed that since (it follows XCR0, CR4 and others).
+SysResult change_phys_addr_bits(const Vcpu& vcpu, std::uint8_t phys_addr_bits);
 
 }  // namespace sluice::kvm

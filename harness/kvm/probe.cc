@@ -103,8 +103,23 @@ void ask_cpuid(const Kvm& kvm, ProbeResult& result) {
   }
 }
 
-/// Runs one hypercall in each ring on a VM of its own: where it loops, only that VM is lost.
-void try_hypercall(const Kvm& kvm, std::chrono::milliseconds patience, ProbeResult& result) {
+/// Does the guest's touch of a slot whose memory is unmapped come back as an error?
+bool ask_lost_memory(const Vm& vm, Guest& guest) {
+  auto page = Mapping::open(vm.sys(), {.length = kPageBytes,
+                                       .protection = PROT_NONE,
+                                       .flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE});
+  if (!page) return false;
+  const kvm_userspace_memory_region slot{.slot = 0,
+                                         .flags = 0,
+                                         .guest_phys_addr = 0,
+                                         .memory_size = kPageBytes,
+                                         .userspace_addr = page->address()};
+  return vm.set_memory_region_legacy(slot).ok() && guest.read(Gpa{0}).exit.error == EFAULT;
+}
+
+/// Runs guest code on a VM of its own, last a hypercall in each ring: where that loops, only this
+/// VM is lost.
+void try_guest(const Kvm& kvm, std::chrono::milliseconds patience, ProbeResult& result) {
   auto vm = kvm.create_vm();
   auto payload = PayloadMemory::open(kvm.sys());
   if (!vm || !payload || !payload->install(*vm).ok()) return;
@@ -120,6 +135,10 @@ void try_hypercall(const Kvm& kvm, std::chrono::milliseconds patience, ProbeResu
     DeadlineScope scope(deadline);
     return guest.hypercall({}, cpl);
   };
+  {
+    DeadlineScope scope(deadline);
+    result.reports_lost_memory = ask_lost_memory(*vm, guest);
+  }
   const CommandResult ring0 = ask(0);
   if (ring0.exit.kind == ExitKind::kInterrupted) result.hypercall = HypercallSupport::kLoops;
   if (ring0.exit.kind != ExitKind::kDone) return;
@@ -140,7 +159,7 @@ Expected<ProbeResult> probe(const Kvm& kvm, std::chrono::milliseconds patience) 
   ask_types(kvm, *vm, result);
   ask_cpuid(kvm, result);
   find_max_gfn(*vm, result);
-  try_hypercall(kvm, patience, result);
+  try_guest(kvm, patience, result);
   return result;
 }
 
@@ -173,6 +192,8 @@ bool ProbeResult::has(Capability capability) const {
       return hypercall == HypercallSupport::kWorks;
     case Capability::kRing3Payload:
       return ring3;
+    case Capability::kLostMemoryReport:
+      return reports_lost_memory;
     case Capability::kRmpInstructions:
     case Capability::kParking:
       return false;  // a kernel runs its operations to the end, and its RMP instructions itself

@@ -43,7 +43,9 @@ struct ProbeResult {
   std::uint64_t max_gfn = 0;    // last GFN a memslot may hold, found by trying
   unsigned phys_addr_bits = 0;  // MAXPHYADDR of the supported CPUID
   HypercallSupport hypercall = HypercallSupport::kRefused;
-  bool ring3 = false;  // the payload ran a hypercall in ring 3
+  bool reports_lost_memory = false;  // EFAULT where a slot's memory is unmapped; else KVM emulates
+                                     // the access and takes it for MMIO
+  bool ring3 = false;                // the payload ran a hypercall in ring 3
 
   bool has(Capability capability) const;
 };

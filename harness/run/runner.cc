@@ -34,6 +34,7 @@ bool BackendTraits<model::ModelBackend>::lacks(const model::ModelBackend& model,
     case Capability::kParking:
     case Capability::kHypercallInstruction:
     case Capability::kRing3Payload:
+    case Capability::kLostMemoryReport:
       break;
   }
   return false;

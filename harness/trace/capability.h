@@ -24,7 +24,8 @@ enum class Capability : std::uint8_t {
   kRmpInstructions,
   kParking,
   kRing3Payload,
-  kHypercallInstruction
+  kHypercallInstruction,
+  kLostMemoryReport
 };
 
 struct CapabilityRow {
@@ -32,7 +33,7 @@ struct CapabilityRow {
   std::string_view name;
   std::string_view meaning;
 };
-inline constexpr std::array<CapabilityRow, 16> kCapabilities{{
+inline constexpr std::array<CapabilityRow, 17> kCapabilities{{
     {Capability::kNone, "none", ""},
     {Capability::kKvm, "kvm", "/dev/kvm can be opened"},
     {Capability::kGuestMemfd, "guest_memfd", "KVM_CAP_GUEST_MEMFD (234) on the VM"},
@@ -52,6 +53,8 @@ inline constexpr std::array<CapabilityRow, 16> kCapabilities{{
     {Capability::kRing3Payload, "ring3_payload", "the guest payload can run in ring 3"},
     {Capability::kHypercallInstruction, "hypercall_instruction",
      "a guest's hypercall instruction completes (some KVM flavours emulate it for ever)"},
+    {Capability::kLostMemoryReport, "lost_memory_report",
+     "KVM_RUN answers EFAULT where a slot's memory is unmapped (some KVM flavours answer MMIO)"},
 }};
 constexpr std::string_view name_of(Capability capability) {
   return kCapabilities[static_cast<std::size_t>(capability)].name;

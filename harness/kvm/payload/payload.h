@@ -21,6 +21,8 @@ namespace sluice::kvm {
 
 inline constexpr std::uint32_t kPayloadSlot = 32763;  // KVM_USER_MEM_SLOTS - 1
 inline constexpr Gpa kPayloadGpa{std::uint64_t{63} << 30};
+inline constexpr unsigned kPayloadAddressBits = 36;  // MAXPHYADDR it takes to reach it
+static_assert((kPayloadGpa.value + (std::uint64_t{64} << 10) - 1) >> kPayloadAddressBits == 0);
 inline constexpr std::uint16_t kDonePort = 0xe9;
 
 /// Pages of the payload's slot, in order.
