@@ -38,6 +38,8 @@ Verdict run_lockstep(Subject& subject, model::ModelBackend& model, const Sequenc
     } else {
       const Outcome modeled = model.apply(here.steps[i]);
       const auto difference = differential.compare(modeled, real);
+      // What happened there did not happen here; a refusal has changed nothing.
+      parted = modeled.skipped() && real.kind != StatusKind::kErrno;
       if (!difference && sequence.header.kernel != version) collector.excuse(i);
       if (difference) {
         parted = true;
