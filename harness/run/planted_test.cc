@@ -49,8 +49,8 @@ std::vector<NamedSequence> corpus(std::string_view part) {
   EXPECT_TRUE(read.has_value()) << read.error().message();
   return read ? *std::move(read) : std::vector<NamedSequence>{};
 }
-model::ModelBackend open_model() {
-  auto model = model::ModelBackend::open(default_profile(kDefaultKernel));
+model::ModelBackend open_model(const Sequence& sequence) {
+  auto model = open_model_for(sequence);
   EXPECT_TRUE(model.has_value()) << model.error().message();
   return *std::move(model);
 }
@@ -75,14 +75,15 @@ bool true_or_dies(Question&& question) {
 
 TEST(Planted, EveryRefusalSwitchedOffFailsItsRegression) {
   const std::vector<NamedSequence> regressions = corpus("regressions");
-  model::ModelBackend model = open_model();
-  const Proofs proofs = collect_proofs(model, regressions);
+  const auto proofs = collect_proofs(regressions);
+  ASSERT_TRUE(proofs.has_value()) << proofs.error().message();
   for (const CheckRow& row : kChecks) {
-    const std::string& name = proofs.regression[static_cast<std::size_t>(row.check)];
+    const std::string& name = proofs->regression[static_cast<std::size_t>(row.check)];
     if (!is_refusal(row.check) || name.empty()) continue;
     const NamedSequence* const named = find(regressions, name);
     ASSERT_NE(named, nullptr) << name;
     EXPECT_TRUE(true_or_dies([&] {
+      model::ModelBackend model = open_model(named->sequence);
       model::planted_switches().disabled_check = row.check;
       return run_sequence(model, named->sequence, {.file = named->name}).bad();
     })) << row.name
@@ -108,11 +109,11 @@ std::optional<std::string_view> found(model::ModelBackend& model, const Sequence
 TEST(Planted, EveryBugTripsItsInvariantAndOnlyWhileThatIsJudged) {
   const std::vector<NamedSequence> planted = corpus("planted");
   if (planted.empty()) GTEST_SKIP() << "corpora/planted is empty";
-  model::ModelBackend model = open_model();
   for (const model::PlantedRow& row : model::kPlanted) {
     if (row.bug == model::Planted::kNone) continue;
     const NamedSequence* const named = find(planted, "planted/" + std::string(row.name) + ".ops");
     ASSERT_NE(named, nullptr) << row.name;
+    model::ModelBackend model = open_model(named->sequence);
     EXPECT_EQ(found(model, named->sequence, model::Planted::kNone, std::nullopt), std::nullopt)
         << named->name << " finds something without its bug";
     EXPECT_EQ(found(model, named->sequence, row.bug, std::nullopt), row.invariant) << row.name;

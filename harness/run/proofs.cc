@@ -59,9 +59,13 @@ Expected<std::vector<NamedSequence>> read_corpus(const std::string& directory,
   return out;
 }
 
-Proofs collect_proofs(model::ModelBackend& model, std::span<const NamedSequence> regressions) {
+Expected<Proofs> collect_proofs(std::span<const NamedSequence> regressions) {
   Proofs proofs;
-  for (const NamedSequence& named : regressions) note_refusals(model, named, proofs);
+  for (const NamedSequence& named : regressions) {
+    auto model = open_model_for(named.sequence);
+    if (!model) return std::unexpected(model.error());
+    note_refusals(*model, named, proofs);
+  }
   proofs.planted.resize(oracle::kInvariants.size());
   for (const model::PlantedRow& row : model::kPlanted) {
     const auto invariant = oracle::find_invariant(row.invariant);

@@ -18,18 +18,23 @@ std::vector<NamedSequence> corpus(std::string_view part) {
   EXPECT_TRUE(read.has_value()) << read.error().message();
   return read ? *std::move(read) : std::vector<NamedSequence>{};
 }
-model::ModelBackend open_model() {
-  auto model = model::ModelBackend::open(default_profile(kDefaultKernel));
+Proofs proofs_of(const std::vector<NamedSequence>& regressions) {
+  auto proofs = collect_proofs(regressions);
+  EXPECT_TRUE(proofs.has_value()) << proofs.error().message();
+  return proofs ? *std::move(proofs) : Proofs{};
+}
+model::ModelBackend open_model(const Sequence& sequence) {
+  auto model = open_model_for(sequence);
   EXPECT_TRUE(model.has_value()) << model.error().message();
   return *std::move(model);
 }
 
 TEST(Regressions, PassOnTheModel) {
-  model::ModelBackend model = open_model();
   Tally tally;
   const std::vector<NamedSequence> regressions = corpus("regressions");
   if (regressions.empty()) GTEST_SKIP() << "corpora/regressions is empty";
   for (const NamedSequence& named : regressions) {
+    model::ModelBackend model = open_model(named.sequence);
     const Verdict verdict =
         run_sequence(model, named.sequence, {.file = named.name, .audit_every_step = true});
     tally.add(verdict);
@@ -50,8 +55,7 @@ TEST(Regressions, SayWhereTheyComeFrom) {
 TEST(Regressions, SeeEveryRefusalReason) {
   const std::vector<NamedSequence> regressions = corpus("regressions");
   if (regressions.empty()) GTEST_SKIP() << "corpora/regressions is empty";
-  model::ModelBackend model = open_model();
-  const Proofs proofs = collect_proofs(model, regressions);
+  const Proofs proofs = proofs_of(regressions);
   for (const CheckRow& row : kChecks) {
     if (!is_refusal(row.check)) continue;
     EXPECT_FALSE(proofs.regression[static_cast<std::size_t>(row.check)].empty())
@@ -62,8 +66,7 @@ TEST(Regressions, SeeEveryRefusalReason) {
 TEST(Proofs, DocumentIsUpToDate) {
   const std::vector<NamedSequence> regressions = corpus("regressions");
   if (regressions.empty()) GTEST_SKIP() << "corpora/regressions is empty";
-  model::ModelBackend model = open_model();
-  const std::string document = proofs_document(collect_proofs(model, regressions));
+  const std::string document = proofs_document(proofs_of(regressions));
   const std::string path = std::string(SLUICE_SOURCE_DIR) + "/docs/proofs.md";
   if (std::getenv("SLUICE_UPDATE_DOCS") != nullptr) {
     const auto written = write_file(path, document);

@@ -10,17 +10,10 @@ template <Backend B>
 std::expected<std::string, std::string> missing_requirement(const B& backend,
                                                             const Sequence& sequence) {
   for (const std::string& text : sequence.notes.requirements) {
-    constexpr std::string_view kPrefix = "cap=";
-    const std::string_view name = std::string_view(text).starts_with(kPrefix)
-                                      ? std::string_view(text).substr(kPrefix.size())
-                                      : std::string_view{};
-    const auto capability = find_capability(name);
-    if (!capability || *capability == Capability::kNone) {
-      return std::unexpected(fmt::format(
-          "'{}' is no requirement; write cap=NAME with a name of 'sluice list capabilities'",
-          text));
-    }
-    if (BackendTraits<B>::lacks(backend, *capability)) return fmt::format("needs {}", text);
+    const auto wanted = parse_requirement(text);
+    if (!wanted) return std::unexpected(wanted.error());
+    const bool present = !BackendTraits<B>::lacks(backend, wanted->capability);
+    if (present != wanted->present) return fmt::format("needs {}", text);
   }
   return std::string{};
 }

@@ -54,6 +54,44 @@ std::expected<std::vector<Expectation>, std::string> resolve_expectations(const 
   return out;
 }
 
+std::expected<Requirement, std::string> parse_requirement(std::string_view text) {
+  const std::size_t equals = text.find('=');
+  const std::string_view key = text.substr(0, equals);
+  const auto capability =
+      equals == std::string_view::npos ? std::nullopt : find_capability(text.substr(equals + 1));
+  const bool known = capability && *capability != Capability::kNone;
+  if (!known || (key != "cap" && key != "no")) {
+    return std::unexpected(
+        fmt::format("'{}' is no requirement; write cap=NAME, or no=NAME for a host that lacks it, "
+                    "with a name that 'sluice doctor' shows",
+                    text));
+  }
+  return Requirement{.capability = *capability, .present = key == "cap"};
+}
+
+HostProfile profile_without(const HostProfile& profile, const Sequence& sequence) {
+  HostProfile out = profile;
+  for (const std::string& text : sequence.notes.requirements) {
+    const auto wanted = parse_requirement(text);
+    if (!wanted || wanted->present) continue;
+    const Capability absent = wanted->capability;
+    if (absent == Capability::kGuestMemfd) out.guest_memfd = false;
+    if (absent == Capability::kMemoryAttributes) out.memory_attributes = false;
+    if (absent == Capability::kTdp || absent == Capability::kPreFault) out.tdp = false;
+    if (absent == Capability::kHypercallExit) out.exit_hypercall = false;
+    if (absent == Capability::kSnp || absent == Capability::kRmpInstructions) out.snp = false;
+    if (absent == Capability::kSmmAddressSpace) out.smm_address_space = false;
+    if (absent == Capability::kSwProtectedVm) {
+      out.vm_types &= ~(1u << static_cast<unsigned>(VmType::kSwProtected));
+    }
+  }
+  return out;
+}
+
+Expected<model::ModelBackend> open_model_for(const Sequence& sequence) {
+  return model::ModelBackend::open(profile_without(default_profile(kDefaultKernel), sequence));
+}
+
 StepMismatch Collector::describe_step(std::size_t step, std::string expected,
                                       std::string got) const {
   return {.step = step,

@@ -59,11 +59,24 @@ Findings run_steps(B& backend, oracle::Oracle& oracle, const Sequence& sequence,
 std::expected<std::vector<Expectation>, std::string> resolve_expectations(const Sequence& sequence,
                                                                           std::string_view file);
 
-/// The first capability that the sequence requires and the backend lacks, as "needs cap=sev_snp";
-/// "" if it has all. Error: a requirement nobody knows.
+/// One line of `# requires:`: `cap=sev_snp` wants a capability, `no=tdp` wants it absent.
+struct Requirement {
+  Capability capability = Capability::kNone;
+  bool present = true;
+};
+/// Error: what is wrong, and what would be right.
+std::expected<Requirement, std::string> parse_requirement(std::string_view text);
+
+/// The first requirement that the backend does not meet, as "needs cap=sev_snp"; "" if it meets
+/// all. Error: a requirement nobody knows.
 template <Backend B>
 std::expected<std::string, std::string> missing_requirement(const B& backend,
                                                             const Sequence& sequence);
+
+/// `profile` without what the sequence wants absent (`# requires: no=...`).
+HostProfile profile_without(const HostProfile& profile, const Sequence& sequence);
+/// A model of the default host on which the sequence's requirements are met.
+Expected<model::ModelBackend> open_model_for(const Sequence& sequence);
 
 /// Runs and judges. Never fails: what goes wrong is a verdict.
 template <Backend B>

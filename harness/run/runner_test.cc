@@ -66,6 +66,15 @@ TEST(Runner, WhatIsRequiredAndLackingSkipsTheSequence) {
   EXPECT_EQ(verdict.counts.steps, 0u);
 }
 
+TEST(Runner, WhatIsRequiredToBeAbsentSkipsTheSequenceWhereItIsThere) {
+  ScriptedBackend backend;
+  const std::string_view text = "# requires: no=tdp\ncreate_vm vm=0 => ok\n";
+  EXPECT_EQ(run(backend, text).kind, VerdictKind::kSkipped);
+  backend.missing = {Capability::kTdp};
+  EXPECT_EQ(run(backend, text).kind, VerdictKind::kPass);
+  EXPECT_FALSE(profile_without(default_profile(kDefaultKernel), parsed(text)).tdp);
+}
+
 TEST(Runner, AnUnknownRequirementIsAnError) {
   ScriptedBackend backend;
   Sequence sequence = parsed("create_vm vm=0\n");
