@@ -64,7 +64,7 @@ class Mix : public Scenario {
   Facts counters() const override {
     return {{.name = "journal_entries",
              .value = static_cast<std::int64_t>(
-                 const_cast<Mix*>(this)->fixture_.backend().kernel().machine.journal.mark())}};
+                 const_cast<Mix*>(this)->fixture_.backend().kernel().machine.journal.size())}};
   }
 
  private:
@@ -116,7 +116,7 @@ class Reset : public Scenario {
   Status verify() override {
     if (failed_ != 0) return fail("an operation was refused");
     for (ModelFixture& fixture : fixtures_) {
-      if (fixture.backend().kernel().machine.journal.mark() != 0)
+      if (fixture.backend().kernel().machine.journal.size() != 0)
         return fail("a reset left entries in the journal");
     }
     return {};

@@ -20,7 +20,7 @@ class HostScenario : public Scenario {
     return {
         {.name = "journal_entries",
          .value = static_cast<std::int64_t>(
-             const_cast<HostScenario*>(this)->fixture_.backend().kernel().machine.journal.mark())}};
+             const_cast<HostScenario*>(this)->fixture_.backend().kernel().machine.journal.size())}};
   }
 
  protected:

@@ -50,7 +50,7 @@ class RmpScenario : public Scenario {
   Facts counters() const override {
     return {
         {.name = "instructions_modelled", .value = static_cast<std::int64_t>(order_.size())},
-        {.name = "journal_entries", .value = static_cast<std::int64_t>(machine_->journal.mark())}};
+        {.name = "journal_entries", .value = static_cast<std::int64_t>(machine_->journal.size())}};
   }
 
  protected:

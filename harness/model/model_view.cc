@@ -29,7 +29,7 @@ GmemView view_of(const Gmem& gmem) {
           .vm = gmem.vm,
           .page_count = gmem.page_count,
           .flags = gmem.flags,
-          .resident_pages = gmem.resident_pages};
+          .resident_pages = gmem.resident_pages.value};
 }
 
 SlotView view_of(VmIndex vm, const Memslot& slot) {

@@ -37,7 +37,7 @@ void add_slots(Hash& hash, const ModelView& view, VmIndex vm) {
 
 void add_attributes(Hash& hash, const Kernel& k, const Vm& vm) {
   for (Gfn from{};;) {
-    const GfnRange range = next_private_range(k, vm, from);
+    const GfnRange range = next_private_range(k, vm, {.first = from, .last = kGfnLimit});
     if (range.empty()) break;
     add(hash, range.first.value, range.last.value);
     from = range.last;
@@ -95,7 +95,7 @@ void add_vcpu(Hash& hash, const Kernel& k, VcpuIndex index) {
 
 void add_gmem(Hash& hash, const Kernel& k, GmemIndex index) {
   const Gmem& gmem = k.gmem(index);
-  add(hash, gmem.open, gmem.resident_pages);
+  add(hash, gmem.open, gmem.resident_pages.value);
   if (!gmem.open) return;
   add(hash, gmem.vm.value, gmem.page_count, gmem.flags);
   std::array<Binding, kMaxBindings> bound = gmem.bindings;

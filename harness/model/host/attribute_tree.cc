@@ -177,34 +177,43 @@ struct Writer {
   }
 };
 
-/// The first private GFN at or above `from` (value = true), or the first shared one.
-std::uint64_t find_next(const Kernel& k, const Entry& entry, std::uint64_t from, bool value) {
-  const std::uint64_t end = entry.first + span_of(entry.level);
-  if (from >= end) return end;
+/// What find_next() looks for: the first GFN in [from, to) that is private (value = true) or
+/// shared.
+struct Search {
+  std::uint64_t from = 0;
+  std::uint64_t to = 0;
+  bool value = true;
+};
+/// The GFN found, or search.to. Cost: the entries of the tree that the search range touches.
+std::uint64_t find_next(const Kernel& k, const Entry& entry, const Search& search) {
+  const std::uint64_t end = std::min(entry.first + span_of(entry.level), search.to);
+  const std::uint64_t begin = std::max(search.from, entry.first);
+  if (begin >= end) return search.to;
   if (entry.level == 0) {
-    const std::uint64_t bits = (value ? entry.word : ~entry.word) &
-                               bit_range(std::max(from, entry.first) - entry.first, 64);
-    return bits == 0 ? end : entry.first + static_cast<unsigned>(std::countr_zero(bits));
+    const std::uint64_t bits = (search.value ? entry.word : ~entry.word) &
+                               bit_range(begin - entry.first, end - entry.first);
+    return bits == 0 ? search.to : entry.first + static_cast<unsigned>(std::countr_zero(bits));
   }
   if (!is_node(entry.level, entry.word)) {
-    return entry.word == uniform_word(entry.level, value) ? std::max(from, entry.first) : end;
+    return entry.word == uniform_word(entry.level, search.value) ? begin : search.to;
   }
-  for (unsigned slot = slots_of(entry, from, end).first; slot < 512; ++slot) {
-    const Entry child = child_of(k, entry, slot);
-    const std::uint64_t at = find_next(k, child, from, value);
-    if (at < child.first + span_of(child.level)) return at;
+  const Slots slots = slots_of(entry, begin, end);
+  for (unsigned slot = slots.first; slot <= slots.last; ++slot) {
+    const std::uint64_t at = find_next(k, child_of(k, entry, slot), search);
+    if (at < search.to) return at;
   }
-  return end;
+  return search.to;
 }
-std::uint64_t find_next(const Kernel& k, const Vm& vm, std::uint64_t from, bool value) {
-  if (from < kLowEnd) {
+std::uint64_t find_next(const Kernel& k, const Vm& vm, const Search& search) {
+  if (search.from < kLowEnd) {
     const Entry low{.word = vm.attribute_top[0], .level = kLowLevel, .first = 0};
-    const std::uint64_t at = find_next(k, low, from, value);
-    if (at < kLowEnd) return at;
+    const std::uint64_t at =
+        find_next(k, low, {search.from, std::min(search.to, kLowEnd), search.value});
+    if (at < std::min(search.to, kLowEnd)) return at;
   }
   // The high tree's part below kLowEnd is never written and reads as shared.
   const Entry high{.word = vm.attribute_top[1], .level = kHighLevel, .first = 0};
-  return std::min(find_next(k, high, std::max(from, kLowEnd), value), kGfnLimit.value);
+  return find_next(k, high, {std::max(search.from, kLowEnd), search.to, search.value});
 }
 
 }  // namespace
@@ -246,10 +255,10 @@ void free_attributes(Kernel& k, Vm& vm) {
   }
 }
 
-GfnRange next_private_range(const Kernel& k, const Vm& vm, Gfn from) {
-  const std::uint64_t first = find_next(k, vm, from.value, true);
-  if (first >= kGfnLimit.value) return {.first = kGfnLimit, .last = kGfnLimit};
-  return {.first = {first}, .last = {find_next(k, vm, first, false)}};
+GfnRange next_private_range(const Kernel& k, const Vm& vm, const GfnRange& within) {
+  const std::uint64_t end = std::min(within.last, kGfnLimit).value;
+  const std::uint64_t first = find_next(k, vm, {within.first.value, end, true});
+  return {.first = {first}, .last = {find_next(k, vm, {first, end, false})}};
 }
 
 }  // namespace sluice::model

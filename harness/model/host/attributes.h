@@ -39,7 +39,7 @@ GfnRange range_under_conversion(const Kernel& k, const Vm& vm, const Memslot& sl
 /// Forgets everything: VM destruction.
 void free_attributes(Kernel& k, Vm& vm);
 
-/// The first private range that ends after `from`, cut to begin there; empty if there is none.
-GfnRange next_private_range(const Kernel& k, const Vm& vm, Gfn from);
+/// The first private range inside `within`, cut to it; empty (at its end) if there is none.
+GfnRange next_private_range(const Kernel& k, const Vm& vm, const GfnRange& within);
 
 }  // namespace sluice::model

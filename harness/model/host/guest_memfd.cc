@@ -148,7 +148,7 @@ Outcome apply(Kernel& k, ActorId, const CreateGuestMemfd& op) {
   const std::uint64_t page_count = op.size.value >> kPageShift;
   if (planted(Planted::kCloseKeepsPages)) {
     k.set(gmem.cache, kNoNode);
-    k.set(gmem.resident_pages, 0);
+    k.machine.journal.set(gmem.resident_pages, 0);
   }
   k.set(gmem.open, true);
   k.set(gmem.vm, op.vm);

@@ -144,7 +144,7 @@ struct Gmem {
   VmIndex vm{};
   std::uint64_t page_count = 0;
   std::uint64_t flags = 0;
-  std::uint64_t resident_pages = 0;
+  Journal::Counter resident_pages{};
   NodeId cache = kNoNode;         // top of the page cache's tree, guest_memfd.h
   std::uint8_t cache_levels = 1;  // depth of that tree, from the file's size
   std::array<Binding, kMaxBindings> bindings{};

@@ -107,8 +107,8 @@ void init_mixed(Kernel& k, Vm& vm, const Memslot& slot) {
   // a block, no edge lies strictly inside; if not, its block is not fully in the slot.
   Gfn from = all.first;
   while (from < all.last) {
-    const GfnRange run = next_private_range(k, vm, from);
-    if (run.first >= all.last) break;
+    const GfnRange run = next_private_range(k, vm, {.first = from, .last = all.last});
+    if (run.empty()) break;
     mark(run.first);
     if (run.last < all.last) mark(run.last);
     from = run.last;

@@ -69,7 +69,7 @@ bool add_large_folio(Kernel& k, Gmem& gmem, std::uint64_t index) {
     k.set(make_word(k, gmem, head + i),
           GmemPage::kPresent | GmemPage::kLarge | (pfn->value + i) << GmemPage::kFrameShift);
   }
-  k.set(gmem.resident_pages, gmem.resident_pages + kBlock);
+  k.machine.journal.add(gmem.resident_pages, kBlock);
   k.machine.events.add({.kind = EventKind::kFrameAllocated, .a = pfn->value, .b = kBlock});
   return true;
 }
@@ -104,7 +104,7 @@ void detach(Kernel& k, Pfn pfn, std::uint32_t references) {
 void drop_page(Kernel& k, Gmem& gmem, std::uint64_t& word, PageCount invalidated) {
   const GmemPage page{word};
   k.set(word, 0);
-  k.set(gmem.resident_pages, gmem.resident_pages - 1);
+  k.machine.journal.add(gmem.resident_pages, -1);
   if (!planted(Planted::kPunchSkipsArchInvalidate)) gmem_invalidate(k, page.pfn(), invalidated);
   if (planted(Planted::kArchInvalidateTwice)) {
     k.machine.events.add({.kind = EventKind::kArchInvalidate, .a = page.pfn().value});
@@ -185,7 +185,7 @@ Check get_folio(Kernel& k, Gmem& gmem, std::uint64_t index) {
       k.machine.journal, {.use = FrameUse::kGmem, .gmem = k.index_of(gmem), .index = owner_index});
   if (!pfn) return Check::kSkipLimit;
   k.set(make_word(k, gmem, index), GmemPage::kPresent | pfn->value << GmemPage::kFrameShift);
-  k.set(gmem.resident_pages, gmem.resident_pages + 1);
+  k.machine.journal.add(gmem.resident_pages, 1);
   k.machine.events.add({.kind = EventKind::kFrameAllocated, .a = pfn->value, .b = 1});
   return Check::kOk;
 }

@@ -19,7 +19,7 @@ std::uint64_t pack(const Frames::Owner& owner) {
 Frames::Frames(ReservedArray<std::uint64_t> words, ReservedArray<std::uint64_t> contents,
                ReservedArray<std::uint64_t> free_stack)
     : words_(std::move(words)), contents_(std::move(contents)), free_stack_(std::move(free_stack)) {
-  by_use_[static_cast<std::size_t>(FrameUse::kFree)] = words_.size();
+  by_use_[static_cast<std::size_t>(FrameUse::kFree)].value = words_.size();
 }
 
 Expected<Frames> Frames::open(std::uint64_t frame_count) {
@@ -45,10 +45,8 @@ Frames::Owner Frames::owner(Pfn pfn) const {
 }
 
 void Frames::count(Journal& journal, FrameUse from, FrameUse to) {
-  std::uint64_t& less = by_use_[static_cast<std::size_t>(from)];
-  std::uint64_t& more = by_use_[static_cast<std::size_t>(to)];
-  journal.set(less, less - 1);
-  journal.set(more, more + 1);
+  journal.add(by_use_[static_cast<std::size_t>(from)], -1);
+  journal.add(by_use_[static_cast<std::size_t>(to)], 1);
 }
 
 void Frames::take(Journal& journal, Pfn pfn, const Owner& owner) {
@@ -60,18 +58,18 @@ void Frames::take(Journal& journal, Pfn pfn, const Owner& owner) {
 std::optional<Pfn> Frames::allocate(Journal& journal, const Owner& owner) {
   SLUICE_DCHECK(owner.use != FrameUse::kFree);
   Pfn pfn{};
-  if (free_top_ > 0) {
-    journal.set(free_top_, free_top_ - 1);
-    pfn = {free_stack_[free_top_]};
+  if (free_top_.value > 0) {
+    journal.add(free_top_, -1);
+    pfn = {free_stack_[free_top_.value]};
   } else {
-    if (next_in_block_ == block_end_) {
+    if (next_in_block_.value == block_end_) {
       if (next_block_ == words_.size()) return std::nullopt;
       journal.set(next_in_block_, next_block_);
       journal.set(next_block_, next_block_ + kFramesPer2M);
       journal.set(block_end_, next_block_);
     }
-    pfn = {next_in_block_};
-    journal.set(next_in_block_, next_in_block_ + 1);
+    pfn = {next_in_block_.value};
+    journal.add(next_in_block_, 1);
   }
   take(journal, pfn, owner);
   return pfn;
@@ -92,8 +90,8 @@ void Frames::release(Journal& journal, Pfn pfn) {
   SLUICE_CHECK(use != FrameUse::kFree);
   journal.set(words_[pfn.value], 0);
   count(journal, use, planted(Planted::kReleaseMiscounts) ? use : FrameUse::kFree);
-  journal.set(free_stack_[free_top_], pfn.value);
-  journal.set(free_top_, free_top_ + 1);
+  journal.set(free_stack_[free_top_.value], pfn.value);
+  journal.add(free_top_, 1);
 }
 
 void Frames::leak(Journal& journal, Pfn pfn) {
@@ -103,6 +101,10 @@ void Frames::leak(Journal& journal, Pfn pfn) {
   count(journal, before.use, FrameUse::kLeaked);
 }
 
-FrameAccounting Frames::accounting() const { return {.total = words_.size(), .by_use = by_use_}; }
+FrameAccounting Frames::accounting() const {
+  FrameAccounting books{.total = words_.size(), .by_use = {}};
+  for (std::size_t use = 0; use < by_use_.size(); ++use) books.by_use[use] = by_use_[use].value;
+  return books;
+}
 
 }  // namespace sluice::model

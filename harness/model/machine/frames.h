@@ -70,11 +70,11 @@ class Frames {
   ReservedArray<std::uint64_t> words_;       // bits 0-3 use, 4-11 gmem, 12-63 index
   ReservedArray<std::uint64_t> contents_;    // token at the start of the page
   ReservedArray<std::uint64_t> free_stack_;  // frames released
-  std::uint64_t free_top_ = 0;
-  std::uint64_t next_in_block_ = kFirstUsable;  // next fresh 4 KiB frame
-  std::uint64_t block_end_ = kFirstUsable;      // end of the block it lies in
-  std::uint64_t next_block_ = kFirstUsable;     // next fresh 2 MiB block
-  std::array<std::uint64_t, 6> by_use_{};
+  Journal::Counter free_top_{};
+  Journal::Counter next_in_block_{.value = kFirstUsable};  // next fresh 4 KiB frame
+  std::uint64_t block_end_ = kFirstUsable;                 // end of the block it lies in
+  std::uint64_t next_block_ = kFirstUsable;                // next fresh 2 MiB block
+  std::array<Journal::Counter, 6> by_use_{};
 };
 
 }  // namespace sluice::model

@@ -68,13 +68,41 @@ class Journal {
     slot = value;
   }
 
-  Mark mark() const { return count_; }
+  /// A counter that changes many times in one operation. Only its first change since the last mark
+  /// is journaled, which is all that undoing and before-images need. `value` comes first, so that
+  /// its address is the counter's.
+  struct Counter {
+    std::uint64_t value = 0;
+    std::uint64_t epoch = 0;  // of its last entry here; no state
+  };
+  void add(Counter& counter, std::int64_t change) {
+    const std::uint64_t now = counter.value + static_cast<std::uint64_t>(change);
+    if (counter.epoch == epoch_) {
+      counter.value = now;
+    } else {
+      counter.epoch = epoch_;
+      set(counter.value, now);
+    }
+  }
+  void set(Counter& counter, std::uint64_t value) {
+    add(counter, static_cast<std::int64_t>(value - counter.value));
+  }
+
+  /// Where the journal is; roll_back(mark()) later returns to the state of now. Starts a new epoch
+  /// for counters.
+  Mark mark() {
+    ++epoch_;
+    return count_;
+  }
+  /// Entries so far.
+  std::size_t size() const { return count_; }
   /// Entries since `from`, oldest first: the before-image of a slot is its first entry here.
   std::span<const Entry> since(Mark from) const { return {entries_.data() + from, count_ - from}; }
 
   /// Undoes everything since `to`, newest first.
   void roll_back(Mark to) {
     SLUICE_CHECK(to <= count_);
+    ++epoch_;
     while (count_ > to) {
       const Entry& entry = entries_.data()[--count_];
       if ((entry.place & kDerivedBit) != 0)
@@ -85,7 +113,10 @@ class Journal {
 
   /// Forgets the past: what is now becomes what roll_back(0) returns to. For benchmarks that run
   /// longer than a sequence.
-  void commit() { count_ = 0; }
+  void commit() {
+    ++epoch_;
+    count_ = 0;
+  }
 
  private:
   explicit Journal(ReservedArray<Entry> entries) : entries_(std::move(entries)) {}
@@ -94,6 +125,7 @@ class Journal {
   static constexpr std::uint64_t kAddressMask = (std::uint64_t{1} << 48) - 1;
   ReservedArray<Entry> entries_;
   std::size_t count_ = 0;
+  std::uint64_t epoch_ = 1;
   Derived derived_{};
 };
 
