@@ -1,6 +1,7 @@
 // Invariants R1-R11: what the reverse map must look like, whoever wrote it (invariants.md A; rmp.md
 // 3, 4).
 #include <algorithm>
+#include <type_traits>
 
 #include "oracle/invariant_list.h"
 #include "oracle/view_helpers.h"
@@ -10,12 +11,18 @@ namespace {
 
 constexpr std::uint8_t kAllRights = 0x1f;
 
-/// Calls judge(before, now, pfn) for every frame the step touched, until one is wrong.
+/// Calls judge(before, now) or judge(before, now, pfn) for every frame the step touched, until one
+/// is wrong.
 template <class Judge>
 std::optional<Violation> each_change(const View& view, Judge&& judge) {
   for (const FrameChange& change : view.frame_changes()) {
-    if (!judge(change.rmp_before, view.rmp(change.pfn)))
-      return Violation{.subject = change.pfn.value};
+    bool holds = false;
+    if constexpr (std::is_invocable_v<Judge, const RmpView&, const RmpView&, Pfn>) {
+      holds = judge(change.rmp_before, view.rmp(change.pfn), change.pfn);
+    } else {
+      holds = judge(change.rmp_before, view.rmp(change.pfn));
+    }
+    if (!holds) return Violation{.subject = change.pfn.value};
   }
   return std::nullopt;
 }
@@ -98,13 +105,21 @@ Result large_entry_is_whole(const View& view) {
 Result smash_preserves(const View& view) {
   const bool may_validate = ran<Pvalidate>(view);
   const bool may_adjust = ran<RmpAdjust>(view);
-  return each_change(view, [may_validate, may_adjust](const RmpView& before, const RmpView& now) {
+  // A step that several actors share may split an entry and then assign its parts anew.
+  const auto was_updated = [&view](Pfn pfn) {
+    if (view.events().dropped() != 0) return true;
+    return std::ranges::any_of(view.events().events(), [pfn](const Event& event) {
+      return event.kind == EventKind::kRmpUpdate && pfn.value - event.a < event.b;
+    });
+  };
+  return each_change(view, [&](const RmpView& before, const RmpView& now, Pfn pfn) {
     if (!was_smashed(before, now)) return true;
     const bool same_owner =
         before.asid == now.asid && before.gpa == now.gpa && before.immutable == now.immutable;
     const bool same_rights = before.vmpl_mask == now.vmpl_mask && before.vmsa == now.vmsa;
-    return same_owner && (may_validate || before.validated == now.validated) &&
-           (may_adjust || same_rights);
+    const bool preserved = same_owner && (may_validate || before.validated == now.validated) &&
+                           (may_adjust || same_rights);
+    return preserved || was_updated(pfn);
   });
 }
 
