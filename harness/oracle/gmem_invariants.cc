@@ -11,6 +11,10 @@ namespace {
 constexpr std::uint64_t kWalkLimit =
     1 << 14;  // pages an after-step check walks at most; audits walk all that is resident
 
+// Bindings are judged page by page up to this many pages, and by so many samples beyond: they are
+// ranges, and a walk over gigabytes would be most of what a fuzzer does.
+constexpr std::uint64_t kBindingWalkLimit = kFramesPer2M;
+
 std::uint64_t gmem_frames(const View& view) {
   return view.frame_accounting().by_use[static_cast<std::size_t>(FrameUse::kGmem)];
 }
@@ -59,8 +63,9 @@ std::optional<Violation> judge_bindings(const View& view, const SlotView& slot, 
   const auto bound_here = [&](std::uint64_t index) {
     return view.gmem_binding(gmem, index) == slot.id;
   };
-  const std::uint64_t step = all ? std::max<std::uint64_t>(1, slot.page_count.value / kWalkLimit)
-                                 : std::max<std::uint64_t>(1, slot.page_count.value / 2);
+  const std::uint64_t step =
+      all ? std::max<std::uint64_t>(1, slot.page_count.value / kBindingWalkLimit)
+          : std::max<std::uint64_t>(1, slot.page_count.value / 2);
   for (std::uint64_t index = first; index < end; index += step) {
     if (!bound_here(index)) return Violation{.subject = index, .other = slot.id};
   }
@@ -92,7 +97,7 @@ Result audit_bindings(const View& view) {
   return each_gmem([&](GmemIndex gmem) -> Result {
     const GmemView file = view.gmem(gmem);
     if (!file.open) return std::nullopt;
-    const std::uint64_t step = std::max<std::uint64_t>(1, file.page_count / kWalkLimit);
+    const std::uint64_t step = std::max<std::uint64_t>(1, file.page_count / kBindingWalkLimit);
     for (std::uint64_t index = 0; index < file.page_count; index += step) {
       const std::uint16_t id = view.gmem_binding(gmem, index);
       if (id == View::kNoBinding) continue;
