@@ -59,6 +59,7 @@ enum class Planted : std::uint8_t {
   kAllocateGrowsFile,
   kAllocateSkipsLastPage,
   kConversionFreesPages,
+  kInvalidateNeverEnds,
 };
 
 struct PlantedRow {
@@ -159,6 +160,8 @@ inline constexpr std::array kPlanted = std::to_array<PlantedRow>({
      "gmem.allocation_is_whole_or_prefix", "an allocation reports success without its last page"},
     {Planted::kConversionFreesPages, "conversion_frees_pages", "gmem.conversion_keeps_contents",
      "a conversion to shared frees the private pages"},
+    {Planted::kInvalidateNeverEnds, "invalidate_never_ends", "progress.no_livelock",
+     "the end of an invalidation leaves mmu_invalidate_in_progress raised"},
 });
 
 #ifdef SLUICE_PLANTED

@@ -112,7 +112,8 @@ TEST(Planted, EveryBugTripsItsInvariantAndOnlyWhileThatIsJudged) {
   for (const model::PlantedRow& row : model::kPlanted) {
     if (row.bug == model::Planted::kNone) continue;
     const NamedSequence* const named = find(planted, "planted/" + std::string(row.name) + ".ops");
-    ASSERT_NE(named, nullptr) << row.name;
+    EXPECT_NE(named, nullptr) << row.name;
+    if (named == nullptr) continue;
     model::ModelBackend model = open_model(named->sequence);
     EXPECT_EQ(found(model, named->sequence, model::Planted::kNone, std::nullopt), std::nullopt)
         << named->name << " finds something without its bug";

@@ -72,6 +72,17 @@ Expected<Session> open_session(const Options& options) {
   return session;
 }
 
+/// A sequence that wants something absent (`# requires: no=tdp`) gets a model of such a host.
+run::Verdict run_on_model(model::ModelBackend& model, const Sequence& sequence,
+                          const run::RunOptions& how) {
+  const HostProfile& profile = model.view().profile();
+  const HostProfile wanted = run::profile_without(profile, sequence);
+  if (wanted == profile) return run::run_sequence(model, sequence, how);
+  auto other = model::ModelBackend::open(wanted);
+  if (!other) return run::run_sequence(model, sequence, how);
+  return run::run_sequence(*other, sequence, how);
+}
+
 void judge(Session& session, const Options& options, const Sequence& sequence,
            const std::string& file) {
   const run::RunOptions how{.file = file, .audit_every_step = options.audit};
@@ -81,7 +92,7 @@ void judge(Session& session, const Options& options, const Sequence& sequence,
     if (!options.json && !quiet) fmt::print("{}", run::format_verdict(verdict));
     if (!quiet) session.verdicts.push_back(std::move(verdict));
   };
-  if (session.model) take(run::run_sequence(*session.model, sequence, how));
+  if (session.model) take(run_on_model(*session.model, sequence, how));
   if (session.kvm)
     take(run::run_differential(*session.kvm, *session.twin, sequence, session.differential, how));
 }

@@ -24,7 +24,8 @@ void invalidate_range_add(Kernel& k, Vm& vm, const GfnRange& range) {
 
 void invalidate_end(Kernel& k, Vm& vm) {
   if (!planted(Planted::kInvalidateEndKeepsSeq)) k.set(vm.invalidate_seq, vm.invalidate_seq + 1);
-  k.set(vm.invalidate_in_progress, vm.invalidate_in_progress - 1);
+  const std::int64_t ended = planted(Planted::kInvalidateNeverEnds) ? 0 : 1;
+  k.set(vm.invalidate_in_progress, vm.invalidate_in_progress - ended);
   SLUICE_CHECK(vm.invalidate_in_progress >= 0);
   k.event(EventKind::kInvalidateEnd, vm, vm.invalidate_seq);
 }
