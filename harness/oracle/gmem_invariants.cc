@@ -1,6 +1,8 @@
 // Invariants G1-G11: what a guest_memfd, its pages and its bindings must look like (invariants.md
 // F; kvm.md 1).
 #include <algorithm>
+#include <array>
+#include <bit>
 
 #include "oracle/invariant_list.h"
 #include "oracle/view_helpers.h"
@@ -19,26 +21,30 @@ std::uint64_t gmem_frames(const View& view) {
   return view.frame_accounting().by_use[static_cast<std::size_t>(FrameUse::kGmem)];
 }
 
-/// How often each frame was invalidated in one step. Open addressing, twice the room of an event
-/// log: never full.
+/// How often each frame was invalidated in one step. Open addressing over twice the room that the
+/// events need, so never full; a step with few events clears few places.
 class InvalidationCounts {
  public:
+  explicit InvalidationCounts(std::size_t events) : mask_(std::bit_ceil(2 * events) - 1) {
+    SLUICE_CHECK(mask_ < places_.size());
+    std::fill_n(places_.begin(), mask_ + 1, Place{});
+  }
   void add(std::uint64_t pfn) { ++place_of(pfn).count; }
   std::uint64_t of(std::uint64_t pfn) { return place_of(pfn).count; }
 
  private:
   struct Place {
-    std::uint64_t key = 0;  // frame + 1
-    std::uint64_t count = 0;
+    std::uint64_t key;  // frame + 1; 0 = free
+    std::uint64_t count;
   };
-  static constexpr std::size_t kPlaces = 2 * EventLog::kCapacity;
   Place& place_of(std::uint64_t pfn) {
-    std::size_t i = pfn % kPlaces;
-    while (places_[i].key != 0 && places_[i].key != pfn + 1) i = (i + 1) % kPlaces;
+    std::size_t i = pfn & mask_;
+    while (places_[i].key != 0 && places_[i].key != pfn + 1) i = (i + 1) & mask_;
     places_[i].key = pfn + 1;
     return places_[i];
   }
-  std::array<Place, kPlaces> places_{};
+  std::size_t mask_;
+  std::array<Place, 2 * EventLog::kCapacity> places_;
 };
 
 /// Calls judge(GmemIndex) for every guest_memfd until it returns a violation.
@@ -235,7 +241,7 @@ Result freed_once_invalidated(const View& view) {
   const auto is_freed = [](const Event& e) { return e.kind == EventKind::kFrameFreed; };
   if (view.events().dropped() != 0 || !is_quiescent(view) || std::ranges::none_of(events, is_freed))
     return std::nullopt;
-  InvalidationCounts counts;
+  InvalidationCounts counts(events.size());
   for (const Event& e : events) {
     if (e.kind == EventKind::kArchInvalidate) counts.add(e.a);
   }

@@ -107,7 +107,7 @@ class Journal {
       const Entry& entry = entries_.data()[--count_];
       if ((entry.place & kDerivedBit) != 0)
         derived_.undo(derived_.context, entry.address(), entry.old_value);
-      std::memcpy(entry.address(), &entry.old_value, entry.size());
+      restore(entry);
     }
   }
 
@@ -120,6 +120,26 @@ class Journal {
 
  private:
   explicit Journal(ReservedArray<Entry> entries) : entries_(std::move(entries)) {}
+  /// By size, so that each copy is one store and no call.
+  static void restore(const Entry& entry) {
+    void* const at = entry.address();
+    switch (entry.size()) {
+      case 8:
+        std::memcpy(at, &entry.old_value, 8);
+        break;
+      case 4:
+        std::memcpy(at, &entry.old_value, 4);
+        break;
+      case 2:
+        std::memcpy(at, &entry.old_value, 2);
+        break;
+      case 1:
+        std::memcpy(at, &entry.old_value, 1);
+        break;
+      default:
+        std::memcpy(at, &entry.old_value, entry.size());
+    }
+  }
   static constexpr unsigned kSizeShift = 56;
   static constexpr std::uint64_t kDerivedBit = std::uint64_t{1} << 63;
   static constexpr std::uint64_t kAddressMask = (std::uint64_t{1} << 48) - 1;
