@@ -106,6 +106,7 @@ enum class StatusKind : std::uint8_t {
   ROW(kFaultPrepareAssign,       "fault.prepare_assign",              kExit,      39,          "snp_host.md 3 row 6, EINVAL") \
   ROW(kFaultHvaUnmapped,         "fault.hva_unmapped",                kErrno,     EFAULT,      "kvm.md 5 row 11s") \
   ROW(kFaultMmio,                "fault.mmio",                        kExit,      6,           "kvm.md 5 row 7, KVM_EXIT_MMIO") \
+  ROW(kFaultFetchMmio,           "fault.fetch_mmio",                  kExit,      17,          "x86_emulate_instruction(): no instruction to emulate, KVM_EXIT_INTERNAL_ERROR") \
   ROW(kFaultReadonly,            "fault.readonly",                    kExit,      6,           "kvm.md 5 row 11s, write to a read-only slot") \
   ROW(kFaultLoop,                "fault.loop",                        kLoop,      0,           "snp_host.md 4: the guest re-enters and faults again") \
   ROW(kRunNotInitialized,        "run.not_initialized",               kErrno,     EINVAL,      "svm_vcpu_pre_run(): KVM_SEV_INIT2 has not been called") \

@@ -39,6 +39,7 @@ struct ExitInfo {
 };
 inline constexpr std::uint32_t kExitHypercall = 3;
 inline constexpr std::uint32_t kExitMmio = 6;
+inline constexpr std::uint32_t kExitInternalError = 17;
 inline constexpr std::uint32_t kExitMemoryFault = 39;
 inline constexpr std::uint32_t kMemoryFaultPrivate = 8;
 

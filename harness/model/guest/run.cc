@@ -112,11 +112,27 @@ PageFault fault_of(const Vm& vm, const GuestInstruction& in, std::uint64_t npf) 
           .present = (npf & npf::kPresent) != 0};
 }
 
+/// MMIO is emulated, and there is no instruction to emulate where none can be fetched from.
+Outcome mmio_exit(Kernel& k, const Vm& vm, const GuestInstruction& in) {
+  if (in.action == GuestAction::kAccess && in.kind == AccessKind::kFetch) {
+    return leave_guest(k, vm, Check::kFaultFetchMmio, {.reason = kExitInternalError});
+  }
+  return leave_guest(k, vm, Check::kFaultMmio,
+                     {.reason = kExitMmio, .gpa = address_of(in.gfn).value});
+}
+
 /// True if the MMU's answer ends KVM_RUN: `out` is what user space gets.
-bool leaves(Kernel& k, const Vm& vm, const FaultResult& result, Outcome& out) {
+bool leaves(Kernel& k, const Vm& vm, const GuestInstruction& in, const FaultResult& result,
+            Outcome& out) {
   if (result.status != FaultStatus::kError && result.status != FaultStatus::kEmulate) return false;
   const bool skipped = row_of(result.check).kind == StatusKind::kSkipped;
-  out = skipped ? skip(result.check) : leave_guest(k, vm, result.check, result.exit);
+  if (skipped) {
+    out = skip(result.check);
+  } else if (result.check == Check::kFaultMmio) {
+    out = mmio_exit(k, vm, in);
+  } else {
+    out = leave_guest(k, vm, result.check, result.exit);
+  }
   return true;
 }
 
@@ -147,10 +163,6 @@ Try attempt_marked(Kernel& k, Vcpu& vcpu, const GuestInstruction& in) {
   return tried;
 }
 
-Outcome mmio_exit(Kernel& k, const Vm& vm, Gfn gfn) {
-  return leave_guest(k, vm, Check::kFaultMmio, {.reason = kExitMmio, .gpa = address_of(gfn).value});
-}
-
 }  // namespace
 
 Outcome run_guest(Kernel& k, VcpuIndex index, const GuestInstruction& in) {
@@ -166,11 +178,11 @@ Outcome run_guest(Kernel& k, VcpuIndex index, const GuestInstruction& in) {
     if (round > 0 && is_same(tried, last)) break;
     last = tried;
     k.event(EventKind::kNpf, vm, in.gfn.value, npf);
-    if (is_cached_mmio(k, vcpu, in.gfn)) return mmio_exit(k, vm, in.gfn);
+    if (is_cached_mmio(k, vcpu, in.gfn)) return mmio_exit(k, vm, in);
     PageFault fault = fault_of(vm, in, npf);
     const FaultResult result = handle_fault(k, vcpu, fault);
     Outcome out{};
-    if (leaves(k, vm, result, out)) return out;
+    if (leaves(k, vm, in, result, out)) return out;
     const bool zap = (npf & npf::kRmp) != 0 && handle_rmp_fault(k, vm, in.gfn);
     if (zap) zap_gfn_range(k, vm, range_of_rmp_fault(in.gfn));
     if (vm.dead) return refuse(Check::kVmDead);
@@ -204,13 +216,13 @@ Task<Outcome> start_guest(Kernel& k, VcpuIndex index, GuestInstruction in) {
     srcu_read_lock(k, vm_index);
     k.event(EventKind::kNpf, vm, in.gfn.value, npf);
     if (is_cached_mmio(k, vcpu, in.gfn)) {
-      out = mmio_exit(k, vm, in.gfn);
+      out = mmio_exit(k, vm, in);
       srcu_read_unlock(k, vm_index);
       break;
     }
     PageFault fault = fault_of(vm, in, npf);
     const FaultResult result = co_await start_fault(k, index, fault);
-    const bool left = leaves(k, vm, result, out);
+    const bool left = leaves(k, vm, in, result, out);
     if (!left && (npf & npf::kRmp) != 0) {
       co_await point(k, Point::kNpfBeforeRmpFix);
       const bool zap = handle_rmp_fault(k, vm, in.gfn);

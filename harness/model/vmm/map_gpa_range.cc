@@ -67,8 +67,12 @@ Outcome completed(bool converted, const MapGpaRange& op) {
   return with_exit(converted ? Outcome{} : refuse(Check::kMapGpaVmmFailed), op);
 }
 
-void leave_guest(Kernel& k, Vcpu& vcpu) {
+/// The guest runs whether or not KVM refuses its hypercall.
+void enter_guest(Kernel& k, Vcpu& vcpu) {
   if (!vcpu.ran) k.set(vcpu.ran, true);
+}
+
+void leave_guest(Kernel& k, const Vcpu& vcpu) {
   k.event(EventKind::kExitToUser, k.vm(vcpu.vm), kExitHypercall);
 }
 
@@ -79,6 +83,7 @@ Outcome apply(Kernel& k, ActorId actor, const MapGpaRange& op) {
   if (const Check gate = run_gate(k, index); gate != Check::kOk) return answer(gate);
   Vcpu& vcpu = k.vcpu(index);
   const VmIndex vm = vcpu.vm;
+  enter_guest(k, vcpu);
   if (const Check bad = check_hypercall(k.vm(vm), op); bad != Check::kOk) return outcome_of(bad);
   leave_guest(k, vcpu);
   const VmmPolicy policy = k.machine.header.policy.vmm;
@@ -107,6 +112,7 @@ Task<Outcome> start(Kernel& k, ActorId actor, const MapGpaRange& op) {
   }
   Vcpu& vcpu = k.vcpu(index);
   const VmIndex vm = vcpu.vm;
+  enter_guest(k, vcpu);
   const Check bad = check_hypercall(k.vm(vm), op);
   if (bad == Check::kOk) leave_guest(k, vcpu);
   unlock(k, vcpu_mutex(index));  // KVM_RUN has returned
