@@ -22,7 +22,7 @@ struct GfnRange {
             .last = last < other.last ? last : other.last};
   }
 };
-constexpr GfnRange range_of(const Memslot& slot) {
+inline GfnRange range_of(const Memslot& slot) {
   return {.first = slot.base, .last = slot.end()};
 }
 
