@@ -67,9 +67,9 @@ struct Memslot {
   std::uint64_t hva = 0;  // userspace_addr, resolved: an offset counts from kHostRegionAddress
   std::uint64_t gmem_page_offset = 0;
 
-  bool has_gmem() const { return (flags & kMemGuestMemfd) != 0; }
-  Gfn end() const { return base + page_count; }
-  bool contains(Gfn gfn) const { return gfn >= base && gfn < end(); }
+  constexpr bool has_gmem() const { return (flags & kMemGuestMemfd) != 0; }
+  constexpr Gfn end() const { return base + page_count; }
+  constexpr bool contains(Gfn gfn) const { return gfn >= base && gfn < end(); }
 };
 
 /// A root of nested page tables (struct kvm_mmu_page of the TDP MMU), shared by the vCPUs whose
