@@ -44,7 +44,13 @@ class PreFault : public Scenario {
   void before() override {
     const Status ready = present_ ? present_again() : memory_->make_absent();
     if (!ready) note_failure(ready.error().reason);
-    faults_before_ = page_faults();
+  }
+
+  /// Enters the guest once after the slot was deleted: only an entry drops the vCPU's obsolete
+  /// roots, and on 6.12 a pre-fault with one retries inside the kernel for ever (bugs.md 1).
+  void arrive(unsigned) override {
+    if (machine_->guest(0).start_exits().exit.kind != kvm::ExitKind::kDone)
+      note_failure("the guest does not run");
   }
 
   /// Loops as user space must: the kernel hands the rest back on EINTR and EAGAIN. It may do so for
@@ -65,20 +71,20 @@ class PreFault : public Scenario {
     }
   }
 
-  /// The guest then finds every page: touching them all adds no page fault.
+  /// The guest then finds every page: reading them all adds next to no fault. Reading, not writing:
+  /// pre-fault maps for reading, so memory that was never written gets the zero page, and a first
+  /// write faults all the same.
   Status verify() override {
-    const kvm::CommandResult touched = machine_->guest(0).touch(Gpa{0}, kPageBytes, pages_);
-    if (touched.exit.kind != kvm::ExitKind::kDone) {
-      return fail(fmt::format("the guest ended with {} after the pre-fault",
-                              kvm::name_of(touched.exit.kind)));
+    if (Status warm = read_page(0); !warm) return warm;  // the guest program's own pages
+    const std::optional<std::uint64_t> before = page_faults();
+    for (std::uint64_t page = 0; page < pages_; ++page) {
+      if (Status read = read_page(page); !read) return read;
     }
     const std::optional<std::uint64_t> now = page_faults();
-    if (!now || !faults_before_)
+    if (!before || !now)
       return {};  // this kernel does not count them; that the range is done was seen
-    // The guest program's own pages may fault; pre-faulting itself counts none of the range's
-    // (pf_taken is of vCPU faults).
-    if (*now - *faults_before_ > pages_ / 2)
-      return fail(fmt::format("the guest took {} faults", *now - *faults_before_));
+    if (*now - *before > pages_ / 8)
+      return fail(fmt::format("the guest took {} faults for {} pages", *now - *before, pages_));
     return {};
   }
 
@@ -99,6 +105,12 @@ class PreFault : public Scenario {
     if (Status ok = memory_->make_present(); !ok) return ok;
     return memory_->unmap_from_guest(machine_->vm());
   }
+  Status read_page(std::uint64_t page) {
+    const kvm::CommandResult read = machine_->guest(0).read(Gpa{page * kPageBytes});
+    if (read.exit.kind == kvm::ExitKind::kDone) return {};
+    return fail(fmt::format("page {}: the guest ended with {} after the pre-fault", page,
+                            kvm::name_of(read.exit.kind)));
+  }
   std::optional<std::uint64_t> page_faults() const {
     Expected<kvm::Stats> stats = kvm::Stats::open(machine_->kvm().sys(), machine_->vcpu(0).fd());
     if (!stats) return std::nullopt;
@@ -109,7 +121,6 @@ class PreFault : public Scenario {
   std::uint64_t pages_;
   bool private_;
   bool present_;
-  std::optional<std::uint64_t> faults_before_;
   std::optional<GuestMachine> machine_;
   std::optional<GuestMemory> memory_;
 };

@@ -1,3 +1,5 @@
+add_custom_target(fuzzers COMMENT "Every fuzzer of this engine, and nothing else")
+
 # sluice_fuzzer(NAME [ROOMS room...] [SEEDS BYTES|TEXT] [CORPORA directory...] [PLAIN_MUTATION])
 # fuzzers/NAME.cc holds LLVMFuzzerTestOneInput. What is made of it:
 #   NAME_replay   in every build, by any compiler: runs files and directories through the target
@@ -56,6 +58,7 @@ function(sluice_fuzzer_seeds name form)
   add_dependencies(${name}_replay ${name}_seeds)
   if(TARGET ${name})
     add_dependencies(${name} ${name}_seeds)
+    add_dependencies(fuzzers ${name})
   endif()
   add_test(NAME ${name}.seeds COMMAND ${name}_replay ${out})
   set_tests_properties(${name}.seeds PROPERTIES TIMEOUT 300)

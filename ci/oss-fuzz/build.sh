@@ -10,7 +10,7 @@ cmake -G Ninja -S "$source_folder" -B "$build_folder" \
   -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMAKE_C_COMPILER="$CC" -DCMAKE_CXX_COMPILER="$CXX" \
   -DCMAKE_C_FLAGS="$CFLAGS" -DCMAKE_CXX_FLAGS="$CXXFLAGS" \
   -DSLUICE_FUZZ_ONLY=ON -DSLUICE_FUZZ_ENGINE=external
-cmake --build "$build_folder"
+cmake --build "$build_folder" --target fuzzers
 
 for target in "$build_folder"/fuzzers/fuzz_*; do
   name=$(basename "$target")

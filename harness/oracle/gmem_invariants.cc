@@ -242,8 +242,10 @@ Result freed_once_invalidated(const View& view) {
   if (view.events().dropped() != 0 || !is_quiescent(view) || std::ranges::none_of(events, is_freed))
     return std::nullopt;
   InvalidationCounts counts(events.size());
+  InvalidationCounts frees(events.size());  // the end of a sequence may free one frame twice
   for (const Event& e : events) {
     if (e.kind == EventKind::kArchInvalidate) counts.add(e.a);
+    if (is_freed(e)) frees.add(e.a);
   }
   // A frame that a fault still held when its page was dropped was taken back in that earlier step.
   const auto was_in_page_cache = [&view](std::uint64_t pfn) {
@@ -253,7 +255,8 @@ Result freed_once_invalidated(const View& view) {
   };
   for (const Event& e : events) {
     if (!is_freed(e) || counts.of(e.a) == 1) continue;
-    if (counts.of(e.a) > 1 || was_in_page_cache(e.a))
+    const bool never = counts.of(e.a) == 0 && was_in_page_cache(e.a);
+    if (counts.of(e.a) > frees.of(e.a) || never)
       return Violation{.subject = e.a, .other = counts.of(e.a)};
   }
   return std::nullopt;
