@@ -259,12 +259,12 @@ TEST_F(Snp, ConversionPunchesOnlyWhatBecomesUnreachable) {
   const std::string text = std::string(kLaunched) + "gmem_allocate size=16K\n";
   run(text);
   EXPECT_EQ(answer("@vcpu0 map_gpa_range gpa=0x1000 page_count=2 attributes=0x10"), "ok");
-  EXPECT_EQ(k().gmems[0].resident_pages, 4u);
+  EXPECT_EQ(k().gmems[0].resident_pages.value, 4u);
   EXPECT_EQ(answer("@vcpu0 map_gpa_range gpa=0x1000 page_count=2"), "ok");
-  EXPECT_EQ(k().gmems[0].resident_pages, 2u);
+  EXPECT_EQ(k().gmems[0].resident_pages.value, 2u);
   run("# policy: convert_reclaim=keep\n" + text);
   EXPECT_EQ(answer("@vcpu0 map_gpa_range gpa=0x1000 page_count=2"), "ok");
-  EXPECT_EQ(k().gmems[0].resident_pages, 4u);
+  EXPECT_EQ(k().gmems[0].resident_pages.value, 4u);
 }
 
 }  // namespace
