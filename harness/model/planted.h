@@ -46,6 +46,7 @@ enum class Planted : std::uint8_t {
   kPreFaultMakesPrivate,
   kPreFaultRetriesDeletedSlot,
   kGmemLockOverGracePeriod,
+  kRetryKeepsSnapshot,
   kPunchSkipsArchInvalidate,
   kArchInvalidateTwice,
   kPunchLosesFrame,
@@ -58,7 +59,7 @@ enum class Planted : std::uint8_t {
   kFrameOfOtherIndex,
   kAllocateGrowsFile,
   kAllocateSkipsLastPage,
-  kConversionFreesPages,
+  kConversionWipesPages,
   kInvalidateNeverEnds,
 };
 
@@ -134,6 +135,8 @@ inline constexpr std::array kPlanted = std::to_array<PlantedRow>({
      "a pre-fault of a slot under deletion retries for ever in 6.18, too"},
     {Planted::kGmemLockOverGracePeriod, "gmem_lock_over_grace_period", "progress.no_deadlock",
      "faults take the invalidate_lock that a deletion holds while it waits for them"},
+    {Planted::kRetryKeepsSnapshot, "retry_keeps_snapshot", "progress.no_livelock",
+     "a fault that starts over compares with the sequence number of its first attempt"},
     {Planted::kPunchSkipsArchInvalidate, "punch_skips_arch_invalidate",
      "gmem.freed_once_invalidated", "a page leaves the page cache without the architecture's hook"},
     {Planted::kArchInvalidateTwice, "arch_invalidate_twice", "gmem.freed_once_invalidated",
@@ -158,8 +161,8 @@ inline constexpr std::array kPlanted = std::to_array<PlantedRow>({
      "an allocation beyond the end makes the file longer"},
     {Planted::kAllocateSkipsLastPage, "allocate_skips_last_page",
      "gmem.allocation_is_whole_or_prefix", "an allocation reports success without its last page"},
-    {Planted::kConversionFreesPages, "conversion_frees_pages", "gmem.conversion_keeps_contents",
-     "a conversion to shared frees the private pages"},
+    {Planted::kConversionWipesPages, "conversion_wipes_pages", "gmem.conversion_keeps_contents",
+     "a conversion to shared wipes what the private pages held"},
     {Planted::kInvalidateNeverEnds, "invalidate_never_ends", "progress.no_livelock",
      "the end of an invalidation leaves mmu_invalidate_in_progress raised"},
 });

@@ -65,9 +65,10 @@ void end_conversion(Kernel& k, Vm& vm, const Conversion& c) {
     const GfnRange part = c.range.clip(range_of(slot));
     if (part.empty()) return;
     update_mixed(k, vm, slot, part, c.to_private);
-    if (planted(Planted::kConversionFreesPages) && slot.gmem != GmemRef::kNone && !c.to_private) {
-      const std::uint64_t first = (part.first - slot.base).value + slot.gmem_page_offset;
-      drop_pages(k, k.gmems[slot.gmem], {.first = first, .last = first + part.count().value});
+    if (planted(Planted::kConversionWipesPages) && slot.gmem != GmemRef::kNone && !c.to_private) {
+      const std::uint64_t index = (part.first - slot.base).value + slot.gmem_page_offset;
+      const GmemPage page = find_page(k, k.gmems[slot.gmem], index);
+      if (page.present()) k.machine.frames.set_content(k.machine.journal, page.pfn(), 0);
     }
   });
 }

@@ -123,6 +123,8 @@ FaultResult fault_begin(Kernel& k, Vcpu& vcpu, PageFault& fault) {
 }
 
 void fault_snapshot(const Kernel& k, const Vcpu& vcpu, PageFault& fault) {
+  if (fault.has_snapshot && planted(Planted::kRetryKeepsSnapshot)) return;
+  fault.has_snapshot = true;
   fault.seq = k.vm(vcpu.vm).invalidate_seq;
 }
 

@@ -30,7 +30,8 @@ struct PageFault {
 
   // What was found.
   SlotIndex slot = kNoSlot;
-  bool has_folio = false;  // a reference to a page-cache folio is held
+  bool has_snapshot = false;  // `seq` was read in some attempt
+  bool has_folio = false;     // a reference to a page-cache folio is held
   bool map_writable = false;
   std::uint8_t gmem = GmemRef::kNone;
   MapLevel max_level = MapLevel::k1G;

@@ -84,11 +84,6 @@ void split_folio(Kernel& k, Gmem& gmem, std::uint64_t index) {
   }
 }
 
-void free_frame(Kernel& k, Pfn pfn) {
-  k.machine.frames.release(k.machine.journal, pfn);
-  k.machine.events.add({.kind = EventKind::kFrameFreed, .a = pfn.value});
-}
-
 void detach(Kernel& k, Pfn pfn, std::uint32_t references) {
   for (DetachedFolio& folio : k.detached) {
     if (folio.references != 0) continue;
@@ -110,10 +105,12 @@ void drop_page(Kernel& k, Gmem& gmem, std::uint64_t& word, PageCount invalidated
     k.machine.events.add({.kind = EventKind::kArchInvalidate, .a = page.pfn().value});
   }
   if (planted(Planted::kPunchLosesFrame)) return;
+  // The event belongs to free_folio, which runs now even where a reference keeps the frame.
+  k.machine.events.add({.kind = EventKind::kFrameFreed, .a = page.pfn().value});
   if (page.references() > 0) {
     detach(k, page.pfn(), page.references());
   } else {
-    free_frame(k, page.pfn());
+    k.machine.frames.release(k.machine.journal, page.pfn());
   }
 }
 
@@ -267,7 +264,7 @@ void release_page(Kernel& k, std::uint8_t gmem, std::uint64_t index, Pfn pfn) {
   for (DetachedFolio& folio : k.detached) {
     if (folio.references == 0 || folio.pfn != pfn) continue;
     k.set(folio.references, folio.references - 1);
-    if (folio.references == 0) free_frame(k, pfn);
+    if (folio.references == 0) k.machine.frames.release(k.machine.journal, pfn);
     return;
   }
   SLUICE_CHECK(false);  // a reference that nobody holds
