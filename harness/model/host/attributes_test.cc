@@ -132,9 +132,10 @@ TEST(AttributeTree, AgreesWithABitmap) {
       EXPECT_EQ(bits[base / 512 / 64 + w], before[w]) << w;
     }
     // Everything is undone.
-    Gfn from{0};
-    for (GfnRange run = next_private_range(host.k(), host.vm(), from); !run.empty();
-         run = next_private_range(host.k(), host.vm(), run.last)) {
+    const auto next_from = [&](Gfn from) {
+      return next_private_range(host.k(), host.vm(), {.first = from, .last = kGfnLimit});
+    };
+    for (GfnRange run = next_from(Gfn{0}); !run.empty(); run = next_from(run.last)) {
       ASSERT_GE(run.first.value, base);
       ASSERT_TRUE(ref.bits[run.first.value - base]);
     }

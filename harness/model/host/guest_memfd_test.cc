@@ -91,7 +91,7 @@ TEST(Fallocate, AllocatesAndPunchesExactlyTheRange) {
   const std::uint64_t far = (std::uint64_t{1} << 40) - 4 * kPageBytes;
   EXPECT_TRUE(host.run(GmemAllocate{.offset = {0}, .size = {16 * kPageBytes}}).ok());
   EXPECT_TRUE(host.run(GmemAllocate{.offset = {far}, .size = {4 * kPageBytes}}).ok());
-  EXPECT_EQ(host.k().gmems[0].resident_pages, 20U);
+  EXPECT_EQ(host.k().gmems[0].resident_pages.value, 20U);
   const Pfn third = host.page(3).pfn;
   EXPECT_EQ(host.machine().frames.view(third).index, 3U);
   EXPECT_TRUE(host.run(GmemPunchHole{.offset = {3 * kPageBytes}, .size = {2 * kPageBytes}}).ok());
@@ -100,7 +100,7 @@ TEST(Fallocate, AllocatesAndPunchesExactlyTheRange) {
   for (std::uint64_t i = 0; i < 16; ++i) EXPECT_EQ(host.page(i).present, i != 3 && i != 4) << i;
   EXPECT_EQ(host.machine().frames.view(third).use, FrameUse::kFree);
   EXPECT_TRUE(host.run(GmemPunchHole{.offset = {0}, .size = {std::uint64_t{1} << 41}}).ok());
-  EXPECT_EQ(host.k().gmems[0].resident_pages, 0U);
+  EXPECT_EQ(host.k().gmems[0].resident_pages.value, 0U);
   EXPECT_EQ(host.k().gmems[0].cache, kNoNode);
 }
 
@@ -160,13 +160,13 @@ TEST(GmemOrder2M, FoliosAreWholeAndSplitWhenPunchedInPart) {
   const Outcome out = host.run(pre_fault(0, 2 * k2M));
   EXPECT_EQ(out.progress.left, 0U);
   EXPECT_EQ(host.leaf(5).level, MapLevel::k2M);
-  EXPECT_EQ(host.k().gmems[0].resident_pages, 1024U);
+  EXPECT_EQ(host.k().gmems[0].resident_pages.value, 1024U);
   EXPECT_EQ(host.leaf(5).pfn.value, host.page(5).pfn.value);
   EXPECT_TRUE(host.run(GmemPunchHole{.offset = {kPageBytes}, .size = {kPageBytes}}).ok());
   EXPECT_FALSE(host.leaf(5).present);  // a huge leaf that overlaps goes as a whole
   EXPECT_TRUE(host.leaf(512).present);
   EXPECT_TRUE(host.page(5).uptodate);
-  EXPECT_EQ(host.k().gmems[0].resident_pages, 1023U);
+  EXPECT_EQ(host.k().gmems[0].resident_pages.value, 1023U);
   EXPECT_TRUE(host.run(pre_fault(0, k2M)).ok());
   EXPECT_EQ(host.leaf(5).level, MapLevel::k4K);
 }

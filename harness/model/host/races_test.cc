@@ -45,7 +45,9 @@ void expect_consistent(Host& host) {
   for (const DetachedFolio& folio : k.detached) EXPECT_EQ(folio.references, 0U);
   for (std::uint64_t i = 0; i < kPages; ++i) {
     const GmemPageView page = host.page(i);
-    if (page.present) EXPECT_EQ(page.references, 1U);
+    if (page.present) {
+      EXPECT_EQ(page.references, 1U);
+    }
   }
   for (std::uint8_t root = 0; root < kMaxRootsPerVm; ++root) {
     for_each_leaf(k, vm, root, [&](Gfn gfn, const LeafView& leaf) {
@@ -65,7 +67,8 @@ void expect_consistent(Host& host) {
     });
   }
   const FrameAccounting frames = host.machine().frames.accounting();
-  EXPECT_EQ(frames.by_use[static_cast<std::size_t>(FrameUse::kGmem)], k.gmems[0].resident_pages);
+  EXPECT_EQ(frames.by_use[static_cast<std::size_t>(FrameUse::kGmem)],
+            k.gmems[0].resident_pages.value);
 }
 
 void set_up(Host& host) {
@@ -165,7 +168,8 @@ TEST(Drivers, DoTheSame) {
     EXPECT_EQ(a.progress, b.progress);
     EXPECT_EQ(straight.vm().invalidate_seq, stoppable.vm().invalidate_seq);
     EXPECT_EQ(straight.vm().generation, stoppable.vm().generation);
-    EXPECT_EQ(straight.k().gmems[0].resident_pages, stoppable.k().gmems[0].resident_pages);
+    EXPECT_EQ(straight.k().gmems[0].resident_pages.value,
+              stoppable.k().gmems[0].resident_pages.value);
     for (std::uint64_t gfn = 0; gfn < 2 * kPages; ++gfn) {
       EXPECT_EQ(straight.leaf(gfn), stoppable.leaf(gfn)) << actor.op.index() << " " << gfn;
       EXPECT_EQ(is_private(straight.k(), straight.vm(), Gfn{gfn}),
