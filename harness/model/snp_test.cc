@@ -113,6 +113,19 @@ TEST_F(Snp, APageIsLeakedOnce) {
   EXPECT_EQ(answer("@vcpu0 guest_access"), "EIO [vm.dead]");
 }
 
+TEST_F(Snp, PrepareFailsWhereTheEntryIsHeld) {
+  run(kLaunched);
+  // The frame that the next allocation gets; the processor holds its entry, so RMPUPDATE answers
+  // FAIL_INUSE, which is not retried.
+  const Pfn next = *machine().frames.allocate(machine().journal,
+                                              {.use = FrameUse::kHostUser, .gmem = {}, .index = 0});
+  machine().frames.release(machine().journal, next);
+  machine().rmp.mark_in_use(machine().journal, next);
+  EXPECT_NE(answer("@vcpu0 guest_access gfn=1 c_bit=1").find("[fault.prepare_assign]"),
+            std::string::npos);
+  EXPECT_FALSE(machine().rmp.own(next).assigned());
+}
+
 TEST_F(Snp, KernelStoreToAnAssignedFrameIsTheEndOfTheHost) {
   run(kLaunched);
   EXPECT_TRUE(host_kernel_store(k(), {4096}, 7));

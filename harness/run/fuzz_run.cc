@@ -24,7 +24,7 @@ std::optional<FoundAt> FuzzRun::run(const Sequence& sequence) {
   return run_steps(model_, oracle_, sequence, false,
                    [this](std::size_t, const Outcome& outcome) {
                      ++steps_;
-                     acted_ += outcome.skipped() ? 0 : 1;
+                     acted_ += outcome.skipped() ? 0u : 1u;
                    })
       .finding;
 }

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <filesystem>
 
 #include "ops/files.h"
@@ -80,7 +81,12 @@ std::string proofs_document(const Proofs& proofs) {
   for (const CheckRow& row : kChecks) {
     if (!is_refusal(row.check)) continue;
     const std::string& name = proofs.regression[static_cast<std::size_t>(row.check)];
-    out += fmt::format("| `{}` | {} |\n", row.name, name.empty() ? "none" : "`" + name + "`");
+    const auto* const away = std::ranges::find(kOutOfReach, row.check, &OutOfReach::check);
+    const bool unit = name.empty() && away != kOutOfReach.end();
+    const std::string instead =
+        unit ? fmt::format("out of a sequence's reach: {}; unit test: {}", away->why, away->test)
+             : "none";
+    out += fmt::format("| `{}` | {} |\n", row.name, name.empty() ? instead : "`" + name + "`");
   }
   out += "\n## Invariants\n\n| id | invariant | planted bug |\n|---|---|---|\n";
   for (std::size_t i = 0; i < oracle::kInvariants.size(); ++i) {

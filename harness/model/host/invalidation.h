@@ -22,9 +22,7 @@ struct GfnRange {
             .last = last < other.last ? last : other.last};
   }
 };
-inline GfnRange range_of(const Memslot& slot) {
-  return {.first = slot.base, .last = slot.end()};
-}
+inline GfnRange range_of(const Memslot& slot) { return {.first = slot.base, .last = slot.end()}; }
 
 /// in_progress + 1; the first one forgets the range of earlier invalidations.
 void invalidate_begin(Kernel& k, Vm& vm);

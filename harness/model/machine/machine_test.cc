@@ -114,6 +114,19 @@ TEST_F(MachineTest, InUseAndFixedFramesRefuse) {
   EXPECT_EQ(update(kHead, guest_record(0, 5, PageSize::k2M)), Check::kRmpUpdateImmutable);
 }
 
+TEST_F(MachineTest, APageInUseIsNotAdjusted) {
+  ASSERT_EQ(update(7, guest_record(0x7000, 5)), Check::kOk);
+  ASSERT_TRUE(pvalidate(machine_->rmp, machine_->journal, page(7, 0x7000), PageSizeArg::k4K, true)
+                  .allowed());
+  const RmpAdjustArguments arguments{.target_vmpl = 1, .mask = 1};
+  machine_->rmp.mark_in_use(machine_->journal, {7});
+  EXPECT_EQ(rmpadjust(machine_->rmp, machine_->journal, page(7, 0x7000), arguments).check,
+            Check::kRmpAdjustInUse);
+  EXPECT_EQ(machine_->rmp.own({7}).mask(Vmpl{1}), 0);
+  machine_->rmp.clear_in_use(machine_->journal, {7});
+  EXPECT_TRUE(rmpadjust(machine_->rmp, machine_->journal, page(7, 0x7000), arguments).allowed());
+}
+
 TEST_F(MachineTest, FirmwareMovesPagesBetweenItsStates) {
   Journal& journal = machine_->journal;
   Rmp& rmp = machine_->rmp;
