@@ -117,6 +117,30 @@ bool ask_lost_memory(const Vm& vm, Guest& guest) {
   return vm.set_memory_region_legacy(slot).ok() && guest.read(Gpa{0}).exit.error == EFAULT;
 }
 
+/// Where does a guest's page come from if its slot has both a mappable guest_memfd and a user
+/// address with other contents?
+bool ask_gmem_only(const Vm& vm, Guest& guest, std::uint64_t gmem_flags) {
+  constexpr std::uint64_t kMapAndShare = 3;  // MMAP, INIT_SHARED
+  constexpr std::uint64_t kMark = 0x600d;
+  if ((gmem_flags & kMapAndShare) != kMapAndShare) return true;
+  const auto gmem = Gmem::create(vm, ByteCount{kPageBytes}, kMapAndShare);
+  const auto page = Mapping::anonymous(vm.sys(), ByteCount{kPageBytes});
+  if (!gmem || !page) return true;
+  *reinterpret_cast<std::uint64_t*>(page->address()) = kMark;
+  uapi::UserspaceMemoryRegion2 slot{};
+  slot.slot = 1;
+  slot.flags = uapi::kMemGuestMemfd;
+  slot.guest_phys_addr = kPageBytes;
+  slot.memory_size = kPageBytes;
+  slot.userspace_addr = page->address();
+  slot.guest_memfd = static_cast<std::uint32_t>(gmem->fd());
+  if (!vm.set_memory_region(slot).ok()) return true;
+  const CommandResult read = guest.read(Gpa{kPageBytes});
+  slot.memory_size = 0;
+  static_cast<void>(vm.set_memory_region(slot));
+  return !(read.exit.kind == ExitKind::kDone && read.value == kMark);
+}
+
 /// Runs guest code on a VM of its own, last a hypercall in each ring: where that loops, only this
 /// VM is lost.
 void try_guest(const Kvm& kvm, std::chrono::milliseconds patience, ProbeResult& result) {
@@ -137,6 +161,7 @@ void try_guest(const Kvm& kvm, std::chrono::milliseconds patience, ProbeResult& 
   };
   {
     DeadlineScope scope(deadline);
+    result.gmem_only_slots = ask_gmem_only(*vm, guest, result.gmem_flags);
     result.reports_lost_memory = ask_lost_memory(*vm, guest);
   }
   const CommandResult ring0 = ask(0);
@@ -208,6 +233,7 @@ HostProfile profile_of(const ProbeResult& probe) {
   profile.guest_memfd = probe.guest_memfd != 0 || probe.has(Capability::kSwProtectedVm);
   profile.memory_attributes = probe.attributes_compiled_in;
   profile.exit_hypercall = probe.has(Capability::kHypercallExit);
+  profile.gmem_only_slots = probe.gmem_only_slots;
   profile.smm_address_space = probe.address_spaces > 1;
   profile.vm_types = probe.vm_types;
   profile.gmem_flags = probe.gmem_flags;

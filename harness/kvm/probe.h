@@ -42,6 +42,8 @@ struct ProbeResult {
   bool binary_stats = false;
   std::uint64_t max_gfn = 0;    // last GFN a memslot may hold, found by trying
   unsigned phys_addr_bits = 0;  // MAXPHYADDR of the supported CPUID
+  bool gmem_only_slots = true;  // a guest's shared fault in a slot over a mappable guest_memfd
+                                // takes its page from there; false only if seen otherwise
   HypercallSupport hypercall = HypercallSupport::kRefused;
   bool reports_lost_memory = false;  // EFAULT where a slot's memory is unmapped; else KVM emulates
                                      // the access and takes it for MMIO

@@ -19,6 +19,10 @@ struct HostProfile {
       true;  // the code is there; which VMs may bind one is a matter of version and VM type
   bool memory_attributes = true;  // compiled in
   bool exit_hypercall = true;
+  // From 6.17: a slot over a mappable guest_memfd takes shared pages from it
+  // (KVM_MEMSLOT_GMEM_ONLY). A KVM flavour whose fault path still goes through the slot's user
+  // address has false.
+  bool gmem_only_slots = true;
   bool smm_address_space = true;  // a VM without private memory has a second memslot address space
   std::uint32_t vm_types = 0x13;  // bit t: VM type t can be created (DEFAULT, SW_PROTECTED, SNP)
   std::uint64_t gmem_flags = 0;   // KVM_CREATE_GUEST_MEMFD flags the kernel knows

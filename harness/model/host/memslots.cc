@@ -155,7 +155,7 @@ Region plan(const Kernel& k, const SetMemoryRegion& op) {
     next.gmem = op.gmem.value;
     // Assumption: a guest_memfd with MMAP serves shared faults only of VMs without private memory.
     next.gmem_only = region.check == Check::kOk && behavior::gmem_only_slots(k.version()) &&
-                     !vm.has_private_memory() &&
+                     k.machine.profile.gmem_only_slots && !vm.has_private_memory() &&
                      (k.gmems[op.gmem.value].flags & kGmemFlagMmap) != 0;
   }
   return region;
