@@ -37,7 +37,7 @@ class KvmView final : public View {
   FrameAccounting frame_accounting() const override { return {}; }
   GmemView gmem(GmemIndex) const override { return {}; }
   GmemPageView gmem_page(GmemIndex, std::uint64_t) const override { return {}; }
-  std::uint16_t gmem_binding(GmemIndex, std::uint64_t) const override { return kNoBinding; }
+  std::span<const BindingView> gmem_bindings(GmemIndex) const override { return {}; }
   VmView vm(VmIndex) const override { return {}; }
   std::span<const SlotView> slots(VmIndex) const override { return {}; }
   bool is_private(VmIndex, Gfn) const override { return false; }

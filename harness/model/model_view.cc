@@ -53,7 +53,9 @@ Expected<ModelView> ModelView::open(const Kernel& kernel, const StepRecord& reco
   if (!frames) return std::unexpected(frames.error());
   auto words = Stamps::open(NodePool::kCapacity * 512);
   if (!words) return std::unexpected(words.error());
-  return ModelView(kernel, record, std::move(*frames), std::move(*words));
+  auto occupied = Stamps::open(kernel.machine.rmp.frame_count());
+  if (!occupied) return std::unexpected(occupied.error());
+  return ModelView(kernel, record, std::move(*frames), std::move(*words), std::move(*occupied));
 }
 
 // ---- What the step touched ----
@@ -151,10 +153,17 @@ void ModelView::add_frame_change(const FrameBefore& before) const {
   const FrameBefore* const head_before = find_frame(head);
   const RmpEntry head_entry =
       head_before != nullptr ? head_before->entry : k_->machine.rmp.raw(head);
-  frame_changes_.push_back(
-      {.pfn = before.pfn,
-       .rmp_before = k_->machine.rmp.view_of(before.pfn, before.entry, head_entry),
-       .before = Frames::view_of(before.word, before.content)});
+  const RmpEntry now = k_->machine.rmp.raw(before.pfn), head_now = k_->machine.rmp.raw(head);
+  const RmpView rmp_now = k_->machine.rmp.view_of(before.pfn, now, head_now);
+  const bool same_words = now == before.entry && head_now == head_entry;
+  const RmpView rmp_before =
+      same_words ? rmp_now : k_->machine.rmp.view_of(before.pfn, before.entry, head_entry);
+  frame_changes_.push_back({.pfn = before.pfn,
+                            .rmp_changed = !same_words && rmp_before != rmp_now,
+                            .rmp_before = rmp_before,
+                            .rmp_now = rmp_now,
+                            .before = Frames::view_of(before.word, before.content),
+                            .now = k_->machine.frames.view(before.pfn)});
 }
 
 void ModelView::add_leaf_change(const WordBefore& before, const NodePlace& place) const {
@@ -237,10 +246,22 @@ GmemPageView ModelView::gmem_page(GmemIndex gmem, std::uint64_t index) const {
   return view_page(*k_, k_->gmem(gmem), index);
 }
 
-std::uint16_t ModelView::gmem_binding(GmemIndex gmem, std::uint64_t index) const {
-  const Gmem& file = k_->gmem(gmem);
-  const SlotIndex slot = binding_of(file, index);
-  return slot == kNoSlot ? kNoBinding : k_->vm(file.vm).slots[slot].id;
+std::span<const BindingView> ModelView::gmem_bindings(GmemIndex gmem) const {
+  BindingList& list = bindings_[gmem.value];
+  if (list.step != record_->number) {
+    list.step = record_->number;
+    list.count = 0;
+    const Gmem& file = k_->gmem(gmem);
+    for (const Binding& binding : file.bindings) {
+      if (!binding.used) continue;
+      const Memslot& slot = k_->vm(file.vm).slots[binding.slot];
+      list.bindings[list.count++] = {.address_space = slot.address_space,
+                                     .slot = slot.id,
+                                     .first = binding.first,
+                                     .count = binding.count};
+    }
+  }
+  return {list.bindings.data(), list.count};
 }
 
 VmView ModelView::vm(VmIndex index) const {
@@ -287,31 +308,38 @@ std::uint32_t ModelView::current_root(VcpuIndex vcpu) const {
   return root == kNoRootIndex ? kNoRoot : root;
 }
 
-void ModelView::add_if_occupied(std::uint64_t index) const {
-  const Pfn pfn{index};
-  const RmpView entry = k_->machine.rmp.view(pfn);
-  if (!entry.assigned && !entry.in_use && k_->machine.frames.view(pfn).use == FrameUse::kFree) {
-    return;
-  }
-  const bool live_2m = entry.assigned && entry.is_head && entry.page_size == PageSize::k2M;
-  for (std::uint64_t i = 0; i < (live_2m ? kFramesPer2M : 1); ++i) {
-    occupied_.push_back({index + i});
-  }
+void ModelView::add_occupied(std::uint64_t index) const {
+  if (occupied_stamps_[index] == occupied_built_) return;
+  occupied_stamps_[index] = occupied_built_;
+  occupied_.push_back({index});
 }
 
-/// Every frame that is not as it was at the start is in the journal.
-std::span<const Pfn> ModelView::occupied_frames() const {
-  const Machine& machine = k_->machine;
-  occupied_.clear();
-  for (const Journal::Entry& entry : machine.journal.since(0)) {
-    const std::uint64_t slot = machine.rmp.frame_at(entry.address());
-    if (slot < machine.rmp.frame_count()) add_if_occupied(slot);
-    const std::uint64_t word = machine.frames.frame_of_word(entry.address());
-    if (word < machine.frames.frame_count()) add_if_occupied(word);
+void ModelView::add_if_occupied(std::uint64_t index) const {
+  if (occupied_stamps_[index] == occupied_built_) return;
+  const Pfn pfn{index};
+  const Rmp& rmp = k_->machine.rmp;
+  if (pfn.is_aligned(kFramesPer2M) && rmp.raw(pfn).is_live_2m()) {
+    for (std::uint64_t i = 0; i < kFramesPer2M; ++i) add_occupied(index + i);
+    return;
   }
-  std::ranges::sort(occupied_);
-  const auto repeated = std::ranges::unique(occupied_);
-  occupied_.erase(repeated.begin(), repeated.end());
+  const bool free = FrameUse::kFree == k_->machine.frames.view(pfn).use;
+  if (!free || rmp.own(pfn).assigned() || rmp.is_in_use(pfn)) add_occupied(index);
+}
+
+/// Every frame that is not as it was at the start is in the journal. Made once a step.
+std::span<const Pfn> ModelView::occupied_frames() const {
+  if (occupied_built_ == record_->number) return occupied_;
+  occupied_built_ = record_->number;
+  occupied_.clear();
+  const Machine& machine = k_->machine;
+  for (const Journal::Entry& entry : machine.journal.since(0)) {
+    const void* const at = entry.address();
+    std::uint64_t index = machine.rmp.frame_at(at);
+    if (index == machine.rmp.frame_count()) index = machine.frames.frame_of_word(at);
+    if (index < machine.rmp.frame_count()) add_if_occupied(index);
+  }
+  // Fresh memory comes in rising order, so that the list often is in order as it is.
+  if (!std::ranges::is_sorted(occupied_)) std::ranges::sort(occupied_);
   return occupied_;
 }
 

@@ -48,7 +48,7 @@ class ModelView final : public View {
   FrameAccounting frame_accounting() const override { return k_->machine.frames.accounting(); }
   GmemView gmem(GmemIndex gmem) const override;
   GmemPageView gmem_page(GmemIndex gmem, std::uint64_t index) const override;
-  std::uint16_t gmem_binding(GmemIndex gmem, std::uint64_t index) const override;
+  std::span<const BindingView> gmem_bindings(GmemIndex gmem) const override;
   VmView vm(VmIndex vm) const override;
   std::span<const SlotView> slots(VmIndex vm) const override;
   bool is_private(VmIndex vm, Gfn gfn) const override;
@@ -74,11 +74,13 @@ class ModelView final : public View {
   /// Which entry of a list a place has in this step: step number and index in one word.
   using Stamps = ReservedArray<std::uint64_t>;
 
-  ModelView(const Kernel& kernel, const StepRecord& record, Stamps frames, Stamps words)
+  ModelView(const Kernel& kernel, const StepRecord& record, Stamps frames, Stamps words,
+            Stamps occupied)
       : k_(&kernel),
         record_(&record),
         frame_stamps_(std::move(frames)),
-        word_stamps_(std::move(words)) {}
+        word_stamps_(std::move(words)),
+        occupied_stamps_(std::move(occupied)) {}
 
   void build() const;
   void classify(const Journal::Entry& entry) const;
@@ -90,6 +92,7 @@ class ModelView final : public View {
   void add_frame_change(const FrameBefore& before) const;
   void add_leaf_change(const WordBefore& before, const NodePlace& place) const;
   void add_page_change(const WordBefore& before, const NodePlace& place) const;
+  void add_occupied(std::uint64_t index) const;
   void add_if_occupied(std::uint64_t index) const;
 
   const Kernel* k_;
@@ -111,6 +114,14 @@ class ModelView final : public View {
     std::array<SlotView, kMaxSlotsPerVm> slots{};
   };
   mutable std::array<SlotList, kMaxVms> slots_{};
+  struct BindingList {
+    std::uint64_t step = 0;
+    std::size_t count = 0;
+    std::array<BindingView, kMaxBindings> bindings{};
+  };
+  mutable std::array<BindingList, kMaxGmems> bindings_{};
+  mutable std::uint64_t occupied_built_ = 0;
+  mutable Stamps occupied_stamps_;  // number of the last list that looked at the frame
   mutable std::vector<Pfn> occupied_;
 };
 

@@ -13,10 +13,6 @@ namespace {
 constexpr std::uint64_t kWalkLimit =
     1 << 14;  // pages an after-step check walks at most; audits walk all that is resident
 
-// Bindings are judged page by page up to this many pages, and by so many samples beyond: they are
-// ranges, and a walk over gigabytes would be most of what a fuzzer does.
-constexpr std::uint64_t kBindingWalkLimit = kFramesPer2M;
-
 std::uint64_t gmem_frames(const View& view) {
   return view.frame_accounting().by_use[static_cast<std::size_t>(FrameUse::kGmem)];
 }
@@ -60,29 +56,42 @@ bool ran_writer(const View& view) {
   return ran<GuestAccess, LaunchUpdate, HostAccess, HostStore>(view);
 }
 
-/// The slot's bindings: `stride` 1 looks at every page, else at the ends, the middle and the
-/// neighbors.
-std::optional<Violation> judge_bindings(const View& view, const SlotView& slot, bool all) {
-  if (!slot.gmem.is_gmem() || slot.invalid) return std::nullopt;
-  const GmemIndex gmem{slot.gmem.value};
-  const std::uint64_t first = slot.gmem_page_offset, end = first + slot.page_count.value;
-  const auto bound_here = [&](std::uint64_t index) {
-    return view.gmem_binding(gmem, index) == slot.id;
-  };
-  const std::uint64_t step =
-      all ? std::max<std::uint64_t>(1, slot.page_count.value / kBindingWalkLimit)
-          : std::max<std::uint64_t>(1, slot.page_count.value / 2);
-  for (std::uint64_t index = first; index < end; index += step) {
-    if (!bound_here(index)) return Violation{.subject = index, .other = slot.id};
-  }
-  if (!bound_here(end - 1)) return Violation{.subject = end - 1, .other = slot.id};
-  return std::nullopt;
+bool is_binding_of(const BindingView& binding, const SlotView& slot) {
+  return binding.slot == slot.id && binding.address_space == slot.address_space;
 }
 
-std::optional<Violation> judge_all_bindings(const View& view, bool all) {
-  for (std::uint8_t vm = 0; vm < kMaxVms; ++vm) {
-    for (const SlotView& slot : view.slots({vm})) {
-      if (auto wrong = judge_bindings(view, slot, all); wrong.has_value()) return wrong;
+/// The slot's own range of its file is bound to it, in one piece as the slot is.
+std::optional<Violation> judge_slot(const View& view, const SlotView& slot) {
+  if (!slot.gmem.is_gmem() || slot.invalid) return std::nullopt;
+  const auto bindings = view.gmem_bindings({slot.gmem.value});
+  const bool bound = std::ranges::any_of(bindings, [&slot](const BindingView& binding) {
+    return is_binding_of(binding, slot) && binding.first == slot.gmem_page_offset &&
+           binding.count == slot.page_count.value;
+  });
+  return bound ? std::nullopt
+               : std::optional(Violation{.subject = slot.gmem_page_offset, .other = slot.id});
+}
+
+/// The bindings of an open file: each belongs to a slot that has all its pages, and no page is
+/// bound twice.
+std::optional<Violation> judge_bindings(const View& view, GmemIndex gmem) {
+  const GmemView file = view.gmem(gmem);
+  if (!file.open) return std::nullopt;
+  const auto bindings = view.gmem_bindings(gmem);
+  const auto slots = view.slots(file.vm);
+  for (std::size_t i = 0; i < bindings.size(); ++i) {
+    const BindingView& one = bindings[i];
+    const auto holds = [&](const SlotView& slot) {
+      return is_binding_of(one, slot) && slot.gmem.value == gmem.value &&
+             one.first >= slot.gmem_page_offset &&
+             one.first + one.count <= slot.gmem_page_offset + slot.page_count.value;
+    };
+    const auto overlaps = [&one](const BindingView& other) {
+      return one.first < other.first + other.count && other.first < one.first + one.count;
+    };
+    if (std::ranges::none_of(slots, holds) ||
+        std::ranges::any_of(bindings.subspan(i + 1), overlaps)) {
+      return Violation{.subject = one.first, .other = one.slot};
     }
   }
   return std::nullopt;
@@ -93,29 +102,13 @@ std::optional<Violation> judge_all_bindings(const View& view, bool all) {
 namespace check {
 
 Result binding_matches_slot(const View& view) {
-  return is_quiescent(view) ? judge_all_bindings(view, false) : std::nullopt;
-}
-
-Result audit_bindings(const View& view) {
   if (!is_quiescent(view)) return std::nullopt;
-  if (auto wrong = judge_all_bindings(view, true); wrong.has_value()) return wrong;
-  // And the reverse: a bound index belongs to a slot that has it.
-  return each_gmem([&](GmemIndex gmem) -> Result {
-    const GmemView file = view.gmem(gmem);
-    if (!file.open) return std::nullopt;
-    const std::uint64_t step = std::max<std::uint64_t>(1, file.page_count / kBindingWalkLimit);
-    for (std::uint64_t index = 0; index < file.page_count; index += step) {
-      const std::uint16_t id = view.gmem_binding(gmem, index);
-      if (id == View::kNoBinding) continue;
-      const auto slots = view.slots(file.vm);
-      const bool held = std::ranges::any_of(slots, [&](const SlotView& slot) {
-        return slot.id == id && slot.gmem.value == gmem.value && index >= slot.gmem_page_offset &&
-               index < slot.gmem_page_offset + slot.page_count.value;
-      });
-      if (!held) return Violation{.subject = index, .other = id};
+  for (std::uint8_t vm = 0; vm < kMaxVms; ++vm) {
+    for (const SlotView& slot : view.slots({vm})) {
+      if (auto wrong = judge_slot(view, slot); wrong.has_value()) return wrong;
     }
-    return std::nullopt;
-  });
+  }
+  return each_gmem([&view](GmemIndex gmem) { return judge_bindings(view, gmem); });
 }
 
 Result resident_pages_add_up(const View& view) {
@@ -163,11 +156,10 @@ Result frame_has_one_index(const View& view) {
   }
   if (!is_quiescent(view)) return std::nullopt;
   for (const FrameChange& change : view.frame_changes()) {
-    const FrameView frame = view.frame(change.pfn);
-    if (frame.use != FrameUse::kGmem) continue;
-    const GmemPageView page = view.gmem_page(frame.gmem, frame.index);
+    if (change.now.use != FrameUse::kGmem) continue;
+    const GmemPageView page = view.gmem_page(change.now.gmem, change.now.index);
     if (!page.present || page.pfn != change.pfn)
-      return Violation{.subject = change.pfn.value, .other = frame.index};
+      return Violation{.subject = change.pfn.value, .other = change.now.index};
   }
   return std::nullopt;
 }
@@ -265,7 +257,7 @@ Result freed_once_invalidated(const View& view) {
 Result conversion_keeps_contents(const View& view) {
   if (view.ran_ops() != kOpBit<SetMemoryAttributes>) return std::nullopt;
   for (const FrameChange& change : view.frame_changes()) {
-    if (change.before.use == FrameUse::kGmem && change.before != view.frame(change.pfn))
+    if (change.before.use == FrameUse::kGmem && change.before != change.now)
       return Violation{.subject = change.pfn.value};
   }
   for (const GmemPageChange& change : view.gmem_page_changes()) {
@@ -275,7 +267,7 @@ Result conversion_keeps_contents(const View& view) {
   return std::nullopt;
 }
 
-Result audit_gmem_pages(const View& view) {
+Result audit_gmem_pages(const View& view, AuditScratch&) {
   if (!is_quiescent(view)) return std::nullopt;
   if (const Result sum = resident_pages_add_up(view); sum.has_value()) return sum;
   for (const Pfn pfn : view.occupied_frames()) {

@@ -24,10 +24,10 @@ const std::array<InvariantRow, 33> kInvariants{{
     {"R10", "rmp.masks_follow_caller", "A mask that was set lies within the caller's own; VMPL0 may do everything.", kHard, false, t::kFrames, {F::kRmp}, "invariants.md R10; rmp.md 4.5", check::masks_follow_caller, nullptr},
     {"R11", "rmp.in_use_not_aligned", "A page the processor holds in use (VMCB, VMSA, AVIC) is never 2 MiB aligned.", kHard, false, t::kFrames, {F::kRmp, F::kFrames}, "invariants.md R11; rmp.md 6", check::in_use_not_aligned, nullptr},
 
-    {"G1", "gmem.binding_matches_slot", "A slot with a guest_memfd has exactly its pages bound, and every bound page has its slot.", kQuiescent, true, t::kFile, {F::kGmem, F::kSlots}, "invariants.md G1; kvm.md 1.4", check::binding_matches_slot, check::audit_bindings},
+    {"G1", "gmem.binding_matches_slot", "A slot with a guest_memfd has exactly its pages bound, and every bound page has its slot.", kQuiescent, true, t::kFile, {F::kGmem, F::kSlots}, "invariants.md G1; kvm.md 1.4", check::binding_matches_slot, check::audit_as_check<check::binding_matches_slot>},
     {"G2", "gmem.resident_pages_add_up", "The pages of all files are the frames that files hold.", kHard, true, t::kFrames | t::kGmemPages, {F::kGmem, F::kFrames}, "invariants.md G2", check::resident_pages_add_up, check::audit_gmem_pages},
     {"G3", "gmem.page_cache_reference_only", "At rest only the page cache holds a page: KVM keeps no reference per mapping.", kQuiescent, true, t::kGmemPages, {F::kGmem}, "invariants.md G3; kvm.md 1.5", check::page_cache_reference_only, check::audit_gmem_pages},
-    {"G4", "gmem.vm_users_add_up", "A VM's users are its descriptor, its vCPUs and its open files; slots are none.", kQuiescent, true, t::kFile, {F::kVms, F::kGmem}, "invariants.md G4; kvm.md 1.1", check::vm_users_add_up, check::vm_users_add_up},
+    {"G4", "gmem.vm_users_add_up", "A VM's users are its descriptor, its vCPUs and its open files; slots are none.", kQuiescent, true, t::kFile, {F::kVms, F::kGmem}, "invariants.md G4; kvm.md 1.1", check::vm_users_add_up, check::audit_as_check<check::vm_users_add_up>},
     {"G5", "gmem.frame_has_one_index", "A frame belongs to at most one page of one file, and both sides say so.", kHard, true, t::kFrames | t::kGmemPages, {F::kGmem, F::kFrames}, "invariants.md G5", check::frame_has_one_index, check::audit_gmem_pages},
     {"G6", "gmem.size_is_fixed", "A file's size never changes and no page lies beyond it.", kHard, true, t::kFile | t::kGmemPages, {F::kGmem}, "invariants.md G6; kvm.md 1.3", check::size_is_fixed, nullptr},
     {"G7", "gmem.fresh_page_is_zero", "A page that comes into use holds zeros until somebody writes it.", kHard, true, t::kGmemPages, {F::kGmem, F::kContents}, "invariants.md G7; kvm.md 1.5", check::fresh_page_is_zero, nullptr},
@@ -46,8 +46,8 @@ const std::array<InvariantRow, 33> kInvariants{{
     {"P8", "pre_fault.ends_when_slot_goes", "It ends when its slot is deleted beneath it (from 6.18).", kHard, true, t::kProgress, {F::kProgress}, "invariants.md P8; bugs.md 1", check::ends_when_slot_goes, nullptr},
     {"P9", "pre_fault.prefix_is_mapped", "Everything before the returned address is mapped.", kHard, true, t::kPreFault, {F::kOutcome, F::kLeaves}, "invariants.md P9", check::prefix_is_mapped, nullptr},
 
-    {"W1", "progress.no_deadlock", "The wait-for graph has no cycle.", kHard, false, t::kProgress, {F::kProgress}, "invariants.md W1; kvm.md 10", check::no_deadlock, check::no_deadlock},
-    {"W2", "progress.no_livelock", "Every call returns when its actors are scheduled fairly.", kHard, false, t::kProgress, {F::kProgress}, "invariants.md W2", check::no_livelock, check::no_livelock},
+    {"W1", "progress.no_deadlock", "The wait-for graph has no cycle.", kHard, false, t::kProgress, {F::kProgress}, "invariants.md W1; kvm.md 10", check::no_deadlock, check::audit_as_check<check::no_deadlock>},
+    {"W2", "progress.no_livelock", "Every call returns when its actors are scheduled fairly.", kHard, false, t::kProgress, {F::kProgress}, "invariants.md W2", check::no_livelock, check::audit_as_check<check::no_livelock>},
 }};
 // clang-format on
 

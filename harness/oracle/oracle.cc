@@ -41,9 +41,14 @@ std::string describe(const Finding& finding) {
 
 void Oracle::begin(const View& view) {
   discipline_.clear();
+  std::array<bool, kViewFieldCount> seen{};
+  for (std::size_t i = 0; i < kViewFieldCount; ++i) {
+    const auto field = static_cast<ViewField>(i);
+    seen[i] = field == ViewField::kOutcome || view.observes(field);
+  }
   for (std::size_t i = 0; i < kInvariants.size(); ++i) {
-    observable_[i] = std::ranges::all_of(kInvariants[i].needs, [&](ViewField field) {
-      return field == ViewField::kOutcome || view.observes(field);
+    observable_[i] = std::ranges::all_of(kInvariants[i].needs, [&seen](ViewField field) {
+      return seen[static_cast<std::size_t>(field)];
     });
   }
 }
@@ -63,12 +68,13 @@ bool Oracle::applies(std::size_t row, const View& view) {
   return true;
 }
 
-std::optional<Finding> Oracle::judge(std::size_t row, CheckFn function, const View& view) {
+template <class Function>
+std::optional<Finding> Oracle::judge(std::size_t row, const View& view, Function&& function) {
   if (!applies(row, view)) return std::nullopt;
 #ifdef SLUICE_PLANTED
   if (forced_ == row) return std::nullopt;
 #endif
-  const std::optional<Violation> wrong = function(view);
+  const std::optional<Violation> wrong = function();
   if (!wrong.has_value()) return std::nullopt;
   const bool known =
       (kInvariants[row].triggers & trigger::kProgress) != 0 && view.progress().known_upstream;
@@ -83,17 +89,26 @@ std::optional<Finding> Oracle::check(const View& view) {
   if (active == trigger::kAlways) return std::nullopt;
   for (std::size_t row = 0; row < kInvariants.size(); ++row) {
     if ((kInvariants[row].triggers & active) == 0) continue;
-    if (auto finding = judge(row, kInvariants[row].after_step, view); finding.has_value())
-      return finding;
+    const auto function = [&view, row] { return kInvariants[row].after_step(view); };
+    if (auto finding = judge(row, view, function); finding.has_value()) return finding;
   }
   return std::nullopt;
 }
 
 std::optional<Finding> Oracle::audit(const View& view) {
+  std::array<AuditFn, kInvariants.size()> ran{};  // and found nothing
+  std::size_t ran_count = 0;
   for (std::size_t row = 0; row < kInvariants.size(); ++row) {
-    if (kInvariants[row].audit == nullptr) continue;
-    if (auto finding = judge(row, kInvariants[row].audit, view); finding.has_value())
-      return finding;
+    const AuditFn audit = kInvariants[row].audit;
+    if (audit == nullptr) continue;
+    const auto function = [&]() -> std::optional<Violation> {
+      const auto end = ran.begin() + static_cast<std::ptrdiff_t>(ran_count);
+      if (std::find(ran.begin(), end, audit) != end) return std::nullopt;
+      const std::optional<Violation> wrong = audit(view, scratch_);
+      ran[ran_count++] = audit;
+      return wrong;
+    };
+    if (auto finding = judge(row, view, function); finding.has_value()) return finding;
   }
   return std::nullopt;
 }

@@ -54,9 +54,12 @@ class Oracle {
 
  private:
   bool applies(std::size_t row, const View& view);
-  std::optional<Finding> judge(std::size_t row, CheckFn function, const View& view);
+  /// Runs `function` for the row if the row applies.
+  template <class Function>
+  std::optional<Finding> judge(std::size_t row, const View& view, Function&& function);
 
   GuestDiscipline discipline_;
+  AuditScratch scratch_;
   std::array<bool, 33> observable_{};
   std::array<RowCount, 33> counts_{};
 #ifdef SLUICE_PLANTED

@@ -70,7 +70,7 @@ void slot_with_file(FakeView& v) {
   file_with_page(v);
   v.ran(SetMemoryRegion{}, kOpBit<SetMemoryRegion>);
   v.slots_value = {{.id = 3, .base = {0}, .page_count = {4}, .gmem = {0}, .gmem_page_offset = 8}};
-  for (std::uint64_t i = 8; i < 12; ++i) v.bindings[{{0}, i}] = 3;
+  v.bindings[0] = {{.slot = 3, .first = 8, .count = 4}};
 }
 
 struct Case {
@@ -126,6 +126,16 @@ const std::vector<Case>& cases() {
              with(kInvalid, [](RmpView& e) { e.validated = true, e.gpa = {0x6000}; });
        },
        [](FakeView& v) { v.rmp_value[kHead].gpa = {0x5000}; }, true},
+      {"rmp.validated_gpa_is_unique",
+       [](FakeView& v) {
+         v.rmp_value[kFrame] = with(kInvalid, [](RmpView& e) {
+           e.validated = true, e.gpa = {2 * kBytesPer2M - kPageBytes};
+         });
+         v.rmp_value[kHead] = with(kInvalid, [](RmpView& e) {
+           e.validated = true, e.page_size = PageSize::k2M, e.gpa = {2 * kBytesPer2M};
+         });
+       },
+       [](FakeView& v) { v.rmp_value[kFrame].gpa = {3 * kBytesPer2M - kPageBytes}; }, true},
       {"rmp.one_owner", [](FakeView& v) { v.change(kFrame, kFree, kInvalid); },
        [](FakeView& v) { ++v.books.by_use[0]; }},
       {"rmp.masks_follow_caller",
@@ -139,14 +149,27 @@ const std::vector<Case>& cases() {
        [](FakeView& v) { v.rmp_value[kHead].in_use = true; }},
 
       {"gmem.binding_matches_slot", slot_with_file,
+       [](FakeView& v) { v.bindings[0][0].count = 3; }},
+      {"gmem.binding_matches_slot", slot_with_file,
        [](FakeView& v) {
-         v.bindings.erase({{0}, 11});
+         v.slots_value[0].page_count = {1 << 20}, v.gmems[0].page_count = 1 << 21;
+         v.bindings[0] = {{.slot = 3, .first = 8, .count = 1 << 19},
+                          {.slot = 3, .first = 9 + (1 << 19), .count = (1 << 19) - 1}};
        }},
       {"gmem.binding_matches_slot", slot_with_file,
        [](FakeView& v) {
-         v.bindings[{{0}, 100}] = 3;
+         v.slots_value.push_back({.address_space = 1, .id = 3, .page_count = {4}, .gmem = {0}});
+         v.bindings[0].push_back({.slot = 3, .first = 0, .count = 4});
        },
        true},
+      {"gmem.binding_matches_slot", slot_with_file,
+       [](FakeView& v) {
+         v.slots_value.push_back({.id = 4, .page_count = {10}, .gmem = {0}});
+         v.bindings[0].push_back({.slot = 4, .first = 0, .count = 10});
+       },
+       true},
+      {"gmem.binding_matches_slot", slot_with_file,
+       [](FakeView& v) { v.bindings[0].push_back({.slot = 3, .first = 100, .count = 1}); }, true},
       {"gmem.resident_pages_add_up", page_appears,
        [](FakeView& v) { ++v.gmems[0].resident_pages; }},
       {"gmem.page_cache_reference_only", page_appears,

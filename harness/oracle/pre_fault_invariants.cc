@@ -102,7 +102,7 @@ Result changes_only_mappings(const View& view) {
   if (!view.attribute_changes().empty())
     return Violation{.subject = view.attribute_changes().front().first.value};
   for (const FrameChange& change : view.frame_changes()) {
-    if (change.rmp_before.validated != view.rmp(change.pfn).validated)
+    if (change.rmp_before.validated != change.rmp_now.validated)
       return Violation{.subject = change.pfn.value};
   }
   return std::nullopt;

@@ -1,6 +1,7 @@
 // Invariants R1-R11: what the reverse map must look like, whoever wrote it (invariants.md A; rmp.md
 // 3, 4).
 #include <algorithm>
+#include <tuple>
 #include <type_traits>
 
 #include "oracle/invariant_list.h"
@@ -11,16 +12,17 @@ namespace {
 
 constexpr std::uint8_t kAllRights = 0x1f;
 
-/// Calls judge(before, now) or judge(before, now, pfn) for every frame the step touched, until one
-/// is wrong.
+/// Calls judge(before, now) or judge(before, now, pfn) for every frame whose RMP entry the step
+/// changed, until one is wrong: what it did not change was judged when it was.
 template <class Judge>
 std::optional<Violation> each_change(const View& view, Judge&& judge) {
   for (const FrameChange& change : view.frame_changes()) {
+    if (!change.rmp_changed) continue;
     bool holds = false;
     if constexpr (std::is_invocable_v<Judge, const RmpView&, const RmpView&, Pfn>) {
-      holds = judge(change.rmp_before, view.rmp(change.pfn), change.pfn);
+      holds = judge(change.rmp_before, change.rmp_now, change.pfn);
     } else {
-      holds = judge(change.rmp_before, view.rmp(change.pfn));
+      holds = judge(change.rmp_before, change.rmp_now);
     }
     if (!holds) return Violation{.subject = change.pfn.value};
   }
@@ -87,9 +89,12 @@ Result change_clears_validated(const View& view) {
 }
 
 Result large_entry_is_whole(const View& view) {
+  Pfn last_head{~std::uint64_t{0}};
+  RmpView large{};
   for (const FrameChange& change : view.frame_changes()) {
     const Pfn head = change.pfn.align_down(kFramesPer2M);
-    const RmpView large = view.rmp(head);
+    if (head != last_head) large = view.rmp(head);  // changes of one block mostly come in a row
+    last_head = head;
     if (!is_large(large)) continue;
     if (large.gpa.value % kBytesPer2M != 0) return Violation{.subject = head.value};
     const bool is_head = change.pfn == head;
@@ -97,7 +102,7 @@ Result large_entry_is_whole(const View& view) {
       const RmpView inner = view.rmp(head + PageCount{i});
       if (!inner.assigned || inner.is_head) return Violation{.subject = head.value, .other = i};
     }
-    if (!is_head && view.rmp(change.pfn).is_head) return Violation{.subject = change.pfn.value};
+    if (!is_head && change.rmp_now.is_head) return Violation{.subject = change.pfn.value};
   }
   return std::nullopt;
 }
@@ -146,13 +151,13 @@ Result masks_follow_caller(const View& view) {
 
 Result in_use_not_aligned(const View& view) {
   for (const FrameChange& change : view.frame_changes()) {
-    const bool held = view.frame(change.pfn).use == FrameUse::kVmsa || view.rmp(change.pfn).in_use;
+    const bool held = change.now.use == FrameUse::kVmsa || change.rmp_now.in_use;
     if (held && change.pfn.is_aligned(kFramesPer2M)) return Violation{.subject = change.pfn.value};
   }
   return std::nullopt;
 }
 
-Result audit_rmp(const View& view) {
+Result audit_rmp(const View& view, AuditScratch&) {
   for (const Pfn pfn : view.occupied_frames()) {
     const RmpView now = view.rmp(pfn);
     const bool blank = !now.validated && !now.vmsa && now.asid.value == 0;
@@ -162,26 +167,28 @@ Result audit_rmp(const View& view) {
   return std::nullopt;
 }
 
-Result audit_validated_gpa_is_unique(const View& view) {
-  // Frames come in rising order; pairs are compared, since a sequence validates few pages.
-  const auto frames = view.occupied_frames();
-  for (std::size_t i = 0; i < frames.size(); ++i) {
-    const RmpView one = view.rmp(frames[i]);
-    if (!one.validated || one.vmsa || !one.is_head) continue;
-    for (std::size_t j = i + 1; j < frames.size(); ++j) {
-      const RmpView other = view.rmp(frames[j]);
-      if (!other.validated || other.vmsa || other.asid != one.asid || !other.is_head) continue;
-      const std::uint64_t low = std::min(one.gpa.value, other.gpa.value),
-                          high = std::max(one.gpa.value, other.gpa.value);
-      const RmpView& first = one.gpa.value == low ? one : other;
-      if (high < low + frames_in(first.page_size) * kPageBytes)
-        return Violation{.subject = frames[i].value, .other = frames[j].value};
-    }
+Result audit_validated_gpa_is_unique(const View& view, AuditScratch& scratch) {
+  auto& pages = scratch.validated;
+  pages.clear();
+  for (const Pfn pfn : view.occupied_frames()) {
+    const RmpView entry = view.rmp(pfn);
+    if (!entry.validated || entry.vmsa || !entry.is_head) continue;
+    const Gpa end{entry.gpa.value + frames_in(entry.page_size) * kPageBytes};
+    pages.push_back({.asid = entry.asid, .first = entry.gpa, .end = end, .pfn = pfn});
   }
-  return std::nullopt;
+  std::ranges::sort(pages, [](const auto& a, const auto& b) {
+    return std::tuple(a.asid.value, a.first.value, a.pfn.value) <
+           std::tuple(b.asid.value, b.first.value, b.pfn.value);
+  });
+  // In this order, if any two overlap then some two neighbors do.
+  const auto clash = std::ranges::adjacent_find(pages, [](const auto& one, const auto& next) {
+    return one.asid == next.asid && next.first < one.end;
+  });
+  if (clash == pages.end()) return std::nullopt;
+  return Violation{.subject = clash->pfn.value, .other = (clash + 1)->pfn.value};
 }
 
-Result audit_owners(const View& view) {
+Result audit_owners(const View& view, AuditScratch&) {
   if (const Result sum = one_owner(view); sum.has_value()) return sum;
   std::array<std::uint64_t, 6> counted{};
   for (const Pfn pfn : view.occupied_frames())

@@ -32,7 +32,7 @@ class FakeView : public View {
   std::array<GmemView, kMaxGmems> gmems{};
   std::array<GmemView, kMaxGmems> gmems_before{};
   std::map<std::pair<GmemIndex, std::uint64_t>, GmemPageView> gmem_pages{};
-  std::map<std::pair<GmemIndex, std::uint64_t>, std::uint16_t> bindings{};
+  std::array<std::vector<BindingView>, kMaxGmems> bindings{};
   std::array<VmView, kMaxVms> vms{};
   std::vector<SlotView> slots_value{};
   std::map<Gfn, LeafView> leaves{};
@@ -59,7 +59,16 @@ class FakeView : public View {
   std::uint64_t ran_ops() const override { return ran_value; }
   const EventLog& events() const override { return events_value; }
   ProgressView progress() const override { return progress_value; }
-  std::span<const FrameChange> frame_changes() const override { return frame_changes_value; }
+  /// What a change has now is what the maps say when it is asked for.
+  std::span<const FrameChange> frame_changes() const override {
+    frame_changes_now_ = frame_changes_value;
+    for (FrameChange& change : frame_changes_now_) {
+      change.rmp_now = rmp(change.pfn);
+      change.rmp_changed = change.rmp_before != change.rmp_now;
+      change.now = frame(change.pfn);
+    }
+    return frame_changes_now_;
+  }
   std::span<const GmemPageChange> gmem_page_changes() const override {
     return gmem_page_changes_value;
   }
@@ -76,8 +85,8 @@ class FakeView : public View {
   GmemPageView gmem_page(GmemIndex gmem, std::uint64_t index) const override {
     return find_or(gmem_pages, std::pair{gmem, index}, GmemPageView{});
   }
-  std::uint16_t gmem_binding(GmemIndex gmem, std::uint64_t index) const override {
-    return find_or(bindings, std::pair{gmem, index}, kNoBinding);
+  std::span<const BindingView> gmem_bindings(GmemIndex gmem) const override {
+    return bindings[gmem.value];
   }
   VmView vm(VmIndex vm) const override { return vms[vm.value]; }
   std::span<const SlotView> slots(VmIndex vm) const override {
@@ -110,6 +119,7 @@ class FakeView : public View {
     return found == map.end() ? otherwise : static_cast<Value>(found->second);
   }
   mutable std::vector<Pfn> occupied_;
+  mutable std::vector<FrameChange> frame_changes_now_;
 };
 
 }  // namespace sluice::testing

@@ -74,6 +74,15 @@ struct GmemPageView {
   friend bool operator==(const GmemPageView&, const GmemPageView&) = default;
 };
 
+/// Pages [first, first + count) of a guest_memfd are bound to a slot of its VM.
+struct BindingView {
+  std::uint8_t address_space = 0;
+  std::uint16_t slot = 0;  // id
+  std::uint64_t first = 0;
+  std::uint64_t count = 0;
+  friend bool operator==(const BindingView&, const BindingView&) = default;
+};
+
 struct SlotView {
   VmIndex vm{};
   std::uint8_t address_space = 0;
@@ -113,11 +122,15 @@ struct LeafView {
   friend bool operator==(const LeafView&, const LeafView&) = default;
 };
 
-// Changes of one step, each place named once, with its value before the step.
+// Changes of one step, each place named once, with its value before the step; of frames also the
+// value now, which most invariants ask for. rmp_changed: rmp_before and rmp_now differ.
 struct FrameChange {
   Pfn pfn{};
+  bool rmp_changed = false;
   RmpView rmp_before{};
+  RmpView rmp_now{};
   FrameView before{};
+  FrameView now{};
 };
 struct GmemPageChange {
   GmemIndex gmem{};
@@ -181,8 +194,7 @@ class View {
   virtual FrameAccounting frame_accounting() const = 0;
   virtual GmemView gmem(GmemIndex gmem) const = 0;
   virtual GmemPageView gmem_page(GmemIndex gmem, std::uint64_t index) const = 0;
-  virtual std::uint16_t gmem_binding(GmemIndex gmem,
-                                     std::uint64_t index) const = 0;  // slot id, or kNoBinding
+  virtual std::span<const BindingView> gmem_bindings(GmemIndex gmem) const = 0;  // in any order
   virtual VmView vm(VmIndex vm) const = 0;
   virtual std::span<const SlotView> slots(VmIndex vm) const = 0;
   virtual bool is_private(VmIndex vm, Gfn gfn) const = 0;
@@ -191,11 +203,10 @@ class View {
       VcpuIndex vcpu) const = 0;  // root of the vCPU's MMU, kNoRoot if none is loaded
   virtual VmIndex vm_of(VcpuIndex vcpu) const = 0;
 
-  // Whole state, for audits: frames that are assigned, in use or owned; every other frame is free
-  // and hypervisor-owned.
+  // Whole state, for audits: frames that are assigned, in use or owned, in rising order; every
+  // other frame is free and hypervisor-owned.
   virtual std::span<const Pfn> occupied_frames() const = 0;
 
-  static constexpr std::uint16_t kNoBinding = 0xffff;
   static constexpr std::uint32_t kNoRoot = 0xffffffff;
 };
 

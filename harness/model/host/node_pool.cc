@@ -40,12 +40,4 @@ void NodePool::give(Journal& journal, NodeId node) {
   journal.set(free_head_, node);
 }
 
-NodePool::At NodePool::find(const void* address) const {
-  const auto at = reinterpret_cast<std::uintptr_t>(address);
-  const auto begin = reinterpret_cast<std::uintptr_t>(nodes_.data());
-  if (at < begin || at >= begin + kCapacity * sizeof(Node)) return {};
-  return {.node = static_cast<NodeId>((at - begin) / sizeof(Node)),
-          .slot = static_cast<unsigned>((at - begin) % sizeof(Node) / sizeof(std::uint64_t))};
-}
-
 }  // namespace sluice::model

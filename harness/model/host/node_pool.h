@@ -69,7 +69,13 @@ class NodePool {
     NodeId node = kNoNode;
     unsigned slot = 0;
   };
-  At find(const void* address) const;
+  At find(const void* address) const {
+    const std::uintptr_t offset =
+        reinterpret_cast<std::uintptr_t>(address) - reinterpret_cast<std::uintptr_t>(nodes_.data());
+    if (offset >= kCapacity * sizeof(Node)) return {};
+    return {.node = static_cast<NodeId>(offset / sizeof(Node)),
+            .slot = static_cast<unsigned>(offset % sizeof(Node) / sizeof(std::uint64_t))};
+  }
 
   /// A node freed in a step is not handed out again within it. The backend calls this once a step.
   void begin_step() { ++step_; }

@@ -3,18 +3,11 @@
 #include "model/planted.h"
 
 namespace sluice::model {
-namespace {
 
-constexpr std::uint64_t kUseMask = 0xf;
-constexpr unsigned kGmemShift = 4;
-constexpr unsigned kIndexShift = 12;
-
-std::uint64_t pack(const Frames::Owner& owner) {
+std::uint64_t Frames::pack(const Owner& owner) {
   return static_cast<std::uint64_t>(owner.use) | std::uint64_t{owner.gmem.value} << kGmemShift |
          owner.index << kIndexShift;
 }
-
-}  // namespace
 
 Frames::Frames(ReservedArray<std::uint64_t> words, ReservedArray<std::uint64_t> contents,
                ReservedArray<std::uint64_t> free_stack)
@@ -30,13 +23,6 @@ Expected<Frames> Frames::open(std::uint64_t frame_count) {
   auto free_stack = ReservedArray<std::uint64_t>::open(frame_count);
   if (!free_stack) return std::unexpected(free_stack.error());
   return Frames(std::move(*words), std::move(*contents), std::move(*free_stack));
-}
-
-FrameView Frames::view_of(std::uint64_t word, std::uint64_t content) {
-  return {.use = static_cast<FrameUse>(word & kUseMask),
-          .gmem = {static_cast<std::uint8_t>(word >> kGmemShift)},
-          .index = word >> kIndexShift,
-          .content = content};
 }
 
 Frames::Owner Frames::owner(Pfn pfn) const {

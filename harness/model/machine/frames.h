@@ -43,7 +43,12 @@ class Frames {
     if (contents_[pfn.value] != token) journal.set(contents_[pfn.value], token);
   }
   FrameView view(Pfn pfn) const { return view_of(words_[pfn.value], contents_[pfn.value]); }
-  static FrameView view_of(std::uint64_t word, std::uint64_t content);
+  static FrameView view_of(std::uint64_t word, std::uint64_t content) {
+    return {.use = static_cast<FrameUse>(word & kUseMask),
+            .gmem = {static_cast<std::uint8_t>(word >> kGmemShift)},
+            .index = word >> kIndexShift,
+            .content = content};
+  }
   FrameAccounting accounting() const;
   std::uint64_t frame_count() const { return words_.size(); }
 
@@ -54,15 +59,19 @@ class Frames {
   std::uint64_t word(Pfn pfn) const { return words_[pfn.value]; }
 
  private:
+  static constexpr std::uint64_t kUseMask = 0xf;
+  static constexpr unsigned kGmemShift = 4;
+  static constexpr unsigned kIndexShift = 12;
+
   Frames(ReservedArray<std::uint64_t> words, ReservedArray<std::uint64_t> contents,
          ReservedArray<std::uint64_t> free_stack);
 
+  static std::uint64_t pack(const Owner& owner);
   static std::uint64_t index_in(const ReservedArray<std::uint64_t>& array, const void* address) {
-    const auto at = reinterpret_cast<std::uintptr_t>(address);
-    const auto begin = reinterpret_cast<std::uintptr_t>(array.data());
-    return at >= begin && at < begin + array.size() * sizeof(std::uint64_t)
-               ? (at - begin) / sizeof(std::uint64_t)
-               : array.size();
+    const std::uintptr_t offset =
+        reinterpret_cast<std::uintptr_t>(address) - reinterpret_cast<std::uintptr_t>(array.data());
+    return offset < array.size() * sizeof(std::uint64_t) ? offset / sizeof(std::uint64_t)
+                                                         : array.size();
   }
   void take(Journal& journal, Pfn pfn, const Owner& owner);
   void count(Journal& journal, FrameUse from, FrameUse to);

@@ -263,26 +263,17 @@ RmpView Rmp::view_of(Pfn pfn, const RmpEntry& own_slot, const RmpEntry& head) co
   // that R6 can see it.
   const bool inside = head.is_live_2m() && !pfn.is_aligned(kFramesPer2M) && !own_slot.assigned();
   const RmpEntry entry = inside ? head : own_slot;
-  RmpView out{};
-  out.covered = true;
-  out.assigned = entry.assigned();
-  out.validated = entry.validated();
-  out.immutable = entry.immutable();
-  out.vmsa = entry.vmsa();
-  out.in_use = is_in_use(pfn);
-  out.is_head = !inside;
-  out.page_size = entry.page_size();
-  out.asid = entry.asid();
-  out.gpa = {entry.gpa().value + (inside ? (pfn.value & (kFramesPer2M - 1)) * kPageBytes : 0)};
-  for (std::uint8_t i = 0; i < kVmplCount; ++i) out.vmpl_mask[i] = entry.mask(Vmpl{i});
-  return out;
-}
-
-std::uint64_t Rmp::frame_at(const void* address) const {
-  const auto at = reinterpret_cast<std::uintptr_t>(address);
-  const auto begin = reinterpret_cast<std::uintptr_t>(tables_->slots.data());
-  return at >= begin && at < begin + count_ * sizeof(RmpEntry) ? (at - begin) / sizeof(RmpEntry)
-                                                               : count_;
+  return {.covered = true,
+          .assigned = entry.assigned(),
+          .validated = entry.validated(),
+          .immutable = entry.immutable(),
+          .vmsa = entry.vmsa(),
+          .in_use = is_in_use(pfn),
+          .is_head = !inside,
+          .page_size = entry.page_size(),
+          .asid = entry.asid(),
+          .gpa = {entry.gpa().value + (inside ? (pfn.value & (kFramesPer2M - 1)) * kPageBytes : 0)},
+          .vmpl_mask = {entry.mask({0}), entry.mask({1}), entry.mask({2}), entry.mask({3})}};
 }
 
 }  // namespace sluice::model

@@ -100,7 +100,11 @@ class Rmp {
   void write_covering(Journal& journal, Pfn pfn, const RmpEntry& entry);
   /// Index of the frame whose raw slot lies at `address`, for the touched set;
   /// frame_count() if none.
-  std::uint64_t frame_at(const void* address) const;
+  std::uint64_t frame_at(const void* address) const {
+    const std::uintptr_t offset = reinterpret_cast<std::uintptr_t>(address) -
+                                  reinterpret_cast<std::uintptr_t>(tables_->slots.data());
+    return offset < count_ * sizeof(RmpEntry) ? offset / sizeof(RmpEntry) : count_;
+  }
   RmpEntry raw(Pfn pfn) const { return tables_->slots[pfn.value]; }
 
   static constexpr std::size_t kMaxInUse = 16;
