@@ -96,16 +96,16 @@ std::optional<Finding> Oracle::check(const View& view) {
 }
 
 std::optional<Finding> Oracle::audit(const View& view) {
-  std::array<AuditFn, kInvariants.size()> ran{};  // and found nothing
+  std::array<AuditFn, kInvariants.size()> ran_already{};  // and found nothing
   std::size_t ran_count = 0;
   for (std::size_t row = 0; row < kInvariants.size(); ++row) {
-    const AuditFn audit = kInvariants[row].audit;
-    if (audit == nullptr) continue;
+    const AuditFn whole = kInvariants[row].audit;
+    if (whole == nullptr) continue;
     const auto function = [&]() -> std::optional<Violation> {
-      const auto end = ran.begin() + static_cast<std::ptrdiff_t>(ran_count);
-      if (std::find(ran.begin(), end, audit) != end) return std::nullopt;
-      const std::optional<Violation> wrong = audit(view, scratch_);
-      ran[ran_count++] = audit;
+      const auto end = ran_already.begin() + static_cast<std::ptrdiff_t>(ran_count);
+      if (std::find(ran_already.begin(), end, whole) != end) return std::nullopt;
+      const std::optional<Violation> wrong = whole(view, scratch_);
+      ran_already[ran_count++] = whole;
       return wrong;
     };
     if (auto finding = judge(row, view, function); finding.has_value()) return finding;
