@@ -1,7 +1,5 @@
 // For tests of this folder: a small host with one kernel, and short ways to say what happens on it.
 #pragma once
-#include <gtest/gtest.h>
-
 #include <memory>
 #include <vector>
 
@@ -69,18 +67,25 @@ class Host {
   }
   void drain() { scheduler_.drain(); }
 
+  /// An operation of the set-up: a test whose set-up fails would test something else.
+  template <class Op>
+  void succeed(const Op& op) {
+    const Outcome outcome = run(op);
+    SLUICE_CHECK(outcome.ok());
+  }
+
   /// A VM of this type with one vCPU and one slot of `size` at GPA 0, bound to a guest_memfd of the
   /// same size if the type has private memory.
   void boot(VmType type, std::uint64_t size) {
-    EXPECT_TRUE(run(CreateVm{.type = type}).ok());
-    EXPECT_TRUE(run(CreateVcpu{}).ok());
+    succeed(CreateVm{.type = type});
+    succeed(CreateVcpu{});
     SetMemoryRegion region{.size = {size}};
     if (vm().has_private_memory()) {
-      EXPECT_TRUE(run(CreateGuestMemfd{.size = {size}}).ok());
+      succeed(CreateGuestMemfd{.size = {size}});
       region.flags = {kMemGuestMemfd};
       region.gmem = {0};
     }
-    EXPECT_TRUE(run(region).ok());
+    succeed(region);
   }
 
   LeafView leaf(std::uint64_t gfn, unsigned vcpu = 0) {
