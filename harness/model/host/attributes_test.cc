@@ -1,5 +1,7 @@
 // Memory attributes: arguments in order, the tree against a plain bitmap, mixed bits, what a
 // conversion leaves alone.
+#include <gtest/gtest.h>
+
 #include <functional>
 
 #include "base/rng.h"

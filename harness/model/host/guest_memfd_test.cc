@@ -1,4 +1,6 @@
 // guest_memfd: arguments in the order of their errnos, allocation, holes, the last close.
+#include <gtest/gtest.h>
+
 #include "model/host/host_fixture.h"
 
 namespace sluice::model {

@@ -1,5 +1,7 @@
 // KVM_SET_USER_MEMORY_REGION2: every pair of broken arguments answers the one that is checked
 // first.
+#include <gtest/gtest.h>
+
 #include <functional>
 
 #include "model/host/host_fixture.h"

@@ -1,4 +1,6 @@
 // KVM_PRE_FAULT_MEMORY and the fault path without interleaving: errnos, progress, levels, versions.
+#include <gtest/gtest.h>
+
 #include "model/host/host_fixture.h"
 
 namespace sluice::model {

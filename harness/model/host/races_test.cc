@@ -1,5 +1,7 @@
 // Races on the host: every operation parked at every point against every other, and then the leaves
 // must say what slots, attributes and files say.
+#include <gtest/gtest.h>
+
 #include <variant>
 
 #include "model/host/host_fixture.h"
