@@ -105,6 +105,11 @@ class Journal {
     ++epoch_;
     while (count_ > to) {
       const Entry& entry = entries_.data()[--count_];
+      const std::uint64_t tag = entry.place >> kSizeShift;
+      if (tag == sizeof(std::uint64_t)) {  // by far the most
+        std::memcpy(entry.address(), &entry.old_value, sizeof(std::uint64_t));
+        continue;
+      }
       if ((entry.place & kDerivedBit) != 0)
         derived_.undo(derived_.context, entry.address(), entry.old_value);
       restore(entry);
