@@ -312,6 +312,39 @@ TEST(Oracle, AKnownDefectOfTheKernelIsItsOwnClass) {
   EXPECT_EQ(describe(*finding).substr(0, 14), "KNOWN-UPSTREAM");
 }
 
+TEST(Oracle, APreFaultMayLiftWriteProtectionBefore614Only) {
+  FakeView view;
+  pre_faulted(view);
+  view.leaves[{1}].writable = view.leaves[{1}].dirty = true;
+  view.leaf_changes_value[0].before = {.present = true, .pfn = view.leaves[{1}].pfn};
+  EXPECT_FALSE(judge(view, false).has_value());
+  view.header_value.kernel = {6, 18};
+  const auto finding = judge(view, false);
+  ASSERT_TRUE(finding.has_value());
+  EXPECT_EQ(finding->name(), "pre_fault.idempotent");
+}
+
+TEST(Oracle, AtTheEndAnyGuestMayHaveAccepted) {
+  FakeView view;
+  launched_vm(view);
+  view.ran(Resume{}, kOpBit<Pvalidate>);
+  view.change(kFrame, kInvalid, with(kInvalid, [](RmpView& e) { e.validated = true; }));
+  EXPECT_FALSE(judge(view, false).has_value());
+  view.vms[0].asid = {6};
+  const auto finding = judge(view, false);
+  ASSERT_TRUE(finding.has_value());
+  EXPECT_EQ(finding->name(), "rmp.validated_by_guest_or_firmware");
+}
+
+TEST(GuestDiscipline, AnAcceptanceThatAnotherStepFinishesEndsIt) {
+  FakeView view;
+  launched_vm(view);
+  view.ran(Resume{}, kOpBit<Pvalidate>);
+  GuestDiscipline book;
+  book.note(view);
+  EXPECT_FALSE(book.holds());
+}
+
 TEST(GuestDiscipline, AcceptingTwiceEndsIt) {
   FakeView view;
   launched_vm(view);

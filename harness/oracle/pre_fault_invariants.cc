@@ -117,6 +117,7 @@ Result not_before_allowed(const View& view) {
 
 Result idempotent(const View& view) {
   if (lone_pre_fault(view) == nullptr) return std::nullopt;
+  const bool remaps = !behavior::prefault_present_leaf_is_spurious(view.header().kernel);
   for (const LeafChange& change : view.leaf_changes()) {
     if (!change.before.present || change.before.mmio) continue;
     LeafView now = view.leaf(change.vm, change.root, change.gfn);
@@ -124,6 +125,11 @@ Result idempotent(const View& view) {
         change.before.accessed;  // before 6.14 a pre-fault may take the accessed bit away
     // Recovering a huge page replaces small leaves by one that maps the same frames.
     now.level = change.before.level;
+    // Before 6.14 it may also map anew, writable and dirty, what dirty logging write-protected.
+    if (remaps && now.writable && !change.before.writable) {
+      now.writable = false;
+      now.dirty = change.before.dirty;
+    }
     if (now != change.before) return Violation{.subject = change.gfn.value};
   }
   return std::nullopt;

@@ -38,6 +38,18 @@ bool owner_changed(const RmpView& before, const RmpView& now) {
          (!is_large(before) && is_large(now));
 }
 
+/// Could a guest with this ASID have run the step's PVALIDATE? The step's own names its vCPU; one
+/// that a resume, another actor or the end of the sequence let go on is any vCPU's.
+bool may_accept(const View& view, Asid asid) {
+  if (std::holds_alternative<Pvalidate>(view.step().op))
+    return view.vm(view.vm_of(acting_vcpu(view))).asid == asid;
+  for (std::uint8_t i = 0; i < kMaxVms; ++i) {
+    const VmView vm = view.vm({i});
+    if (vm.vcpu_count > 0 && vm.asid == asid) return true;
+  }
+  return false;
+}
+
 }  // namespace
 
 namespace check {
@@ -70,9 +82,8 @@ Result immutable_unchanged(const View& view) {
 Result validated_by_guest_or_firmware(const View& view) {
   if (firmware_ran(view)) return std::nullopt;
   const bool by_guest = ran<Pvalidate>(view);
-  const Asid guest = by_guest ? view.vm(view.vm_of(acting_vcpu(view))).asid : Asid{};
-  return each_change(view, [by_guest, guest](const RmpView& before, const RmpView& now) {
-    return before.validated || !now.validated || (by_guest && now.asid == guest);
+  return each_change(view, [&view, by_guest](const RmpView& before, const RmpView& now) {
+    return before.validated || !now.validated || (by_guest && may_accept(view, now.asid));
   });
 }
 
@@ -205,6 +216,8 @@ Result audit_owners(const View& view, AuditScratch&) {
 
 void GuestDiscipline::note(const View& view) {
   const auto* const op = finished<Pvalidate>(view);
+  // Who accepted what in a step that let another's PVALIDATE go on, the step does not say.
+  if (op == nullptr) undisciplined_ = true;
   if (op == nullptr || !view.outcome().ok() || undisciplined_) return;
   const std::uint8_t vm = view.vm_of(acting_vcpu(view)).value;
   const std::uint64_t frames = op->page_size == PageSizeArg::k2M ? kFramesPer2M : 1;

@@ -49,13 +49,9 @@ Asid take_asid(Kernel& k) {
 std::optional<Pfn> allocate_page(Kernel& k, FrameUse use) {
   Frames& frames = k.machine.frames;
   const Frames::Owner owner{.use = use};
-  const auto first = frames.allocate(k.machine.journal, owner);
-  const bool is_unsafe = first && use == FrameUse::kVmsa && first->is_aligned(kFramesPer2M) &&
-                         !planted(Planted::kVmsaMayBeAligned);
-  if (!is_unsafe) return first;
-  const auto second = frames.allocate(k.machine.journal, owner);
-  frames.release(k.machine.journal, *first);
-  return second;
+  const bool must_be_safe = use == FrameUse::kVmsa && !planted(Planted::kVmsaMayBeAligned);
+  return must_be_safe ? frames.allocate_unaligned(k.machine.journal, owner)
+                      : frames.allocate(k.machine.journal, owner);
 }
 
 /// snp_context_create(): a firmware page becomes the guest context.

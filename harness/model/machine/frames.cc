@@ -41,24 +41,53 @@ void Frames::take(Journal& journal, Pfn pfn, const Owner& owner) {
   count(journal, FrameUse::kFree, owner.use);
 }
 
+/// The next frame that was never handed out, in rising order.
+std::optional<Pfn> Frames::next_fresh(Journal& journal) {
+  if (next_in_block_.value == block_end_) {
+    if (next_block_ == words_.size()) return std::nullopt;
+    journal.set(next_in_block_, next_block_);
+    journal.set(next_block_, next_block_ + kFramesPer2M);
+    journal.set(block_end_, next_block_);
+  }
+  const Pfn pfn{next_in_block_.value};
+  journal.add(next_in_block_, 1);
+  return pfn;
+}
+
+void Frames::push_free(Journal& journal, Pfn pfn) {
+  journal.set(free_stack_[free_top_.value], pfn.value);
+  journal.add(free_top_, 1);
+}
+
 std::optional<Pfn> Frames::allocate(Journal& journal, const Owner& owner) {
   SLUICE_DCHECK(owner.use != FrameUse::kFree);
-  Pfn pfn{};
+  std::optional<Pfn> pfn;
   if (free_top_.value > 0) {
     journal.add(free_top_, -1);
-    pfn = {free_stack_[free_top_.value]};
+    pfn = Pfn{free_stack_[free_top_.value]};
   } else {
-    if (next_in_block_.value == block_end_) {
-      if (next_block_ == words_.size()) return std::nullopt;
-      journal.set(next_in_block_, next_block_);
-      journal.set(next_block_, next_block_ + kFramesPer2M);
-      journal.set(block_end_, next_block_);
-    }
-    pfn = {next_in_block_.value};
-    journal.add(next_in_block_, 1);
+    pfn = next_fresh(journal);
   }
-  take(journal, pfn, owner);
+  if (pfn) take(journal, *pfn, owner);
   return pfn;
+}
+
+std::optional<Pfn> Frames::allocate_unaligned(Journal& journal, const Owner& owner) {
+  for (std::uint64_t at = free_top_.value; at > 0; --at) {
+    const std::uint64_t found = free_stack_[at - 1];
+    if (Pfn{found}.is_aligned(kFramesPer2M)) continue;
+    const std::uint64_t top = free_top_.value - 1;
+    journal.set(free_stack_[at - 1], free_stack_[top]);
+    journal.set(free_stack_[top], found);
+    return allocate(journal, owner);
+  }
+  std::optional<Pfn> fresh = next_fresh(journal);
+  if (fresh && fresh->is_aligned(kFramesPer2M)) {
+    push_free(journal, *fresh);
+    fresh = next_fresh(journal);  // the same block has more
+  }
+  if (fresh) take(journal, *fresh, owner);
+  return fresh;
 }
 
 std::optional<Pfn> Frames::allocate_2m(Journal& journal, const Owner& owner) {
@@ -76,8 +105,7 @@ void Frames::release(Journal& journal, Pfn pfn) {
   SLUICE_CHECK(use != FrameUse::kFree);
   journal.set(words_[pfn.value], 0);
   count(journal, use, planted(Planted::kReleaseMiscounts) ? use : FrameUse::kFree);
-  journal.set(free_stack_[free_top_.value], pfn.value);
-  journal.add(free_top_, 1);
+  push_free(journal, pfn);
 }
 
 void Frames::leak(Journal& journal, Pfn pfn) {

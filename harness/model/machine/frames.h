@@ -30,6 +30,9 @@ class Frames {
   /// A free 4 KiB frame; nothing if the machine is full. The caller zeroes: contents and RMP state
   /// are as the last user left them.
   std::optional<Pfn> allocate(Journal& journal, const Owner& owner);
+  /// As allocate(), but never a frame that begins a 2 MiB block (Linux snp_safe_alloc_page_node()).
+  /// Cost: O(such frames released last).
+  std::optional<Pfn> allocate_unaligned(Journal& journal, const Owner& owner);
   /// 512 consecutive free frames, 2 MiB aligned; frame i gets owner.index + i.
   std::optional<Pfn> allocate_2m(Journal& journal, const Owner& owner);
   /// Pre: in use.  Post: free, and the next one allocate() returns.
@@ -73,6 +76,8 @@ class Frames {
     return offset < array.size() * sizeof(std::uint64_t) ? offset / sizeof(std::uint64_t)
                                                          : array.size();
   }
+  std::optional<Pfn> next_fresh(Journal& journal);
+  void push_free(Journal& journal, Pfn pfn);
   void take(Journal& journal, Pfn pfn, const Owner& owner);
   void count(Journal& journal, FrameUse from, FrameUse to);
 
