@@ -34,7 +34,7 @@ class HostScenario : public Scenario {
     const View& view = fixture_.backend().view();
     std::uint64_t count = 0;
     for (std::uint64_t gfn = 0; gfn < pages_; ++gfn)
-      count += view.leaf({0}, view.current_root({0}), {gfn}).present ? 1 : 0;
+      count += view.leaf({0}, view.current_root({0}), {gfn}).present ? 1u : 0u;
     return count;
   }
   Status expect_mapped(std::uint64_t count) const {
@@ -81,19 +81,22 @@ class Convert : public HostScenario {
 };
 
 template <class S>
+Definition definition(const char* name, const char* page_size, const char* label) {
+  Definition made;
+  made.name = name;
+  made.backend = "model";
+  made.parameters = {{"page_size", {page_size}, {}},
+                     {"pages", {static_cast<std::int64_t>(kFramesPer1G)}, {1024}}};
+  made.make = make_scenario<S>;
+  made.floor = "floor/page_store";
+  made.label = label;
+  return made;
+}
+
+template <class S>
 bool add(const char* name) {
-  const Parameter pages{"pages", {static_cast<std::int64_t>(kFramesPer1G)}, {1024}};
-  return add_benchmark({.name = name,
-                        .backend = "model",
-                        .parameters = {{"page_size", {"4K"}, {}}, pages},
-                        .make = make_scenario<S>,
-                        .floor = "floor/page_store"}) &&
-         add_benchmark({.name = name,
-                        .backend = "model",
-                        .parameters = {{"page_size", {"2M"}, {}}, pages},
-                        .make = make_scenario<S>,
-                        .floor = "floor/page_store",
-                        .label = "ahead of mainline"});
+  return add_benchmark(definition<S>(name, "4K", "")) &&
+         add_benchmark(definition<S>(name, "2M", "ahead of mainline"));
 }
 const bool kAdded = add<PreMap>("model/premap") && add<Convert>("model/convert");
 

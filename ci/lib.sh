@@ -84,7 +84,9 @@ run_step() {
     *)
       steps_failed=$((steps_failed + 1))
       [[ $status -ne 124 ]] || echo "stopped after $limit seconds" >>"$log"
-      printf 'FAILED  %4d s  %s (status %d; the end of %s follows)\n' "$took" "$name" "$status" "$log"
+      printf 'FAILED  %4d s  %s (status %d; the errors in %s and its end follow)\n' "$took" "$name" "$status" "$log"
+      # A parallel build goes on for a while after the first error: the end of its log alone says nothing.
+      grep -nE -m 12 -A 3 '(^|[^a-z])(error|FAILED|Failure)\b' "$log" | cut -c1-300 | sed 's/^/        ! /' || true
       tail -n 40 "$log" | sed 's/^/        | /'
       ;;
   esac

@@ -51,7 +51,7 @@ struct Target {
     const run::Findings found =
         run::run_steps(model, judge, sequence, false, [&](std::size_t i, const Outcome& outcome) {
           ++steps;
-          acted += outcome.skipped() ? 0 : 1;
+          acted += outcome.skipped() ? 0u : 1u;
           features.take(i, outcome);
         });
     return found.finding;
