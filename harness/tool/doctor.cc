@@ -2,6 +2,7 @@
 #include <fmt/core.h>
 
 #include <nlohmann/json.hpp>
+#include <vector>
 
 #include "kvm/probe.h"
 #include "ops/files.h"
@@ -14,28 +15,6 @@ namespace sluice::tool {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-/// One thing a host may lack, and what of ours needs it.
-struct Need {
-  Capability capability;
-  const char* skipped_without;
-};
-constexpr Need kNeeds[] = {
-    {Capability::kKvm, "everything on the real kernel"},
-    {Capability::kGuestMemfd, "guest_memfd operations on the real kernel"},
-    {Capability::kUserMemory2, "slots with guest_memfd on the real kernel"},
-    {Capability::kMemoryFaultInfo, "details of memory-fault exits"},
-    {Capability::kMemoryAttributes, "conversion on the real kernel"},
-    {Capability::kPreFault,
-     "successful pre-faults on the real kernel (arguments are still checked)"},
-    {Capability::kTdp, "mapping levels and pre-fault on the real kernel"},
-    {Capability::kHypercallExit, "map_gpa_range on the real kernel"},
-    {Capability::kSwProtectedVm, "sw_protected VMs on the real kernel"},
-    {Capability::kSmmAddressSpace, "memslots of the second address space on the real kernel"},
-    {Capability::kSnp, "SNP VMs on the real kernel: those run on the model"},
-    {Capability::kHypercallInstruction, "map_gpa_range on the real kernel"},
-    {Capability::kRing3Payload, "hypercalls from ring 3 on the real kernel"},
-};
 
 Json value_of(const Fact& fact) {
   return std::visit(
@@ -72,9 +51,14 @@ Report examine() {
   return report;
 }
 
-bool has(const Report& report, Capability capability) {
-  if (!report.probe) return false;
-  return capability == Capability::kKvm || report.probe->has(capability);
+/// The capabilities that this host lacks.
+std::vector<CapabilityRow> lacking(const Report& report) {
+  std::vector<CapabilityRow> out;
+  for (const CapabilityRow& row : kCapabilities) {
+    const bool has = report.probe && report.probe->has(row.capability);
+    if (row.capability != Capability::kNone && !has) out.push_back(row);
+  }
+  return out;
 }
 
 /// Numbers of the KVM capabilities as the VM answered them.
@@ -121,10 +105,8 @@ void print_text(const Report& report) {
   }
   print_facts("Counters", report.counters);
   fmt::print("Will be skipped here\n");
-  for (const Need& need : kNeeds) {
-    if (!has(report, need.capability))
-      fmt::print("  {:<28} {}\n", name_of(need.capability), need.skipped_without);
-  }
+  for (const CapabilityRow& row : lacking(report))
+    fmt::print("  {:<28} {}\n", row.name, row.skipped_without);
   for (const Fact& counter : report.counters) {
     if (counter.missing())
       fmt::print("  {:<28} counted as null: {}\n", counter.name, counter.reason);
@@ -145,12 +127,9 @@ Json json_of(const Facts& facts) {
 
 void print_json(const Report& report) {
   Json skipped = Json::array();
-  for (const Need& need : kNeeds) {
-    if (!has(report, need.capability))
-      skipped.push_back(
-          {{"capability", name_of(need.capability)},
-           {"skipped", need.skipped_without},
-           {"meaning", kCapabilities[static_cast<std::size_t>(need.capability)].meaning}});
+  for (const CapabilityRow& row : lacking(report)) {
+    skipped.push_back(
+        {{"capability", row.name}, {"skipped", row.skipped_without}, {"meaning", row.meaning}});
   }
   Json out = {
       {"host", json_of(report.host)}, {"counters", json_of(report.counters)}, {"skipped", skipped}};

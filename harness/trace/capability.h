@@ -1,61 +1,53 @@
 // What a backend may lack, by name: text (`# requires: cap=guest_memfd`), doctor and every skip use
-// these.
+// these. A host that lacks one skips what its row says, and `sluice doctor` says so.
 #pragma once
-#include <array>
 #include <cstdint>
 #include <optional>
 #include <string_view>
 
 namespace sluice {
 
+// clang-format off
+/// ROW(enumerator, name, what it is, what is skipped on the real kernel without it). An X-macro, as
+/// in check_list.h: one line yields the enumerator and everything that is said of it.
+#define SLUICE_CAPABILITIES(ROW) \
+  ROW(kNone,                 "none",                  "", "") \
+  ROW(kKvm,                  "kvm",                   "/dev/kvm can be opened", "everything on the real kernel") \
+  ROW(kGuestMemfd,           "guest_memfd",           "KVM_CAP_GUEST_MEMFD (234) on the VM", "guest_memfd operations on the real kernel") \
+  ROW(kUserMemory2,          "user_memory2",          "KVM_CAP_USER_MEMORY2 (231)", "slots with guest_memfd on the real kernel") \
+  ROW(kMemoryAttributes,     "memory_attributes",     "KVM_CAP_MEMORY_ATTRIBUTES (233) on the VM", "conversion on the real kernel") \
+  ROW(kPreFault,             "pre_fault_memory",      "KVM_CAP_PRE_FAULT_MEMORY (236), needs TDP", "successful pre-faults on the real kernel (arguments are still checked)") \
+  ROW(kMemoryFaultInfo,      "memory_fault_info",     "KVM_CAP_MEMORY_FAULT_INFO (232)", "details of memory-fault exits") \
+  ROW(kHypercallExit,        "exit_hypercall",        "KVM_CAP_EXIT_HYPERCALL (201) with MAP_GPA_RANGE", "map_gpa_range on the real kernel") \
+  ROW(kSwProtectedVm,        "sw_protected_vm",       "VM type KVM_X86_SW_PROTECTED_VM", "sw_protected VMs on the real kernel") \
+  ROW(kSnp,                  "sev_snp",               "VM type KVM_X86_SNP_VM: SEV-SNP hardware and firmware", "SNP VMs on the real kernel: those run on the model") \
+  ROW(kTdp,                  "tdp",                   "two-dimensional paging (NPT or EPT)", "mapping levels and pre-fault on the real kernel") \
+  ROW(kSmmAddressSpace,      "smm_address_space",     "a second memslot address space", "memslots of the second address space on the real kernel") \
+  ROW(kRmpInstructions,      "rmp_instructions",      "raw RMP instructions: only in the model", "raw RMP instructions on the real kernel: no kernel offers them") \
+  ROW(kParking,              "parking",               "stopping inside an operation: only in the model", "park= and resume on the real kernel: no kernel offers them") \
+  ROW(kRing3Payload,         "ring3_payload",         "the guest payload can run in ring 3", "hypercalls from ring 3 on the real kernel") \
+  ROW(kHypercallInstruction, "hypercall_instruction", "a guest's hypercall instruction completes (some KVM flavours emulate it for ever)", "map_gpa_range on the real kernel") \
+  ROW(kLostMemoryReport,     "lost_memory_report",    "KVM_RUN answers EFAULT where a slot's memory is unmapped (some KVM flavours answer MMIO)", "guest accesses to unmapped host memory on the real kernel")
+// clang-format on
+
 enum class Capability : std::uint8_t {
-  kNone,
-  kKvm,
-  kGuestMemfd,
-  kUserMemory2,
-  kMemoryAttributes,
-  kPreFault,
-  kMemoryFaultInfo,
-  kHypercallExit,
-  kSwProtectedVm,
-  kSnp,
-  kTdp,
-  kSmmAddressSpace,
-  kRmpInstructions,
-  kParking,
-  kRing3Payload,
-  kHypercallInstruction,
-  kLostMemoryReport
+#define SLUICE_ROW(enumerator, name, meaning, skipped) enumerator,
+  SLUICE_CAPABILITIES(SLUICE_ROW)
+#undef SLUICE_ROW
 };
 
 struct CapabilityRow {
   Capability capability;
   std::string_view name;
   std::string_view meaning;
+  std::string_view skipped_without;
 };
-inline constexpr std::array<CapabilityRow, 17> kCapabilities{{
-    {Capability::kNone, "none", ""},
-    {Capability::kKvm, "kvm", "/dev/kvm can be opened"},
-    {Capability::kGuestMemfd, "guest_memfd", "KVM_CAP_GUEST_MEMFD (234) on the VM"},
-    {Capability::kUserMemory2, "user_memory2", "KVM_CAP_USER_MEMORY2 (231)"},
-    {Capability::kMemoryAttributes, "memory_attributes",
-     "KVM_CAP_MEMORY_ATTRIBUTES (233) on the VM"},
-    {Capability::kPreFault, "pre_fault_memory", "KVM_CAP_PRE_FAULT_MEMORY (236), needs TDP"},
-    {Capability::kMemoryFaultInfo, "memory_fault_info", "KVM_CAP_MEMORY_FAULT_INFO (232)"},
-    {Capability::kHypercallExit, "exit_hypercall",
-     "KVM_CAP_EXIT_HYPERCALL (201) with MAP_GPA_RANGE"},
-    {Capability::kSwProtectedVm, "sw_protected_vm", "VM type KVM_X86_SW_PROTECTED_VM"},
-    {Capability::kSnp, "sev_snp", "VM type KVM_X86_SNP_VM: SEV-SNP hardware and firmware"},
-    {Capability::kTdp, "tdp", "two-dimensional paging (NPT or EPT)"},
-    {Capability::kSmmAddressSpace, "smm_address_space", "a second memslot address space"},
-    {Capability::kRmpInstructions, "rmp_instructions", "raw RMP instructions: only in the model"},
-    {Capability::kParking, "parking", "stopping inside an operation: only in the model"},
-    {Capability::kRing3Payload, "ring3_payload", "the guest payload can run in ring 3"},
-    {Capability::kHypercallInstruction, "hypercall_instruction",
-     "a guest's hypercall instruction completes (some KVM flavours emulate it for ever)"},
-    {Capability::kLostMemoryReport, "lost_memory_report",
-     "KVM_RUN answers EFAULT where a slot's memory is unmapped (some KVM flavours answer MMIO)"},
-}};
+inline constexpr CapabilityRow kCapabilities[] = {
+#define SLUICE_ROW(enumerator, name, meaning, skipped) \
+  {Capability::enumerator, name, meaning, skipped},
+    SLUICE_CAPABILITIES(SLUICE_ROW)
+#undef SLUICE_ROW
+};
 constexpr std::string_view name_of(Capability capability) {
   return kCapabilities[static_cast<std::size_t>(capability)].name;
 }

@@ -36,9 +36,17 @@ TEST(Outcome, FollowsItsRow) {
 }
 
 TEST(Capability, NamesAreFound) {
-  for (std::size_t i = 0; i < kCapabilities.size(); ++i) {
+  for (std::size_t i = 0; i < std::size(kCapabilities); ++i) {
     EXPECT_EQ(static_cast<std::size_t>(kCapabilities[i].capability), i);
     EXPECT_EQ(find_capability(kCapabilities[i].name), kCapabilities[i].capability);
+  }
+}
+
+TEST(Capability, EachSaysWhatItIsAndWhatIsSkippedWithoutIt) {
+  for (const CapabilityRow& row : kCapabilities) {
+    if (row.capability == Capability::kNone) continue;
+    EXPECT_FALSE(row.meaning.empty()) << row.name;
+    EXPECT_FALSE(row.skipped_without.empty()) << row.name;
   }
 }
 
