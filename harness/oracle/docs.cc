@@ -5,7 +5,7 @@
 #include <iterator>
 
 #include "oracle/invariant_list.h"
-#include "trace/check_list.h"
+#include "trace/outcome_text.h"
 
 namespace sluice::oracle {
 namespace {
@@ -13,32 +13,6 @@ namespace {
 constexpr std::array<const char*, kViewFieldCount> kFieldNames{
     "outcome", "rmp",    "frames",     "contents", "gmem",    "slots",
     "vms",     "leaves", "attributes", "events",   "progress"};
-
-std::string answer_of(const CheckRow& row) {
-  switch (row.kind) {
-    case StatusKind::kOk:
-      return "success";
-    case StatusKind::kErrno:
-      return fmt::format("errno {}", row.number);
-    case StatusKind::kCode:
-      return fmt::format("code {}", row.number);
-    case StatusKind::kCarry:
-      return "EAX = 0, CF = 1";
-    case StatusKind::kException:
-      return fmt::format("exception {}", row.number);
-    case StatusKind::kExit:
-      return fmt::format("exit {}", row.number);
-    case StatusKind::kRax:
-      return fmt::format("RAX = -{}", row.number);
-    case StatusKind::kHostFault:
-      return fmt::format("host fault {}", row.number);
-    case StatusKind::kLoop:
-      return "the guest loops";
-    case StatusKind::kSkipped:
-      break;
-  }
-  return "skipped";
-}
 
 std::string needs_of(const InvariantRow& row) {
   std::string out;
@@ -60,8 +34,8 @@ std::string checks_document() {
       "answer is compared.\n\n"
       "| name | answer | source |\n|---|---|---|\n";
   for (const CheckRow& row : kChecks)
-    fmt::format_to(std::back_inserter(out), "| `{}` | {} | {} |\n", row.name, answer_of(row),
-                   row.source);
+    fmt::format_to(std::back_inserter(out), "| `{}` | {} | {} |\n", row.name,
+                   describe_answer(row.kind, row.number), row.source);
   return out;
 }
 
@@ -77,12 +51,9 @@ std::string invariants_document() {
       "| id | name | statement | strength | scope | needs | source "
       "|\n|---|---|---|---|---|---|---|\n";
   for (const InvariantRow& row : kInvariants) {
-    const char* const strength = row.strength == Strength::kHard          ? "hard"
-                                 : row.strength == Strength::kConditional ? "conditional"
-                                                                          : "quiescent";
     fmt::format_to(std::back_inserter(out), "| {} | `{}` | {} | {} | {} | {} | {} |\n", row.id,
-                   row.name, row.statement, strength, row.host_scope_only ? "host" : "both",
-                   needs_of(row), row.source);
+                   row.name, row.statement, name_of(row.strength),
+                   row.host_scope_only ? "host" : "both", needs_of(row), row.source);
   }
   return out;
 }

@@ -21,6 +21,10 @@ struct Violation {
 
 /// Strength as invariants.md has it.
 enum class Strength : std::uint8_t { kHard, kConditional, kQuiescent };
+constexpr std::string_view name_of(Strength strength) {
+  constexpr std::array<std::string_view, 3> kNames{"hard", "conditional", "quiescent"};
+  return kNames[static_cast<std::size_t>(strength)];
+}
 
 /// When a row is looked at after a step: only if something it can see has changed. Audits look at
 /// every row.

@@ -15,37 +15,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-const char* kind_name(StatusKind kind) {
-  switch (kind) {
-    case StatusKind::kOk:
-      return "ok";
-    case StatusKind::kErrno:
-      return "errno";
-    case StatusKind::kCode:
-      return "code";
-    case StatusKind::kCarry:
-      return "carry";
-    case StatusKind::kException:
-      return "exception";
-    case StatusKind::kExit:
-      return "exit";
-    case StatusKind::kRax:
-      return "rax";
-    case StatusKind::kHostFault:
-      return "host_fault";
-    case StatusKind::kLoop:
-      return "loop";
-    case StatusKind::kSkipped:
-      break;
-  }
-  return "skipped";
-}
-const char* strength_name(oracle::Strength strength) {
-  return strength == oracle::Strength::kHard          ? "hard"
-         : strength == oracle::Strength::kConditional ? "conditional"
-                                                      : "quiescent";
-}
-
 Json list_ops() {
   Json out = Json::array();
   for_each_op_type([&]<class Op>() {
@@ -64,7 +33,7 @@ Json list_checks() {
   Json out = Json::array();
   for (const CheckRow& row : kChecks)
     out.push_back({{"name", row.name},
-                   {"kind", kind_name(row.kind)},
+                   {"kind", name_of(row.kind)},
                    {"number", row.number},
                    {"source", row.source}});
   return out;
@@ -74,7 +43,7 @@ Json list_invariants() {
   for (const oracle::InvariantRow& row : oracle::kInvariants) {
     out.push_back({{"name", row.name},
                    {"id", row.id},
-                   {"strength", strength_name(row.strength)},
+                   {"strength", oracle::name_of(row.strength)},
                    {"scope", row.host_scope_only ? "host" : "both"},
                    {"summary", row.statement},
                    {"source", row.source}});

@@ -28,6 +28,28 @@ enum class StatusKind : std::uint8_t {
   kSkipped,    // the backend or the sequence cannot do it; the row says why
 };
 
+/// A kind in words: for programs, and for people, where {} stands for the number.
+struct StatusKindRow {
+  StatusKind kind;
+  std::string_view name;
+  std::string_view answer;
+};
+inline constexpr std::array<StatusKindRow, 10> kStatusKinds{{
+    {StatusKind::kOk, "ok", "success"},
+    {StatusKind::kErrno, "errno", "errno {}"},
+    {StatusKind::kCode, "code", "code {}"},
+    {StatusKind::kCarry, "carry", "EAX = 0, CF = 1"},
+    {StatusKind::kException, "exception", "exception {}"},
+    {StatusKind::kExit, "exit", "exit {}"},
+    {StatusKind::kRax, "rax", "RAX = -{}"},
+    {StatusKind::kHostFault, "host_fault", "host fault {}"},
+    {StatusKind::kLoop, "loop", "the guest loops"},
+    {StatusKind::kSkipped, "skipped", "skipped"},
+}};
+constexpr std::string_view name_of(StatusKind kind) {
+  return kStatusKinds[static_cast<std::size_t>(kind)].name;
+}
+
 // clang-format off
 #define SLUICE_CHECKS(ROW) \
   ROW(kOk,                       "ok",                                kOk,        0,           "") \

@@ -25,32 +25,25 @@ std::string exit_name(const Outcome& outcome) {
   return fmt::format("exit {}", exit.reason);
 }
 
+std::string skip_name(const Outcome& outcome) {
+  if (outcome.check != Check::kSkipCapability) return std::string(row_of(outcome.check).name);
+  return fmt::format("skip.capability (lacks {})",
+                     name_of(static_cast<Capability>(outcome.capability)));
+}
+
 std::string status_name(const Outcome& outcome) {
   switch (outcome.kind) {
     case StatusKind::kOk:
       return "ok";
     case StatusKind::kErrno:
       return errno_name(outcome.number);
-    case StatusKind::kCode:
-      return fmt::format("code {}", outcome.number);
-    case StatusKind::kCarry:
-      return "carry";
-    case StatusKind::kException:
-      return fmt::format("exception {}", outcome.number);
     case StatusKind::kExit:
       return exit_name(outcome);
-    case StatusKind::kRax:
-      return fmt::format("rax -{}", outcome.number);
-    case StatusKind::kHostFault:
-      return fmt::format("host fault {}", outcome.number);
-    case StatusKind::kLoop:
-      return "faults for ever";
     case StatusKind::kSkipped:
-      break;
+      return skip_name(outcome);
+    default:
+      return describe_answer(outcome.kind, outcome.number);
   }
-  if (outcome.check != Check::kSkipCapability) return std::string(row_of(outcome.check).name);
-  return fmt::format("skip.capability (lacks {})",
-                     name_of(static_cast<Capability>(outcome.capability)));
 }
 
 }  // namespace
@@ -66,6 +59,11 @@ std::optional<int> find_errno(std::string_view name) {
     if (known != nullptr && name == known) return number;
   }
   return std::nullopt;
+}
+
+std::string describe_answer(StatusKind kind, unsigned number) {
+  const StatusKindRow& row = kStatusKinds[static_cast<std::size_t>(kind)];
+  return fmt::format(fmt::runtime(row.answer), number);
 }
 
 std::string describe(const Outcome& outcome) {

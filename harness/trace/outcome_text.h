@@ -14,6 +14,9 @@ std::string errno_name(int number);
 /// The number of "EAGAIN"; nothing if there is no such errno.
 std::optional<int> find_errno(std::string_view name);
 
+/// What the caller sees, as a sentence has it: "errno 22", "EAX = 0, CF = 1", "success".
+std::string describe_answer(StatusKind kind, unsigned number);
+
 /// "ok", "ok(gpa=0x1000, left=0x1000)", "EEXIST", "memory_fault(private, gpa=0x1000)", "parked",
 /// "blocked(srcu)", "skip.no_vm", ...; with the check's name in brackets where the backend knows it
 /// and it says more: "EEXIST [set_memory_region.overlap]".

@@ -8,6 +8,7 @@
 #include "trace/event.h"
 #include "trace/host_profile.h"
 #include "trace/kernel_behavior.h"
+#include "trace/outcome_text.h"
 #include "trace/view.h"
 
 namespace sluice {
@@ -24,6 +25,22 @@ TEST(CheckList, RowsStandAtTheirEnumerator) {
     EXPECT_TRUE(row.kind != StatusKind::kErrno || row.number != 0) << row.name;
   }
   EXPECT_FALSE(find_check("no.such_check").has_value());
+}
+
+TEST(StatusKind, RowsStandAtTheirEnumerator) {
+  for (std::size_t i = 0; i < kStatusKinds.size(); ++i) {
+    EXPECT_EQ(static_cast<std::size_t>(kStatusKinds[i].kind), i);
+    EXPECT_FALSE(kStatusKinds[i].answer.empty()) << kStatusKinds[i].name;
+  }
+}
+
+TEST(StatusKind, AnswersCarryTheirNumber) {
+  EXPECT_EQ(describe_answer(StatusKind::kErrno, 22), "errno 22");
+  EXPECT_EQ(describe_answer(StatusKind::kCarry, 0), "EAX = 0, CF = 1");
+  EXPECT_EQ(describe(outcome_of(Check::kPvalidateNoUpdate)),
+            "EAX = 0, CF = 1 [pvalidate.no_update]");
+  EXPECT_EQ(describe(outcome_of(Check::kPvalidateSizeMismatch)),
+            "code 6 [pvalidate.size_mismatch]");
 }
 
 TEST(Outcome, FollowsItsRow) {
