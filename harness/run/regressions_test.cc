@@ -3,11 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <cstdlib>
 
-#include "ops/files.h"
 #include "run/proofs.h"
 #include "run/runner.h"
+#include "testing/documents.h"
 
 namespace sluice::run {
 namespace {
@@ -71,16 +70,8 @@ TEST(Regressions, SeeEveryRefusalReason) {
 TEST(Proofs, DocumentIsUpToDate) {
   const std::vector<NamedSequence> regressions = corpus("regressions");
   if (regressions.empty()) GTEST_SKIP() << "corpora/regressions is empty";
-  const std::string document = proofs_document(proofs_of(regressions));
-  const std::string path = std::string(SLUICE_SOURCE_DIR) + "/docs/proofs.md";
-  if (std::getenv("SLUICE_UPDATE_DOCS") != nullptr) {
-    const auto written = write_file(path, document);
-    ASSERT_TRUE(written) << written.error().message();
-  }
-  const auto kept = read_file(path, std::size_t{1} << 20);
-  ASSERT_TRUE(kept) << kept.error().message();
-  EXPECT_TRUE(*kept == document)
-      << path << " is out of date: run this test with SLUICE_UPDATE_DOCS=1 and commit the file";
+  sluice::testing::expect_document(SLUICE_SOURCE_DIR "/docs/proofs.md",
+                                   proofs_document(proofs_of(regressions)));
 }
 
 }  // namespace
