@@ -29,6 +29,14 @@ std::optional<FoundAt> FuzzRun::run(const Sequence& sequence) {
       .finding;
 }
 
+MinimizeResult minimize_finding(FuzzRun& model, const Sequence& start,
+                                const oracle::Finding& finding) {
+  return minimize(start, [&](const Sequence& candidate) {
+    const auto again = model.run(candidate);
+    return again && again->finding.invariant == finding.invariant;
+  });
+}
+
 std::string describe_finding(const Sequence& sequence, const FoundAt& found) {
   const bool at_end = found.step >= sequence.steps.size();
   return fmt::format(

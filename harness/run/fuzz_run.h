@@ -5,6 +5,7 @@
 #include <span>
 #include <string>
 
+#include "ops/minimize.h"
 #include "run/runner.h"
 
 namespace sluice::run {
@@ -35,6 +36,11 @@ class FuzzRun {
   std::uint64_t steps_ = 0;
   std::uint64_t acted_ = 0;
 };
+
+/// The smallest sequence that still shows this finding. Pre: run(start) answers it. Cost: up to
+/// 20,000 runs.
+MinimizeResult minimize_finding(FuzzRun& model, const Sequence& start,
+                                const oracle::Finding& finding);
 
 /// "FINDING ...", the step, and the sequence as text: what a fuzzer prints before it aborts.
 std::string describe_finding(const Sequence& sequence, const FoundAt& found);

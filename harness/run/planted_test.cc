@@ -7,6 +7,7 @@
 
 #include <algorithm>
 
+#include "run/fuzz_run.h"
 #include "run/proofs.h"
 #include "run/runner.h"
 #ifdef SLUICE_PLANTED
@@ -122,6 +123,26 @@ TEST(Planted, EveryBugTripsItsInvariantAndOnlyWhileThatIsJudged) {
               row.invariant)
         << row.name;
   }
+}
+
+TEST(Planted, AFindingIsMinimizedToItself) {
+  const std::vector<NamedSequence> planted = corpus("planted");
+  const NamedSequence* const named = find(planted, "planted/smash_keeps_gpa.ops");
+  ASSERT_NE(named, nullptr);
+  auto model = FuzzRun::open(default_profile(kDefaultKernel));
+  ASSERT_TRUE(model.has_value()) << model.error().message();
+  Sequence padded = named->sequence;
+  padded.steps.insert(padded.steps.begin(), padded.steps.front());  // skipped: it says so itself
+  model::planted_switches() = {.bug = model::Planted::kSmashKeepsGpa};
+  const auto found = model->run(padded);
+  ASSERT_TRUE(found.has_value());
+  const MinimizeResult least = minimize_finding(*model, padded, found->finding);
+  const auto again = model->run(least.sequence);
+  model::planted_switches() = {};
+  EXPECT_TRUE(least.is_minimal);
+  EXPECT_LT(least.sequence.steps.size(), padded.steps.size());
+  ASSERT_TRUE(again.has_value());
+  EXPECT_EQ(again->finding.name(), found->finding.name());
 }
 
 TEST(Planted, EveryInvariantHasABug) {

@@ -11,7 +11,6 @@
 
 #include "ops/codec.h"
 #include "ops/files.h"
-#include "ops/minimize.h"
 #include "ops/text.h"
 #include "run/fuzz_run.h"
 #include "tool/command.h"
@@ -194,12 +193,8 @@ record::FuzzFinding explain(const fs::path& crash, const std::string& target) {
   const auto found = model->run_bytes(bytes);
   if (!found) return finding;
   finding.invariant = found->finding.name();
-  const std::size_t invariant = found->finding.invariant;
   const Sequence start = model->sequence();
-  const MinimizeResult result = minimize(start, [&](const Sequence& candidate) {
-    const auto again = model->run(candidate);
-    return again && again->finding.invariant == invariant;
-  });
+  const MinimizeResult result = run::minimize_finding(*model, start, found->finding);
   const std::string text = crash.string() + ".ops";
   if (write_file(text, format_text(result.sequence))) finding.file = text;
   return finding;

@@ -1,6 +1,4 @@
 // sluice minimize: the smallest sequence that still shows the same finding.
-#include "ops/minimize.h"
-
 #include <fmt/core.h>
 
 #include "ops/files.h"
@@ -21,12 +19,7 @@ int minimize_file(const std::string& in, const std::string& out) {
     return complain(in +
                     ": no finding on the model, so there is nothing to keep while it shrinks; "
                     "'sluice run' shows what it does");
-  const std::size_t invariant = found->finding.invariant;
-  const auto shows = [&](const Sequence& candidate) {
-    const auto again = model->run(candidate);
-    return again && again->finding.invariant == invariant;
-  };
-  const MinimizeResult result = minimize(*sequence, shows);
+  const MinimizeResult result = run::minimize_finding(*model, *sequence, found->finding);
   const auto written = write_file(out, format_text(result.sequence));
   if (!written) return complain(written.error());
   fmt::print("{}: {} of {} operations still show {} ({} tries{})\n", out,
