@@ -29,8 +29,8 @@ constexpr std::string_view name_of(Strength strength) {
 /// When a row is looked at after a step: only if something it can see has changed. Audits look at
 /// every row.
 namespace trigger {
-inline constexpr std::uint32_t kFrames = 1, kGmemPages = 2, kLeaves = 4, kAttributes = 8,
-                               kPreFault = 16, kProgress = 32, kFile = 64, kAlways = 128;
+inline constexpr std::uint32_t kFrames = 1, kGmemPages = 2, kPreFault = 4, kProgress = 8,
+                               kFile = 16;
 }  // namespace trigger
 
 /// The guest's own book of what it has accepted, which R8 needs: a guest that accepts twice breaks
