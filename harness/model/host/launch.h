@@ -25,6 +25,8 @@ inline constexpr Gpa kVmsaGpa{0xffff'ffff'f000};
 Outcome apply(Kernel& k, ActorId actor, const SevInit2& op);
 Outcome apply(Kernel& k, ActorId actor, const LaunchStart& op);
 /// progress = {GPA of the next page, bytes left}: less than asked is success, too.
+/// Deviation: a source of LAUNCH_UPDATE that is not page aligned is read as the page that holds its
+/// first byte; Linux copies from two pages, so that EFAULT of the second is not seen here.
 Outcome apply(Kernel& k, ActorId actor, const LaunchUpdate& op);
 /// Deviation: a VMSA page is allocated here, not with its vCPU; only its frame number shows it.
 Outcome apply(Kernel& k, ActorId actor, const LaunchFinish& op);
@@ -39,6 +41,8 @@ LockPlan locks_of(const Kernel& k, ActorId actor, const LaunchFinish& op);
 /// it: ACTIVATE of the next guest with this ASID fails (launch_start.asid_in_use).
 void sev_vm_destroy(Kernel& k, Vm& vm);
 /// The VMSA page becomes shared and free; leaked, and the VM dead, where it cannot.
+/// Deviation: a VMSA page goes back when its vCPU's descriptor is closed; Linux frees vCPUs with
+/// the VM, which a guest_memfd that is still open keeps alive (kvm_destroy_vcpus()).
 void sev_free_vcpu(Kernel& k, Vcpu& vcpu);
 
 }  // namespace sluice::model

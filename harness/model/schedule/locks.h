@@ -52,6 +52,9 @@ constexpr WaitFor wait_for(LockKind kind) {
                               WaitFor::kInvalidateLock, WaitFor::kMmuLock};
   return kWaits[static_cast<unsigned>(kind)];
 }
+/// mmu_lock, a qrwlock, lets no reader overtake a writer that waits.
+// Assumption: a reader of invalidate_lock does not overtake a waiting writer either, although an
+// rwsem lets one in until the writer asks for a hand-off (Linux rwsem_down_read_slowpath()).
 constexpr bool can_be_shared(LockKind kind) {
   return kind == LockKind::kInvalidateLock || kind == LockKind::kMmuLock;
 }
