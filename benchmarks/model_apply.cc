@@ -122,8 +122,9 @@ class Reset : public Scenario {
     return {};
   }
   std::uint64_t items() const override { return 50 * machines_; }
-  std::optional<double> measured_ratio() const override {
-    return static_cast<double>(reset_ns_) / static_cast<double>(running_ns_);
+  std::optional<Bounded> bounded() const override {
+    return Bounded{static_cast<double>(reset_ns_) / static_cast<double>(running_ns_),
+                   "of running it"};
   }
 
  private:
@@ -158,7 +159,7 @@ class Footprint : public Scenario {
     return resident == pages_ ? Status{} : fail("not every page is resident");
   }
   std::uint64_t items() const override { return pages_; }
-  std::optional<double> measured_ratio() const override { return mebibytes_; }
+  std::optional<Bounded> bounded() const override { return Bounded{mebibytes_, "MiB"}; }
 
  private:
   static std::uint64_t resident_bytes() {
@@ -182,7 +183,9 @@ const bool kAdded =
                    .parameters = {kRounds},
                    .make = make_scenario<MixAlone>,
                    .unit = "ns/operation",
-                   .target = "M2"}) &&
+                   .target = "M2",
+                   .limit = 20.0,
+                   .limit_is_time = true}) &&
     add_benchmark({.name = "model/apply_judged",
                    .backend = "model",
                    .parameters = {kRounds},

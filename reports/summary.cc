@@ -58,7 +58,7 @@ std::uint64_t sum_of(const Json& counts) {
 void Summary::judge(const Json& row) {
   if (text_of(row, "target").empty() || flag_of(row, "smoke") || flag_of(row, "simulated")) return;
   Json item = pick(row, {"target", "name", "backend", "engine", "arguments", "label", "ratio",
-                         "limit", "limit_sense", "host", "run"});
+                         "ratio_unit", "limit", "limit_sense", "host", "run"});
   const auto met = row.find("met");
   if (met == row.end() || !met->is_boolean()) {
     unmeasured_.push_back(std::move(item));

@@ -73,6 +73,12 @@ class Arguments {
   bool smoke_;
 };
 
+/// The number that a target's limit bounds.
+struct Bounded {
+  double value = 0;
+  std::string unit{};  // "MiB"
+};
+
 /// What is measured. Order of calls: setup, before, run, verify, after, then for each repetition
 /// before, run, after. All but run() happen on one thread and outside the timer; all run on the
 /// node that the rows name, with memory from the node they name.
@@ -104,9 +110,8 @@ class Scenario {
   /// Exact counts of the work of the last run(): equal for equal code, so that the gate can compare
   /// them.
   virtual Facts counters() const { return {}; }
-  /// For a target that is not a time (bytes, a share): the number that the limit bounds, in place
-  /// of subject over floor.
-  virtual std::optional<double> measured_ratio() const { return std::nullopt; }
+  /// For a target that bounds neither a ratio to a floor nor a time: what it bounds.
+  virtual std::optional<Bounded> bounded() const { return std::nullopt; }
 
   /// First thing that went wrong in before(), run() or after(); the session stops the benchmark and
   /// reports it.
@@ -140,9 +145,10 @@ struct Definition {
   std::string target{};  // row of the target table; empty: none
   std::optional<double> limit{};
   record::LimitSense limit_sense = record::LimitSense::kMax;
-  unsigned repetitions = 21;  // odd: the median is a value that was measured; more where the limit
-                              // is close to the noise
-  std::string label{};        // such as "ahead of mainline"
+  bool limit_is_time = false;  // the limit bounds the median CPU time per item, in nanoseconds
+  unsigned repetitions = 21;   // odd: the median is a value that was measured; more where the limit
+                               // is close to the noise
+  std::string label{};         // such as "ahead of mainline"
   bool simulated = false;
 };
 

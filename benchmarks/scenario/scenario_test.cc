@@ -214,6 +214,26 @@ TEST(Session, RatioAndVerdictComeFromTheSameRun) {
   EXPECT_TRUE(smoke.rows[0].smoke);
 }
 
+TEST(Session, ALimitMayBoundTheTimeItself) {
+  Definition quick = probe("model/quick", "ok", "floor/f");
+  quick.target = "M2";
+  quick.limit = 1e12;
+  quick.limit_is_time = true;
+  Definition slow = quick;
+  slow.name = "model/slow";
+  slow.limit = 1e-12;
+  const Definition floor = probe("floor/f", "ok");
+  const Ran ran = run({&floor, &quick, &slow}, {.filter = "^model/.*pages:128", .repetitions = 5});
+  ASSERT_EQ(ran.rows.size(), 2U);
+  for (const record::BenchmarkRow& row : ran.rows) {
+    EXPECT_EQ(row.ratio, row.cpu->median) << "though a floor was measured, too";
+    EXPECT_EQ(row.ratio_unit, row.unit);
+    EXPECT_TRUE(row.floor.has_value());
+  }
+  EXPECT_EQ(ran.rows[0].met, true);
+  EXPECT_EQ(ran.rows[1].met, false);
+}
+
 TEST(Session, WhatIsLackingIsSkippedAndWhatDoesNotWorkFails) {
   const Definition skipped = probe("model/a", "skip");
   const Definition broken = probe("model/b", "broken");

@@ -56,7 +56,7 @@ class Session {
           record::Floor{.name = floor_instance->name,
                         .cpu_median = per_item(measured[1].cpu_ns, floor.scenario->items()).median};
     }
-    judge(*subject.scenario, row);
+    judge(instance, *subject.scenario, row);
     ++result_.measured;
     report(row);
   }
@@ -148,10 +148,15 @@ class Session {
     return statistics_of(std::move(nanoseconds));
   }
 
-  static void judge(const Scenario& scenario, record::BenchmarkRow& row) {
-    row.ratio = scenario.measured_ratio();
-    if (!row.ratio && row.floor && row.floor->cpu_median > 0)
+  static void judge(const Instance& instance, const Scenario& scenario, record::BenchmarkRow& row) {
+    std::optional<Bounded> bounded = scenario.bounded();
+    if (instance.definition->limit_is_time) bounded = Bounded{row.cpu->median, row.unit};
+    if (bounded) {
+      row.ratio = bounded->value;
+      row.ratio_unit = std::move(bounded->unit);
+    } else if (row.floor && row.floor->cpu_median > 0) {
       row.ratio = row.cpu->median / row.floor->cpu_median;
+    }
     if (!row.ratio || !row.limit || row.smoke)
       return;  // at smoke size a bound on speed means nothing
     row.met = row.limit_sense == record::LimitSense::kMax ? *row.ratio <= *row.limit
@@ -175,7 +180,9 @@ class Session {
     if (row.skipped) return fmt::format("{:<52} skipped: {}", row.name, *row.skipped);
     std::string line = fmt::format("{:<52} {:>11.2f} {:>11.2f} {:>11.2f}  {}", row.name,
                                    row.cpu->median, row.cpu->p99, row.wall->median, row.unit);
-    if (row.ratio) line += fmt::format("  ratio {:.3f}", *row.ratio);
+    if (row.ratio)
+      line += row.ratio_unit ? fmt::format("  {:.3f} {}", *row.ratio, *row.ratio_unit)
+                             : fmt::format("  ratio {:.3f}", *row.ratio);
     if (row.limit && !row.smoke)
       line += fmt::format(" (target {} {} {})", row.target.value_or("-"),
                           row.limit_sense == record::LimitSense::kMax ? "<=" : ">=", *row.limit);

@@ -46,6 +46,7 @@ BenchmarkRow example_benchmark() {
   row.counters = {{.name = "page_faults", .value = std::int64_t{0}},
                   missing_fact("instructions", "no hardware counters (ENOENT)")};
   row.label = "ahead of mainline";
+  row.ratio_unit = "MiB";
   return row;
 }
 

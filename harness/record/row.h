@@ -62,8 +62,10 @@ struct BenchmarkRow {
   std::optional<Statistics> cpu{};
   std::optional<Statistics> wall{};
   std::optional<Floor> floor{};
-  std::optional<double> ratio{};  // subject over floor, medians of CPU time
-  std::optional<double> limit{};  // the target's bound on the ratio
+  std::optional<double>
+      ratio{};  // subject over floor, medians of CPU time, or what ratio_unit says
+  std::optional<std::string> ratio_unit{};  // where the target bounds no ratio to a floor: "MiB"
+  std::optional<double> limit{};            // the target's bound on `ratio`
   LimitSense limit_sense = LimitSense::kMax;
   std::optional<bool> met{};
   Facts counters{};  // over one repetition's items; a missing one carries its reason

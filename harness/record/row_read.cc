@@ -159,6 +159,7 @@ void read_row(Fields in, BenchmarkRow& row) {
   in.read("wall", row.wall);
   in.read("floor", row.floor);
   in.read("ratio", row.ratio);
+  in.read("ratio_unit", row.ratio_unit);
   in.read("limit", row.limit);
   std::string sense;
   in.read("limit_sense", sense);

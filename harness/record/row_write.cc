@@ -94,6 +94,7 @@ Json row_json(const BenchmarkRow& row) {
   json["wall"] = json_of(row.wall);
   json["floor"] = json_of(row.floor);
   json["ratio"] = json_of(row.ratio);
+  json["ratio_unit"] = json_of(row.ratio_unit);
   json["limit"] = json_of(row.limit);
   json["limit_sense"] = row.limit_sense == LimitSense::kMax ? "max" : "min";
   json["met"] = json_of(row.met);

@@ -120,7 +120,7 @@ function drawMarks(u, line, options) {
     ctx.lineTo(left + width, y);
     ctx.stroke();
     const below = y - top < 14 * ratio;
-    ctx.fillText("limit " + limitText(options.limit, options.sense), left + 4 * ratio, below ? y + 3 * ratio : y - 13 * ratio);
+    ctx.fillText("limit " + limitText(options.limit, options.sense, options.unit), left + 4 * ratio, below ? y + 3 * ratio : y - 13 * ratio);
   }
   ctx.restore();
 }
@@ -163,7 +163,7 @@ function readoutText(line, column, point) {
   if (line.skips.has(point)) return when + ": skipped, " + line.skips.get(point);
   const value = line.column(column)[point];
   if (value === null) return when + ": no value";
-  if (column === "ratio") return when + ": " + ratioText(value);
+  if (column === "ratio") return when + ": " + ratioText(value, line.row.ratio_unit);
   const mad = line.column("mad")[point];
   return when + ": " + time(value) + (mad === null ? "" : " \u00b1 " + time(mad)) + " " + line.unit;
 }

@@ -7,7 +7,7 @@ const COLUMNS = [
   {key: "spread", title: "\u00b1 MAD", hint: "median absolute deviation over the median", numeric: true, value: (line) => line.spread},
   {key: "p99", title: "p99", hint: "99th percentile of the repetitions", numeric: true, value: (line) => line.times && line.times.p99},
   {key: "floor", title: "Floor", hint: "the least work that must touch the same memory, same run", numeric: true, value: (line) => line.row.floor && line.row.floor.cpu_median},
-  {key: "ratio", title: "Ratio to floor", hint: "median over floor; the tick is the target's limit", numeric: true, value: (line) => line.row.ratio},
+  {key: "ratio", title: "Ratio to floor", hint: "median over floor, or the number named that the target bounds; the tick is the target's limit", numeric: true, value: (line) => line.row.ratio},
   {key: "use", title: "Target", hint: "sorted by how much of the limit is used", numeric: true, value: (line) => line.use},
   {key: "history", title: "History", value: (line) => line.runs.length},
 ];
@@ -49,6 +49,11 @@ function badges(line) {
   ];
 }
 
+function boundedTitle(row) {
+  if (row.ratio_unit) return "What the target bounds, " + row.ratio_unit;
+  return row.floor ? "Ratio to " + row.floor.name : "Ratio";
+}
+
 // A bar up to the ratio; the tick at 70 % of the width is the limit.
 function ratioBar(line) {
   if (line.row.ratio === null || line.row.ratio === undefined) return MISSING;
@@ -59,7 +64,7 @@ function ratioBar(line) {
     fill.style.width = Math.min(100, share * 70) + "%";
     bar.append(fill, el("span.tick"));
   }
-  return [el("span.ratio", null, ratioText(line.row.ratio)), line.use === null ? null : bar];
+  return [el("span.ratio", null, ratioText(line.row.ratio, line.row.ratio_unit)), line.use === null ? null : bar];
 }
 
 function verdictCell(line) {
@@ -73,7 +78,7 @@ function verdictCell(line) {
 
 function targetCell(line) {
   if (typeof line.row.limit !== "number") return verdictCell(line);
-  return [verdictCell(line), el("small.limit", null, limitText(line.row.limit, line.kind === "fuzz" ? "min" : line.row.limit_sense))];
+  return [verdictCell(line), el("small.limit", null, limitText(line.row.limit, line.kind === "fuzz" ? "min" : line.row.limit_sense, line.row.ratio_unit))];
 }
 
 function measuredCells(line) {
@@ -151,8 +156,8 @@ function detailRow(line, data, state) {
     pictures.append(el("h4", null, "Median, " + line.unit));
     drawChart(pictures, line, "main", state, {height: 220});
     if (line.series.ratio) {
-      pictures.append(el("h4", null, line.row.floor ? "Ratio to " + line.row.floor.name : "Ratio"));
-      drawChart(pictures, line, "ratio", state, {height: 140, quiet: true, limit: line.row.limit, sense: line.row.limit_sense});
+      pictures.append(el("h4", null, boundedTitle(line.row)));
+      drawChart(pictures, line, "ratio", state, {height: 140, quiet: true, limit: line.row.limit, sense: line.row.limit_sense, unit: line.row.ratio_unit});
     }
   };
   return {row, draw};
@@ -200,11 +205,11 @@ function exportTable(data, state, format) {
     download("sluice-latest.json", "application/json", JSON.stringify({schema: 1, rows}, null, 2) + "\n");
     return;
   }
-  const header = ["name", "backend", "target", "arguments", "labels", "unit", "median", "mad", "p99", "floor", "ratio", "limit", "met",
+  const header = ["name", "backend", "target", "arguments", "labels", "unit", "median", "mad", "p99", "floor", "ratio", "ratio_unit", "limit", "met",
     "skipped", "host", "run", "time", "commit"];
   download("sluice-latest.csv", "text/csv", csvText(header, lines.map((line) => {
     const {row} = line, run = data.runs[row.run], times = line.times || {};
     return [line.name, line.backend, line.target, line.argumentText, line.labels.join(" "), line.unit, times.median, times.mad, times.p99,
-      row.floor && row.floor.cpu_median, row.ratio, row.limit, row.met, line.skipped, data.hosts[row.host].id, run.id, run.time, run.commit];
+      row.floor && row.floor.cpu_median, row.ratio, row.ratio_unit, row.limit, row.met, line.skipped, data.hosts[row.host].id, run.id, run.time, run.commit];
   })));
 }

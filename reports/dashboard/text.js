@@ -67,9 +67,10 @@ function compact(value) {
   return step ? Number((value / step[0]).toPrecision(3)) + " " + step[1] : number(value);
 }
 
-function ratioText(value) {
+// `unit` is set where the number is no ratio to a floor.
+function ratioText(value, unit) {
   return value === null || value === undefined ? MISSING
-    : (value >= 100 ? grouped(value) : value.toPrecision(3)) + "\u00d7";
+    : (value >= 100 ? grouped(value) : value.toPrecision(3)) + (unit ? " " + unit : "\u00d7");
 }
 
 function percent(value) {
@@ -78,8 +79,8 @@ function percent(value) {
   return (share >= 10 ? share.toFixed(0) : share >= 0.1 || share === 0 ? share.toFixed(1) : "<0.1") + "%";
 }
 
-function limitText(limit, sense) {
-  return (sense === "min" ? "\u2265 " : "\u2264 ") + number(limit) + "\u00d7";
+function limitText(limit, sense, unit) {
+  return (sense === "min" ? "\u2265 " : "\u2264 ") + number(limit) + (unit ? " " + unit : "\u00d7");
 }
 
 function dateText(iso) {
