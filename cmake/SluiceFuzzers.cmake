@@ -12,7 +12,9 @@ function(sluice_fuzzer name)
   cmake_parse_arguments(FUZZER "PLAIN_MUTATION" "SEEDS" "ROOMS;CORPORA" ${ARGN})
   list(TRANSFORM FUZZER_ROOMS PREPEND sluice_)
   add_library(${name}_target OBJECT ${name}.cc)
-  target_link_libraries(${name}_target PUBLIC sluice_flags ${FUZZER_ROOMS} sluice_fuzz_driver)
+  # The target's own edges too: an engine stops when an input covers nothing at all.
+  target_compile_options(${name}_target PRIVATE ${SLUICE_COVERAGE_OPTIONS})
+  target_link_libraries(${name}_target PUBLIC sluice_flags sluice_fuzz_driver ${FUZZER_ROOMS})
 
   add_executable(${name}_replay driver/replay.cc driver/state_features_none.cc)
   target_link_libraries(${name}_replay PRIVATE ${name}_target)

@@ -1,10 +1,12 @@
-# sluice_room(NAME [DEPENDS room...] [LIBRARIES target...] [RECURSE] [TEST_LIBRARIES target...])
+# sluice_room(NAME [DEPENDS room...] [LIBRARIES target...] [RECURSE] [COVERED] [TEST_LIBRARIES target...])
 # A room is a folder and one library target sluice_NAME (an interface target if it has only headers). Every *_test.cc in
 # it goes into one test program, test_NAME, whose cases ctest sees one by one. New files need no CMake edit.
+# COVERED: fuzzing engines are told which edges of this room ran. The subject is, what judges and drives it is not: every
+# edge that runs costs the engine about as much as the operation that ran it.
 include(GoogleTest OPTIONAL)
 
 function(sluice_room name)
-  cmake_parse_arguments(ROOM "RECURSE" "" "DEPENDS;LIBRARIES;TEST_LIBRARIES" ${ARGN})
+  cmake_parse_arguments(ROOM "RECURSE;COVERED" "" "DEPENDS;LIBRARIES;TEST_LIBRARIES" ${ARGN})
   set(glob GLOB)
   if(ROOM_RECURSE)
     set(glob GLOB_RECURSE)
@@ -17,6 +19,9 @@ function(sluice_room name)
   if(sources)
     add_library(sluice_${name} STATIC ${sources})
     set(scope PUBLIC)
+    if(ROOM_COVERED)
+      target_compile_options(sluice_${name} PRIVATE ${SLUICE_COVERAGE_OPTIONS})
+    endif()
   else()
     add_library(sluice_${name} INTERFACE)
     set(scope INTERFACE)
