@@ -34,6 +34,7 @@ class ForwardingSyscalls : public Syscalls {
   SysResult pread(int fd, FileSpan span) override { return target_.pread(fd, span); }
   SysResult pwrite(int fd, FileSpan span) override { return target_.pwrite(fd, span); }
   SysResult file_size(int fd) override { return target_.file_size(fd); }
+  SysResult uname(utsname& name) override { return target_.uname(name); }
   SysResult load(std::uintptr_t address, std::uint64_t& value) override {
     return target_.load(address, value);
   }

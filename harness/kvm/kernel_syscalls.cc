@@ -58,6 +58,7 @@ class KernelSyscalls final : public Syscalls {
     if (::fstat(fd, &status) != 0) return SysResult::failed(errno);
     return SysResult::of(status.st_size);
   }
+  SysResult uname(utsname& name) override { return answer(::uname(&name)); }
   SysResult load(std::uintptr_t address, std::uint64_t& value) override {
     return touched(guarded_load(address, value));
   }

@@ -1,13 +1,11 @@
 #include "kvm/probe.h"
 
+#include <fcntl.h>
 #include <sys/mman.h>
-#include <sys/utsname.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
-#include <filesystem>
-#include <fstream>
 #include <memory>
 
 #include "kvm/deadline.h"
@@ -21,28 +19,34 @@ std::uint64_t capability_of(const Vm& vm, unsigned capability) {
   return result.ok() ? static_cast<std::uint64_t>(result.value) : 0;
 }
 
-bool file_says_yes(const std::string& path) {
-  std::ifstream file(path);
+/// A module parameter in sysfs: "Y" or "1".
+bool file_says_yes(Syscalls& sys, const char* path) {
+  const SysResult opened = sys.open(path, O_RDONLY | O_CLOEXEC);
+  if (!opened.ok()) return false;
+  const Fd file(sys, opened.fd());
   char first = 'N';
-  file >> first;
-  return first == 'Y' || first == '1';
+  const SysResult read = sys.pread(file.get(), {.at = &first, .length = sizeof first});
+  return read.ok() && (first == 'Y' || first == '1');
 }
 
-void ask_system(ProbeResult& result) {
+bool is_directory(Syscalls& sys, const std::string& path) {
+  const SysResult opened = sys.open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (opened.ok()) static_cast<void>(sys.close(opened.fd()));
+  return opened.ok();
+}
+
+void ask_system(Syscalls& sys, ProbeResult& result) {
   utsname name{};
-  ::uname(&name);
+  static_cast<void>(sys.uname(name));
   result.release = name.release;
   const char* at = name.release;
   const char* const end = at + result.release.size();
   at = std::from_chars(at, end, result.version.major).ptr;
   if (at != end && *at == '.') std::from_chars(at + 1, end, result.version.minor);
   for (const char* const module : {"kvm_amd", "kvm_intel", "kvm_pvm"}) {
-    std::error_code ignored;
-    if (std::filesystem::exists("/sys/module/" + std::string(module), ignored)) {
-      result.module = module;
-    }
+    if (is_directory(sys, "/sys/module/" + std::string(module))) result.module = module;
   }
-  result.tdp_mmu = file_says_yes("/sys/module/kvm/parameters/tdp_mmu");
+  result.tdp_mmu = file_says_yes(sys, "/sys/module/kvm/parameters/tdp_mmu");
 }
 
 void ask_types(const Kvm& kvm, const Vm& vm, ProbeResult& result) {
@@ -71,8 +75,9 @@ void ask_capabilities(const Vm& vm, ProbeResult& result) {
   const SysResult attributes = vm.set_memory_attributes({.flags = 1});
   result.attributes_compiled_in = attributes.error != ENOTTY;
   // Before 6.11 no capability tells; the modules' own parameter does.
-  result.tdp = result.pre_fault != 0 || file_says_yes("/sys/module/kvm_amd/parameters/npt") ||
-               file_says_yes("/sys/module/kvm_intel/parameters/ept");
+  result.tdp = result.pre_fault != 0 ||
+               file_says_yes(vm.sys(), "/sys/module/kvm_amd/parameters/npt") ||
+               file_says_yes(vm.sys(), "/sys/module/kvm_intel/parameters/ept");
 }
 
 /// The last GFN of the widest guest-physical space in which a memslot is taken (kvm.md 2 row 19).
@@ -124,15 +129,14 @@ bool ask_gmem_only(const Vm& vm, Guest& guest, std::uint64_t gmem_flags) {
   constexpr std::uint64_t kMark = 0x600d;
   if ((gmem_flags & kMapAndShare) != kMapAndShare) return true;
   const auto gmem = Gmem::create(vm, ByteCount{kPageBytes}, kMapAndShare);
-  const auto page = Mapping::anonymous(vm.sys(), ByteCount{kPageBytes});
-  if (!gmem || !page) return true;
-  *reinterpret_cast<std::uint64_t*>(page->address()) = kMark;
+  const auto region = HostRegion::open(vm.sys());
+  if (!gmem || !region || !vm.sys().store(region->base(), kMark).ok()) return true;
   uapi::UserspaceMemoryRegion2 slot{};
   slot.slot = 1;
   slot.flags = uapi::kMemGuestMemfd;
   slot.guest_phys_addr = kPageBytes;
   slot.memory_size = kPageBytes;
-  slot.userspace_addr = page->address();
+  slot.userspace_addr = region->base();
   slot.guest_memfd = static_cast<std::uint32_t>(gmem->fd());
   if (!vm.set_memory_region(slot).ok()) return true;
   const CommandResult read = guest.read(Gpa{kPageBytes});
@@ -179,7 +183,7 @@ Expected<ProbeResult> probe(const Kvm& kvm, std::chrono::milliseconds patience) 
   auto vm = kvm.create_vm();
   if (!vm) return std::unexpected(vm.error());
   ProbeResult result;
-  ask_system(result);
+  ask_system(kvm.sys(), result);
   ask_capabilities(*vm, result);
   ask_types(kvm, *vm, result);
   ask_cpuid(kvm, result);

@@ -3,6 +3,7 @@
 // errnos and hangs (testing: kvm/faulty_syscalls.h), and `run` implements it from the model.
 #pragma once
 #include <sys/types.h>
+#include <sys/utsname.h>
 
 #include <cstddef>
 #include <cstdint>
@@ -66,6 +67,7 @@ class Syscalls {
   virtual SysResult pwrite(int fd, FileSpan span) = 0;
   /// st_size of a descriptor.
   virtual SysResult file_size(int fd) = 0;
+  virtual SysResult uname(utsname& name) = 0;
 
   /// Reads 8 bytes of this process's memory. error is EFAULT for SIGSEGV, EIO for SIGBUS: a touch
   /// is no system call, but the kernel answers it, and may refuse.

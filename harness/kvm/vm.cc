@@ -42,9 +42,9 @@ void Mapping::unmap() {
 }
 
 Expected<HostRegion> HostRegion::open(Syscalls& sys) {
-  auto mapping = Mapping::anonymous(sys, {kBytes + kBytesPer2M});
+  auto mapping = Mapping::anonymous(sys, {kMappingBytes});
   if (!mapping) return std::unexpected(mapping.error());
-  const std::uintptr_t base = (mapping->address() + kBytesPer2M - 1) & ~(kBytesPer2M - 1);
+  const std::uintptr_t base = base_in(mapping->address());
   return HostRegion(sys, std::move(*mapping), base);
 }
 

@@ -76,8 +76,13 @@ class Mapping {
 class HostRegion {
  public:
   static Expected<HostRegion> open(Syscalls& sys);
+  /// What open() maps, and where the region lies in it.
+  static constexpr std::size_t kMappingBytes = (std::size_t{64} << 20) + kBytesPer2M;
+  static constexpr std::uintptr_t base_in(std::uintptr_t mapping) {
+    return (mapping + kBytesPer2M - 1) & ~(kBytesPer2M - 1);
+  }
   std::uintptr_t base() const { return base_; }
-  static constexpr std::uint64_t kBytes = std::uint64_t{64} << 20;
+  static constexpr std::uint64_t kBytes = kMappingBytes - kBytesPer2M;
   /// Pre: offset < kBytes.
   std::uintptr_t at(std::uint64_t offset) const { return base_ + offset; }
   /// munmap of part of the region, as an operation asks for it; raw answer.
