@@ -72,6 +72,15 @@ TEST(Expectation, Exits) {
   EXPECT_TRUE(meets_text("mmio", outcome_of(Check::kFaultMmio)));
 }
 
+TEST(Expectation, APreFaultsExitStandsBesideItsErrno) {
+  Outcome out = errno_outcome(EFAULT);
+  EXPECT_FALSE(meets_text("fault.private_no_gmem", out));
+  out.exit = {.reason = kExitMemoryFault, .flags = kMemoryFaultPrivate, .size = kPageBytes};
+  EXPECT_TRUE(meets_text("fault.private_no_gmem", out));
+  EXPECT_TRUE(meets_text("EFAULT", out));
+  EXPECT_FALSE(meets_text("fault.mmio", out));
+}
+
 TEST(Expectation, InFlightAndSkipped) {
   EXPECT_TRUE(meets_text("parked", in_flight(Progression::kParked, WaitFor::kNothing)));
   EXPECT_TRUE(meets_text("blocked", in_flight(Progression::kBlocked, WaitFor::kSrcu)));

@@ -5,14 +5,34 @@
 #include "model/model_backend.h"
 #include "oracle/differential.h"
 #include "run/run_template.h"
+#include "trace/outcome_text.h"
 
 namespace sluice::run {
 
 /// The newest kernel whose behavior is modelled; a difference on a newer one is drift.
 inline constexpr KernelVersion kNewestModeled = kModeledKernels.back();
 
+/// True of a skip that follows from the sequence alone, and from nothing of the host.
+constexpr bool follows_from_sequence(Check skip) {
+  switch (skip) {
+    case Check::kSkipNoVm:
+    case Check::kSkipVmExists:
+    case Check::kSkipNoVcpu:
+    case Check::kSkipVcpuElsewhere:
+    case Check::kSkipNoGmem:
+    case Check::kSkipGmemExists:
+    case Check::kSkipWrongActor:
+    case Check::kSkipScope:
+      return true;
+    default:
+      return false;
+  }
+}
+
 /// `subject` runs a step first: what it skips has not happened, and the model does not run it
-/// either. After the first difference the two states have parted, and later steps count as
+/// either - except that it, too, must skip where the sequence alone leaves nothing to act on. Other
+/// skips are the host's or the harness's limits: neither they nor what follows is held against the
+/// subject. After the first difference the two states have parted, and later steps count as
 /// uncomparable. The sequence runs as of `version`, the subject's: an expectation that was written
 /// for another version or host, and that the model of this one does not meet either, is not held
 /// against the subject.
@@ -32,21 +52,28 @@ Verdict run_lockstep(Subject& subject, model::ModelBackend& model, const Sequenc
   oracle::Oracle oracle;
   Collector collector(here, *expectations, verdict);
   bool parted = false;
+  const auto differs = [&](std::size_t i, std::string modeled, std::string real) {
+    parted = true;
+    collector.differs(i, std::move(modeled), std::move(real));
+    collector.excuse_the_rest();
+  };
+  const auto on_skip = [&](std::size_t i, const Outcome& real) {
+    if (!follows_from_sequence(real.check)) return collector.excuse_the_rest();
+    const Outcome modeled = model.apply(here.steps[i]);
+    if (!modeled.skipped()) return differs(i, describe(modeled), describe(real));
+    if (!meets((*expectations)[i], modeled)) collector.excuse(i);
+  };
+  const auto on_answer = [&](std::size_t i, const Outcome& real) {
+    const Outcome modeled = model.apply(here.steps[i]);
+    const auto difference = differential.compare(modeled, real);
+    // What happened there did not happen here; a refusal has changed nothing.
+    parted = modeled.skipped() && real.kind != StatusKind::kErrno;
+    if (difference) return differs(i, difference->left, difference->right);
+    if (!meets((*expectations)[i], modeled)) collector.excuse(i);
+  };
   const auto on_step = [&](std::size_t i, const Outcome& real) {
-    if (parted || real.skipped()) {
-      differential.skip_step();
-    } else {
-      const Outcome modeled = model.apply(here.steps[i]);
-      const auto difference = differential.compare(modeled, real);
-      // What happened there did not happen here; a refusal has changed nothing.
-      parted = modeled.skipped() && real.kind != StatusKind::kErrno;
-      if (!difference && !meets((*expectations)[i], modeled)) collector.excuse(i);
-      if (difference) {
-        parted = true;
-        collector.differs(i, difference->left, difference->right);
-        collector.excuse_the_rest();
-      }
-    }
+    if (parted || real.skipped()) differential.skip_step();
+    if (!parted) real.skipped() ? on_skip(i, real) : on_answer(i, real);
     collector.take(i, real, BackendTraits<Subject>::skip_words(subject));
   };
   const Findings found = run_steps(subject, oracle, here, options.audit_every_step, on_step);

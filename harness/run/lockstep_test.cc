@@ -113,6 +113,36 @@ TEST(Lockstep, WhatTheSubjectSkipsTheModelDoesNotRun) {
   EXPECT_FALSE(model.view().vm({1}).exists);
 }
 
+TEST(Lockstep, ASkipForALimitIsNoMismatchAndExcusesTheRest) {
+  ScriptedBackend subject;
+  subject.answers = {Outcome{}, outcome_of(Check::kSkipLimit), Outcome{}};
+  model::ModelBackend model = open_model();
+  oracle::Differential differential;
+  const std::string_view text =
+      "create_vm vm=0 => ok\n"
+      "set_memory_attributes vm=0 size=4K => ok\n"
+      "create_vm vm=1 => EINVAL\n";
+  const Verdict verdict = run_lockstep(subject, model, parsed(text), differential, {.file = "x"});
+  EXPECT_EQ(verdict.kind, VerdictKind::kPass) << format_verdict(verdict);
+  EXPECT_EQ(verdict.counts.compared, 1u);
+  EXPECT_EQ(verdict.counts.uncompared, 2u);
+}
+
+TEST(Lockstep, ASkipThatTheSequenceDoesNotExplainIsADifference) {
+  ScriptedBackend subject;
+  subject.answers = {Outcome{}, outcome_of(Check::kSkipNoVm), outcome_of(Check::kSkipNoVcpu)};
+  model::ModelBackend model = open_model();
+  oracle::Differential differential;
+  const std::string_view text =
+      "create_vm vm=0\n"
+      "create_vcpu vm=1 vcpu=1\n"
+      "set_memory_attributes vm=0 size=4K\n";
+  const Verdict verdict = run_lockstep(subject, model, parsed(text), differential, {.file = "x"});
+  EXPECT_EQ(verdict.kind, VerdictKind::kDifference) << format_verdict(verdict);
+  ASSERT_EQ(verdict.differences.size(), 1u);
+  EXPECT_EQ(verdict.differences[0].line, 3u) << "vm 1 is missing on both, vm 0 is not";
+}
+
 TEST(Lockstep, TheKernelOfThisHostAgreesWithTheModel) {
   auto kvm = kvm::KvmBackend::open();
   if (!kvm) GTEST_SKIP() << kvm.error().message();
