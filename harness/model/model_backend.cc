@@ -3,6 +3,7 @@
 #include <bit>
 
 #include "model/dispatch.h"
+#include "model/host/host_region.h"
 #include "model/model_view.h"
 #include "model/state_hash.h"
 #include "trace/step_rules.h"
@@ -133,6 +134,11 @@ void ModelBackend::reset() {
   s.machine.header = {};
   s.machine.header.kernel = s.host.version;
   s.begin_step({});
+}
+
+void ModelBackend::renew_host_region() {
+  state_->begin_step({});
+  model::renew_host_region(*state_->kernel);
 }
 
 const View& ModelBackend::view() const { return *state_->view; }

@@ -36,6 +36,10 @@ class ModelBackend {
   /// Back to the state after open().
   void reset();
 
+  /// Between steps: the harness maps its host region anew while VMs live on, which no operation
+  /// does. Every page reads zero from here, and none is unmapped.
+  void renew_host_region();
+
   /// What a checker may see of the last step; valid until the next call.
   const View& view() const;
   /// Canonical: equal states give equal hashes on every machine and compiler; what is cached or

@@ -109,6 +109,22 @@ HostPage* touch_host_page(Kernel& k, std::uint64_t hva) {
   return &page;
 }
 
+void renew_host_region(Kernel& k) {
+  const RegionPages all{.first = 0, .last = kHostRegionPages};
+  std::array<bool, kMaxVms> begun{};
+  for (Vm& vm : k.vms) {
+    if (vm.exists) begun[k.index_of(vm).value] = notifier_start(k, vm, all);
+  }
+  for (std::uint64_t i = all.first; i < all.last; ++i) {
+    HostPage& page = k.host_pages[i];
+    if (page.present()) k.machine.frames.release(k.machine.journal, page.pfn());
+    if (page.word != 0) k.set(page, HostPage{});
+  }
+  for (Vm& vm : k.vms) {
+    if (begun[k.index_of(vm).value]) invalidate_end(k, vm);
+  }
+}
+
 Outcome apply(Kernel& k, ActorId, const HostAccess& op) {
   if (op.hva.raw || op.hva.value >= kHostRegionBytes) return skip(Check::kSkipOutsideHostRegion);
   const HostPage* const page = touch_host_page(k, kHostRegionAddress + op.hva.value);

@@ -9,6 +9,10 @@ namespace sluice::model {
 /// nothing is mapped.
 HostPage* touch_host_page(Kernel& k, std::uint64_t hva);
 
+/// What no operation does and user space may between sequences: mmap(2) anew over the whole region.
+/// The notifier zaps what was mapped, every page is zero at its next touch, holes are mapped again.
+void renew_host_region(Kernel& k);
+
 /// What the host reads from a frame that a guest owns: never the token that lies there
 /// (invariants.md C2).
 std::uint64_t ciphertext_of(std::uint64_t token, Pfn pfn);
