@@ -84,4 +84,75 @@ GuestExit decode_exit(SysResult result, const kvm_run& run) {
   return exit;
 }
 
+namespace {
+
+/// Of a kind that comes with a zero answer of KVM_RUN.
+void encode_success(const GuestExit& exit, kvm_run& run) {
+  switch (exit.kind) {
+    case ExitKind::kDone:
+    case ExitKind::kIo: {
+      const bool done = exit.kind == ExitKind::kDone;
+      const bool out = done || exit.is_write;
+      run.exit_reason = KVM_EXIT_IO;
+      run.io.direction = out ? KVM_EXIT_IO_OUT : KVM_EXIT_IO_IN;
+      run.io.size = done ? 1 : static_cast<std::uint8_t>(exit.size);
+      run.io.port = done ? kDonePort : static_cast<std::uint16_t>(exit.nr);
+      run.io.count = 1;
+      run.io.data_offset = kPageBytes;
+      break;
+    }
+    case ExitKind::kMmio:
+      run.exit_reason = KVM_EXIT_MMIO;
+      run.mmio.phys_addr = exit.gpa;
+      run.mmio.len = static_cast<std::uint32_t>(exit.size);
+      run.mmio.is_write = exit.is_write ? 1 : 0;
+      break;
+    case ExitKind::kHypercall:
+      run.exit_reason = KVM_EXIT_HYPERCALL;
+      run.hypercall.nr = exit.nr;
+      for (std::size_t i = 0; i < exit.args.size(); ++i) run.hypercall.args[i] = exit.args[i];
+      run.hypercall.longmode = static_cast<std::uint32_t>(exit.flags);
+      break;
+    case ExitKind::kHalt:
+      run.exit_reason = KVM_EXIT_HLT;
+      break;
+    case ExitKind::kShutdown:
+      run.exit_reason = KVM_EXIT_SHUTDOWN;
+      break;
+    case ExitKind::kInternalError:
+      run.exit_reason = KVM_EXIT_INTERNAL_ERROR;
+      run.internal.suberror = static_cast<std::uint32_t>(exit.nr);
+      break;
+    case ExitKind::kFailEntry:
+      run.exit_reason = KVM_EXIT_FAIL_ENTRY;
+      run.fail_entry.hardware_entry_failure_reason = exit.nr;
+      break;
+    default:
+      run.exit_reason = exit.reason;
+  }
+}
+
+}  // namespace
+
+SysResult encode_exit(const GuestExit& exit, kvm_run& run) {
+  std::memset(reinterpret_cast<std::byte*>(&run) + uapi::kRunUnionOffset, 0, sizeof run.padding);
+  switch (exit.kind) {
+    case ExitKind::kInterrupted:
+      run.exit_reason = KVM_EXIT_INTR;
+      return SysResult::failed(EINTR);
+    case ExitKind::kError:
+      run.exit_reason = KVM_EXIT_UNKNOWN;
+      return SysResult::failed(exit.error);
+    case ExitKind::kMemoryFault: {
+      const uapi::MemoryFaultExit fault{.flags = exit.flags, .gpa = exit.gpa, .size = exit.size};
+      run.exit_reason = uapi::kExitMemoryFault;
+      std::memcpy(reinterpret_cast<std::byte*>(&run) + uapi::kRunUnionOffset, &fault, sizeof fault);
+      return SysResult::failed(exit.error);
+    }
+    default:
+      encode_success(exit, run);
+      return SysResult::of(0);
+  }
+}
+
 }  // namespace sluice::kvm

@@ -42,4 +42,8 @@ struct GuestExit {
 /// Pre: `result` is KVM_RUN's answer for the vCPU whose page `run` is.
 GuestExit decode_exit(SysResult result, const kvm_run& run);
 
+/// The other way: writes what KVM_RUN leaves in kvm_run for this exit, and gives its answer.
+/// decode_exit() of both is `exit` again, where its fields are ones that the kind has.
+SysResult encode_exit(const GuestExit& exit, kvm_run& run);
+
 }  // namespace sluice::kvm

@@ -2,11 +2,15 @@
 #include <gtest/gtest.h>
 #include <sys/mman.h>
 
+#include <array>
 #include <cstring>
+#include <tuple>
 
 #include "kvm/deadline.h"
 #include "kvm/exit.h"
 #include "kvm/faulty_syscalls.h"
+#include "kvm/payload/payload.h"
+#include "kvm/request.h"
 #include "kvm/vm.h"
 
 namespace sluice::kvm {
@@ -93,6 +97,64 @@ TEST(DecodeExit, NeedsErrnoAndReasonTogether) {
   run.exit_reason = KVM_EXIT_INTERNAL_ERROR;
   EXPECT_EQ(decode_exit(SysResult::of(0), run).kind, ExitKind::kInternalError);
   EXPECT_EQ(name_of(ExitKind::kOther), "other");
+}
+
+TEST(EncodeExit, IsUndoneByDecodeExit) {
+  const std::array<GuestExit, 9> exits{{
+      {.kind = ExitKind::kDone,
+       .reason = KVM_EXIT_IO,
+       .size = 1,
+       .is_write = true,
+       .nr = kDonePort},
+      {.kind = ExitKind::kIo, .reason = KVM_EXIT_IO, .size = 4, .nr = 0x80},
+      {.kind = ExitKind::kMmio,
+       .reason = KVM_EXIT_MMIO,
+       .gpa = 0x3000,
+       .size = 8,
+       .is_write = true},
+      {.kind = ExitKind::kMemoryFault,
+       .error = EFAULT,
+       .reason = uapi::kExitMemoryFault,
+       .gpa = 0x5000,
+       .size = kPageBytes,
+       .flags = uapi::kMemoryExitFlagPrivate},
+      {.kind = ExitKind::kHypercall,
+       .reason = KVM_EXIT_HYPERCALL,
+       .flags = 1,
+       .nr = 12,
+       .args = {0x1000, 2, 0x10, 0, 0, 7}},
+      {.kind = ExitKind::kShutdown, .reason = KVM_EXIT_SHUTDOWN},
+      {.kind = ExitKind::kInternalError, .reason = KVM_EXIT_INTERNAL_ERROR, .nr = 1},
+      {.kind = ExitKind::kInterrupted, .error = EINTR, .reason = KVM_EXIT_INTR},
+      {.kind = ExitKind::kError, .error = EFAULT, .reason = KVM_EXIT_UNKNOWN},
+  }};
+  kvm_run run{};
+  for (const GuestExit& exit : exits) {
+    const GuestExit seen = decode_exit(encode_exit(exit, run), run);
+    EXPECT_EQ(seen.kind, exit.kind);
+    EXPECT_EQ(std::tie(seen.error, seen.reason, seen.gpa, seen.size, seen.flags),
+              std::tie(exit.error, exit.reason, exit.gpa, exit.size, exit.flags))
+        << name_of(exit.kind);
+    EXPECT_EQ(std::tie(seen.is_write, seen.nr, seen.args),
+              std::tie(exit.is_write, exit.nr, exit.args))
+        << name_of(exit.kind);
+  }
+}
+
+TEST(DecodeRequest, KnowsEveryRequestOfThisRoom) {
+  const uapi::PreFaultMemory range{.gpa = 0x1000};
+  const auto request = decode_request(uapi::kPreFaultMemory, argument_of(&range));
+  ASSERT_TRUE(std::holds_alternative<PreFaultMemoryRequest>(request));
+  EXPECT_EQ(std::get<PreFaultMemoryRequest>(request).range->gpa, 0x1000u);
+  const kvm_userspace_memory_region old{
+      .slot = 3, .flags = 1, .guest_phys_addr = 0, .memory_size = 0x2000, .userspace_addr = 0};
+  const auto region = decode_request(uapi::kSetUserMemoryRegion, argument_of(&old));
+  ASSERT_TRUE(std::holds_alternative<SetMemoryRegionRequest>(region));
+  EXPECT_TRUE(std::get<SetMemoryRegionRequest>(region).legacy);
+  EXPECT_EQ(std::get<SetMemoryRegionRequest>(region).region.memory_size, 0x2000u);
+  EXPECT_TRUE(std::holds_alternative<RunRequest>(decode_request(KVM_RUN, 0)));
+  EXPECT_TRUE(std::get<UnknownRequest>(decode_request(uapi::kPreFaultMemory, 0)).fault);
+  EXPECT_FALSE(std::get<UnknownRequest>(decode_request(KVM_CREATE_IRQCHIP, 0)).fault);
 }
 
 }  // namespace
