@@ -28,7 +28,9 @@ Expected<std::string> read_text(const std::filesystem::path& path) {
   if (!file) return system_error("read " + path.string());
   std::string text;
   char buffer[1 << 16];
-  while (const std::size_t count = std::fread(buffer, 1, sizeof(buffer), file.get())) {
+  std::size_t count = sizeof(buffer);
+  while (count == sizeof(buffer)) {  // less is the end, or an error
+    count = std::fread(buffer, 1, sizeof(buffer), file.get());
     text.append(buffer, count);
   }
   if (std::ferror(file.get()) != 0) return system_error("read " + path.string());

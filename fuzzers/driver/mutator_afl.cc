@@ -20,6 +20,7 @@ extern "C" void* afl_custom_init(void* /*afl*/, unsigned seed) {
   return std::make_unique<State>(seed).release();
 }
 
+// NOLINTNEXTLINE(readability-function-size): AFL++ says which parameters there are.
 extern "C" std::size_t afl_custom_fuzz(void* state, std::uint8_t* data, std::size_t size,
                                        std::uint8_t** out, std::uint8_t* other,
                                        std::size_t other_size, std::size_t max_size) {

@@ -161,6 +161,7 @@ pre_fault_memory gpa=0x0 size=4K
 )");
   ASSERT_TRUE(backend_->reset(sequence.header, sequence.steps));
   std::vector<Outcome> outcomes;
+  outcomes.reserve(sequence.steps.size());
   for (const Step& step : sequence.steps) outcomes.push_back(backend_->apply(step));
   if (outcomes[2].skipped()) GTEST_SKIP() << backend_->skip_reason();
   EXPECT_EQ(outcomes[2].number, EINVAL);

@@ -59,7 +59,8 @@ Expected<void> Stats::read_layout() {
          .first = descriptor.offset / static_cast<std::uint32_t>(sizeof(std::uint64_t))});
     value_count = std::max<std::size_t>(value_count, entries_.back().first + descriptor.size);
   }
-  if (value_count > kMaxEntries * 64) return input_error("KVM statistics are absurdly many");
+  if (value_count > std::size_t{64} * kMaxEntries)
+    return input_error("KVM statistics are absurdly many");
   values_.resize(value_count);
   return {};
 }

@@ -124,7 +124,7 @@ TEST(Mutate, SameSeedsSameSequences) {
   Mutator two(7);
   Sequence a;
   Sequence b;
-  for (std::uint64_t seed = 0; seed < 3 * Mutator::kSwarmPeriod; ++seed) {
+  for (std::uint64_t seed = 0; seed < std::uint64_t{3} * Mutator::kSwarmPeriod; ++seed) {
     one.mutate(a, seed);
     two.mutate(b, seed);
     ASSERT_EQ(format_text(a), format_text(b));

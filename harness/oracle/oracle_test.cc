@@ -80,6 +80,7 @@ struct Case {
   bool audit = false;
 };
 
+// NOLINTNEXTLINE(readability-function-size): a table.
 const std::vector<Case>& cases() {
   static const std::vector<Case> list{
       {"rmp.validated_implies_assigned", [](FakeView& v) { v.change(kFrame, kFree, kInvalid); },

@@ -34,9 +34,9 @@ Expected<std::string> find_counterd(const std::string& named) {
     return std::string(from_environment);
   std::error_code ignored;
   const std::filesystem::path self = std::filesystem::read_symlink("/proc/self/exe", ignored);
-  const std::string beside = (self.parent_path() / "sluice-counterd").string();
+  std::string beside = (self.parent_path() / "sluice-counterd").string();
   if (::access(beside.c_str(), X_OK) == 0) return beside;
-  const std::string built = SLUICE_COUNTERD_PATH;
+  std::string built = SLUICE_COUNTERD_PATH;
   if (built.empty()) return input_error(SLUICE_COUNTERD_MISSING);
   if (::access(built.c_str(), X_OK) == 0) return built;
   return system_error(fmt::format("find sluice-counterd beside this program or as {}", built));

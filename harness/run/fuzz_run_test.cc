@@ -32,6 +32,7 @@ void* operator new(std::size_t bytes) {
   return at;
 }
 void operator delete(void* at) noexcept { std::free(at); }
+// NOLINTNEXTLINE(clang-analyzer-cplusplus.NewDelete): this is delete itself.
 void operator delete(void* at, std::size_t) noexcept { std::free(at); }
 #endif
 

@@ -26,6 +26,7 @@ fs::path own_folder() {
 
 std::vector<char*> pointers(std::vector<std::string>& strings) {
   std::vector<char*> out;
+  out.reserve(strings.size() + 1);
   for (std::string& s : strings) out.push_back(s.data());
   out.push_back(nullptr);
   return out;
@@ -99,6 +100,7 @@ Expected<Running> start_program(const std::vector<std::string>& command,
   return Running{.pid = child, .out = pipe[0], .name = command.front()};
 }
 
+// NOLINTNEXTLINE(performance-unnecessary-value-param): it takes the process over.
 Expected<Finished> finish_program(Running running) {
   Finished finished;
   if (running.out >= 0) {

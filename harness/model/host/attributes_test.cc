@@ -122,6 +122,7 @@ TEST(AttributeTree, AgreesWithABitmap) {
     // A slot that appears computes what conversions would have kept.
     const MixedBits& bits = host.k().mixed[0][0];
     std::vector<std::uint64_t> before;
+    before.reserve(kSpan / 512 / 64);
     for (std::uint64_t w = 0; w < kSpan / 512 / 64; ++w)
       before.push_back(bits[base / 512 / 64 + w]);
     EXPECT_TRUE(host.run(SetMemoryRegion{.slot = {1}}).ok());

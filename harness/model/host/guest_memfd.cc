@@ -353,8 +353,12 @@ void unbind(Kernel& k, Gmem& gmem, SlotIndex slot) {
 
 namespace {
 
-Check populate_page(Kernel& k, Vm& vm, const Memslot& slot, Gfn gfn, PopulateHook hook,
-                    void* argument) {
+struct HookCall {
+  PopulateHook hook;
+  void* argument;
+};
+
+Check populate_page(Kernel& k, Vm& vm, const Memslot& slot, Gfn gfn, const HookCall& call) {
   GmemHold hold{};
   if (const Check check = hold_page(k, slot, gfn, hold); check != Check::kOk) return check;
   Gmem& gmem = k.gmems[slot.gmem];
@@ -365,7 +369,7 @@ Check populate_page(Kernel& k, Vm& vm, const Memslot& slot, Gfn gfn, PopulateHoo
   } else if (!is_private(k, vm, gfn)) {
     check = Check::kLaunchUpdateNotPrivate;  // row 7
   } else {
-    check = hook(k, vm, gfn, hold, argument);  // row 8
+    check = call.hook(k, vm, gfn, hold, call.argument);  // row 8
     if (check == Check::kOk) mark_uptodate(k, gmem, hold.index);
   }
   release_page(k, slot.gmem, hold.index, hold.pfn);
@@ -383,7 +387,7 @@ PopulateResult gmem_populate(Kernel& k, Vm& vm, const GfnRange& range, PopulateH
   const GfnRange part = range.clip(range_of(slot));  // row 3
   PopulateResult result{};
   for (Gfn gfn = part.first; gfn < part.last; gfn = gfn + PageCount{1}) {
-    result.check = populate_page(k, vm, slot, gfn, hook, argument);
+    result.check = populate_page(k, vm, slot, gfn, {.hook = hook, .argument = argument});
     if (result.check != Check::kOk) return result;
     ++result.done.value;
   }

@@ -343,7 +343,8 @@ bool is_lpage_disallowed(const Kernel& k, const Vm& vm, const Memslot& slot, Gfn
 }
 
 void free_slots(Kernel& k, Vm& vm) {
-  for (SlotIndex i = 0; i < vm.slot_high_water; ++i) {
+  const auto end = static_cast<SlotIndex>(vm.slot_high_water);
+  for (SlotIndex i = 0; i < end; ++i) {
     if (!vm.slots[i].used) continue;
     forget_mixed(k, vm, vm.slots[i]);
     write_slot(k, vm, i, Memslot{});

@@ -206,8 +206,8 @@ TEST(SetMemoryRegion, LargePagesNeedWholeCongruentBlocks) {
   };
   EXPECT_TRUE(disallowed(0, 1));  // head
   EXPECT_FALSE(disallowed(0, 512));
-  EXPECT_TRUE(disallowed(0, 2048));      // tail
-  EXPECT_TRUE(disallowed(1, 16 * 512));  // host address not congruent
+  EXPECT_TRUE(disallowed(0, 2048));                     // tail
+  EXPECT_TRUE(disallowed(1, std::uint64_t{16} * 512));  // host address not congruent
 }
 
 TEST(SetMemoryRegion, MmioEntriesDieWithTheGeneration) {

@@ -174,7 +174,7 @@ class Scheduler {
   std::array<std::coroutine_handle<>, kMaxActors> resume_at_{};
   std::array<std::optional<Task<Outcome>>, kMaxActors> tasks_{};
   std::array<LockRecord, kLockCount> locks_{};
-  std::array<Completion, kMaxActors * 2> completions_{};
+  std::array<Completion, std::size_t{2} * kMaxActors> completions_{};
   std::size_t completed_ = 0;
   ActorMask ran_ = 0;
   unsigned current_ = kNobody;
