@@ -192,6 +192,10 @@ Expected<Store> Store::open_read_only(const std::filesystem::path& path) {
 
 Expected<Store> Store::open_with(const std::filesystem::path& path, bool writable) {
   const std::string name = path.string();
+  std::error_code error;
+  if (std::filesystem::is_directory(path, error)) {
+    return input_error(fmt::format("run store {}: is a directory, not a file", name));
+  }
   return guarded(name, [&]() -> Expected<Store> {
     const int flags =
         writable ? SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE : SQLite::OPEN_READONLY;
@@ -210,6 +214,10 @@ Expected<Store> Store::open_with(const std::filesystem::path& path, bool writabl
 Expected<ImportSummary> Store::import_file(const std::filesystem::path& path) {
   const auto text = read_text(path);
   if (!text) return std::unexpected(text.error());
+  if (text->starts_with("SQLite format 3")) {
+    return input_error(
+        fmt::format("{}: a database, not a file of rows; name it with --db", path.string()));
+  }
   return import_text(*text, path.string());
 }
 

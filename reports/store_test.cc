@@ -114,6 +114,16 @@ TEST(Store, MissingRowsFileIsAnError) {
   EXPECT_THAT(summary.error().message(), HasSubstr("/nonexistent/rows.jsonl"));
 }
 
+TEST(Store, ADatabaseAmongRowsIsSaidToBeOne) {
+  const TempDir dir;
+  const auto path = dir.path() / "sluice.db";
+  ASSERT_TRUE(Store::open(path));
+  Store store = memory_store();
+  EXPECT_THAT(store.import_file(path).error().message(),
+              AllOf(HasSubstr(path.string()), HasSubstr("name it with --db")));
+  EXPECT_THAT(Store::open(dir.path()).error().message(), HasSubstr("is a directory"));
+}
+
 TEST(Store, RefusesWhatIsNoDatabaseAndLeavesItAlone) {
   const TempDir dir;
   const auto path = dir.path() / "sluice.db";

@@ -87,16 +87,22 @@ Expected<std::vector<std::string>> find_sequences(std::span<const std::string> p
 
 Expected<void> write_file(const std::string& path, std::string_view contents) {
   const std::string temporary = path + ".new";
+  std::error_code code;
+  if (fs::is_directory(path, code)) return input_error(path + ": is a directory, not a file");
   {
     const File file(std::fopen(temporary.c_str(), "wb"));
     if (file == nullptr) return system_error("create " + temporary);
     if (std::fwrite(contents.data(), 1, contents.size(), file.get()) != contents.size() ||
         std::fflush(file.get()) != 0) {
-      return system_error("write " + temporary);
+      auto error = system_error("write " + temporary);
+      fs::remove(temporary, code);
+      return error;
     }
   }
-  if (std::rename(temporary.c_str(), path.c_str()) != 0) return system_error("rename to " + path);
-  return {};
+  if (std::rename(temporary.c_str(), path.c_str()) == 0) return {};
+  auto error = system_error("rename to " + path);
+  fs::remove(temporary, code);
+  return error;
 }
 
 }  // namespace sluice

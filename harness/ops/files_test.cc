@@ -50,6 +50,8 @@ TEST_F(Files, SaysWhatIsWrongWithAPath) {
   EXPECT_THAT(read_sequence(root_ + "/bad.ops").error().message(),
               HasSubstr("bad.ops:1:1: unknown operation"));
   EXPECT_FALSE(write_file(root_ + "/no/such/folder.ops", ""));
+  EXPECT_THAT(write_file(root_ + "/sub", "").error().message(), HasSubstr("is a directory"));
+  EXPECT_FALSE(std::filesystem::exists(root_ + "/sub.new"));
 }
 
 TEST_F(Files, ReadsWhatItWrote) {

@@ -61,10 +61,14 @@ std::expected<Requirement, std::string> parse_requirement(std::string_view text)
       equals == std::string_view::npos ? std::nullopt : find_capability(text.substr(equals + 1));
   const bool known = capability && *capability != Capability::kNone;
   if (!known || (key != "cap" && key != "no")) {
+    std::string names;
+    for (const CapabilityRow& row : kCapabilities) {
+      if (row.capability != Capability::kNone) names += fmt::format(" {}", row.name);
+    }
     return std::unexpected(
-        fmt::format("'{}' is no requirement; write cap=NAME, or no=NAME for a host that lacks it, "
-                    "with a name that 'sluice doctor' shows",
-                    text));
+        fmt::format("'{}' is no requirement; write '# requires: cap=NAME', or no=NAME for a host "
+                    "that lacks it; names are:{}",
+                    text, names));
   }
   return Requirement{.capability = *capability, .present = key == "cap"};
 }

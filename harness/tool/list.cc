@@ -2,6 +2,7 @@
 #include <fmt/core.h>
 
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "model/planted.h"
 #include "ops/op_list.h"
@@ -59,7 +60,8 @@ Json list_planted() {
   return out;
 }
 
-/// The benchmark programs know their own names; we ask them.
+/// The benchmark programs know their own names; we ask them. A line is name, backend, target and
+/// floor, with tabs between.
 Expected<Json> list_benchmarks() {
   Json out = Json::array();
   for (const char* const backend : {"model", "kvm"}) {
@@ -70,12 +72,9 @@ Expected<Json> list_benchmarks() {
     if (!finished) return std::unexpected(finished.error());
     if (finished->status != kFine)
       return input_error(fmt::format("{} --list ended with status {}", *program, finished->status));
-    std::size_t at = 0;
-    for (std::size_t end = 0; (end = finished->out.find('\n', at)) != std::string::npos;
-         at = end + 1) {
-      if (end > at)
-        out.push_back({{"name", finished->out.substr(at, end - at)}, {"backend", backend}});
-    }
+    std::istringstream lines(finished->out);
+    for (std::string line; std::getline(lines, line);)
+      out.push_back({{"name", line.substr(0, line.find('\t'))}, {"backend", backend}});
   }
   return out;
 }

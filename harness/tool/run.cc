@@ -61,7 +61,7 @@ Expected<Session> open_session(const Options& options) {
     auto kvm = kvm::KvmBackend::open();
     if (!kvm)
       return std::unexpected(SystemError{
-          .number = kvm.error().number,
+          .number = 0,
           .what = kvm.error().message() +
                   "; 'sluice doctor' says what this host has; --backend model needs no /dev/kvm"});
     session.kvm = std::move(*kvm);
@@ -201,6 +201,8 @@ int run_files(Session& session, const Options& options, const std::optional<Poli
   for (const std::string& file : *files) {
     auto sequence = read_sequence(file);
     if (!sequence) return complain(sequence.error());
+    if (sequence->steps.empty())
+      return complain(file + ": no operation in it, so there is nothing to run; is it cut off?");
     if (policy) sequence->header.policy = *policy;
     judge(session, options, *sequence, file);
   }
@@ -263,8 +265,9 @@ void add_run(CLI::App& app, int& status) {
                       "axis=value,... instead of what the sequences say (axes: docs/ops.md)");
   command->add_option("--profile", options.profile,
                       "Host profile for the model, as 'sluice doctor --profile' writes it");
-  command->add_option("--random", options.random, "Run N random sequences instead of files");
-  command->add_option("--seed", options.seed, "Seed of --random");
+  command->add_option("--random", options.random, "Run N random sequences instead of files")
+      ->check(CLI::PositiveNumber);
+  command->add_option("--seed", options.seed, "Seed of --random")->check(CLI::NonNegativeNumber);
   command->add_flag("--on-this-host", options.on_this_host,
                     "Allow random sequences on this machine's own kernel");
   command->add_flag("--audit", options.audit,

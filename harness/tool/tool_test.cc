@@ -1,0 +1,151 @@
+// The command line as its user meets it: wrong input is answered by what, where and what to do,
+// with status 3, and nothing that was there is overwritten.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "ops/files.h"
+#include "tool/command.h"
+#include "tool/programs.h"
+#include "trace/capability.h"
+
+namespace sluice::tool {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::HasSubstr;
+
+constexpr const char* kGood = "create_vm vm=0 type=default => ok\n";
+constexpr std::size_t kMaxOutput = std::size_t{1} << 20;
+
+struct Answer {
+  int status = -1;
+  std::string text{};  // standard output and standard error
+};
+
+/// A directory of this test's own, removed at its end.
+class Tool : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    root_ = ::testing::TempDir() + "sluice_tool_test_" +
+            ::testing::UnitTest::GetInstance()->current_test_info()->name();
+    fs::remove_all(root_);
+    fs::create_directories(root_);
+  }
+  void TearDown() override { fs::remove_all(root_); }
+
+  std::string file(const std::string& name, std::string_view contents) {
+    const std::string path = root_ + "/" + name;
+    EXPECT_TRUE(write_file(path, contents));
+    return path;
+  }
+  Answer sluice(std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), SLUICE_PROGRAM);
+    const std::string log = root_ + "/log";
+    const auto finished =
+        run_program(arguments, {.capture = false, .output_file = log, .environment = {}});
+    const auto text = read_file(log, kMaxOutput);
+    if (!finished || !text) return {};
+    return {.status = finished->status, .text = *text};
+  }
+  void expect_refused(const std::vector<std::string>& arguments, const std::string& why) {
+    const Answer answer = sluice(arguments);
+    EXPECT_EQ(answer.status, kUsage) << answer.text;
+    EXPECT_THAT(answer.text, HasSubstr(why));
+  }
+  std::string root_;
+};
+
+TEST_F(Tool, UnknownWordsAreNamed) {
+  expect_refused({"frobnicate"}, "unknown command 'frobnicate'; known are: doctor, list, run");
+  expect_refused({}, "subcommand is required");
+  expect_refused({"run", "--frob"}, "--frob");
+  expect_refused({"list", "things"}, "things");
+  expect_refused({"run", "--random", "-5"}, "--random");
+  expect_refused({"run", "--random", "many"}, "many");
+  expect_refused({"run", "--random", "3", "--policy", "pace=fast"}, "unknown policy axis 'pace'");
+  expect_refused({"run", "--backend", "cloud"}, "cloud");
+  expect_refused({"run"}, "files or directories");
+}
+
+TEST_F(Tool, BadSequencesAreRefusedWithTheirPlace) {
+  const auto refused = [this](std::string_view contents, const std::string& why) {
+    expect_refused({"run", file("bad.ops", contents)}, why);
+  };
+  refused("create_vm\nfrob x=1\n", "bad.ops:2:1: unknown operation 'frob'");
+  refused("create_vm color=1\n", "bad.ops:1:11: 'create_vm' has no field 'color'");
+  refused("create_vm type=old\n", "bad.ops:1:16: type: 'old' is not a VM type");
+  refused("create_vm => EWHAT\n", "bad.ops:1: 'EWHAT' is no outcome");
+  refused("# kernel: 2.4\ncreate_vm\n", "bad.ops:1:11: '2.4' is not a modeled kernel");
+  refused("# requires: cap=warp\ncreate_vm\n", "'cap=warp' is no requirement");
+  refused(std::string_view("\x7f"
+                           "ELF\0\0",
+                           6),
+          "bad.ops:1:1: byte 0x7f is not text");
+  refused("", "no operation in it");
+}
+
+TEST_F(Tool, BadPathsAreRefused) {
+  file("readme.txt", kGood);
+  expect_refused({"run", root_}, "no .ops file");
+  expect_refused({"run", root_ + "/missing.ops"}, "No such file");
+  expect_refused({"run", file("huge.ops", std::string(1 << 20, '\n'))}, "huge.ops: has more than");
+  if (::geteuid() != 0) {
+    const std::string secret = file("secret.ops", kGood);
+    fs::permissions(secret, fs::perms::none);
+    expect_refused({"run", secret}, "secret.ops: Permission denied");
+  }
+}
+
+TEST_F(Tool, NothingIsOverwrittenByARefusal) {
+  const std::string bad = file("bad.ops", "frob\n");
+  const std::string good = file("good.ops", kGood);
+  const std::string kept = file("kept", "as it was");
+  expect_refused({"encode", bad, "--out", kept}, "unknown operation");
+  expect_refused({"decode", good, "--out", kept}, "not the byte form");
+  expect_refused({"minimize", good, "--out", kept}, "no finding");
+  expect_refused({"encode", good, "--out", root_}, "is a directory");
+  EXPECT_EQ(*read_file(kept, kMaxOutput), "as it was");
+}
+
+TEST_F(Tool, ADatabaseThatIsNoneStaysAsItIs) {
+  const std::string store = file("sluice.db", "not a database, and long enough to be read as one");
+  const std::string rows = file("rows.jsonl", "[]\n");
+  const std::string site = root_ + "/site";
+  expect_refused({"site", "--db", store, "--out", site}, "sluice.db: file is not a database");
+  expect_refused({"site", "--db", root_, "--out", site}, "is a directory");
+  expect_refused({"site", rows, "--out", site}, "rows.jsonl:1: not a JSON object");
+  expect_refused({"compare", rows}, "rows.jsonl:1: not a JSON object");
+  EXPECT_THAT(*read_file(store, kMaxOutput), HasSubstr("not a database, and"));
+  EXPECT_FALSE(fs::exists(site));
+}
+
+TEST_F(Tool, AFullStandardOutputIsSaid) {
+  const auto finished = run_program({"/bin/sh", "-c", SLUICE_PROGRAM " list checks >/dev/full"},
+                                    {.capture = false, .output_file = root_ + "/log"});
+  ASSERT_TRUE(finished.has_value());
+  EXPECT_EQ(finished->status, kUsage);
+  EXPECT_THAT(*read_file(root_ + "/log", kMaxOutput), HasSubstr("No space left"));
+}
+
+TEST_F(Tool, DoctorSaysWhatEveryMissingCapabilityCosts) {
+  const Answer answer = sluice({"doctor", "--json"});
+  ASSERT_EQ(answer.status, kFine) << answer.text;
+  const auto report = nlohmann::json::parse(answer.text, nullptr, false);
+  ASSERT_TRUE(report.is_object()) << answer.text;
+  std::size_t found = 0;
+  for (const auto& skipped : report["skipped"]) {
+    const auto capability = find_capability(skipped["capability"].get<std::string>());
+    ASSERT_TRUE(capability.has_value()) << skipped;
+    EXPECT_FALSE(skipped["skipped"].get<std::string>().empty()) << skipped;
+    // Raw RMP instructions and stopping inside an operation exist in the model only.
+    found += *capability == Capability::kRmpInstructions || *capability == Capability::kParking;
+  }
+  EXPECT_EQ(found, 2u);
+}
+
+}  // namespace
+}  // namespace sluice::tool
