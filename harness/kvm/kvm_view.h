@@ -19,6 +19,9 @@ class KvmView final : public View {
   std::uint64_t ran_ops() const override {
     return outcome_.skipped() ? 0 : std::uint64_t{1} << step_.op.index();
   }
+  const Op* ran_op(ActorId actor) const override {
+    return outcome_.skipped() || actor != step_.actor ? nullptr : &step_.op;
+  }
   const EventLog& events() const override { return events_; }
   ProgressView progress() const override {
     ProgressView progress{};

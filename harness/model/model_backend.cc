@@ -32,7 +32,6 @@ struct ModelBackend::State {
   std::unique_ptr<Kernel> kernel;
   std::unique_ptr<ModelView> view;
   StepRecord record{};
-  std::array<Step, kMaxActors> in_flight{};  // of busy actors: their operations refer to these
   bool always_coroutines = false;
 
   void begin_step(const Step& step) {
@@ -40,6 +39,7 @@ struct ModelBackend::State {
     record.step = step;
     record.outcome = {};
     record.ran_ops = 0;
+    record.ran = 0;
     record.mark = machine.journal.mark();
     machine.events.clear();
     kernel->begin_step();
@@ -71,7 +71,7 @@ struct ModelBackend::State {
       return scheduler.resume(target, step.park);
     }
     if (scheduler.is_busy(step.actor)) return outcome_of(Check::kSkipActorBusy);
-    Step& kept = in_flight[actor_slot(step.actor)];
+    Step& kept = record.in_flight[actor_slot(step.actor)];
     kept = step;
     return scheduler.run(step.actor, step.park, [this, &kept, &handlers] {
       return handlers.stoppable(*kernel, kept.actor, kept.op);
@@ -79,9 +79,10 @@ struct ModelBackend::State {
   }
 
   void note_who_ran() {
-    for (ActorMask left = scheduler.ran(); left != 0; left &= static_cast<ActorMask>(left - 1)) {
+    record.ran = scheduler.ran();
+    for (ActorMask left = record.ran; left != 0; left &= static_cast<ActorMask>(left - 1)) {
       const auto slot = static_cast<unsigned>(std::countr_zero(left));
-      record.ran_ops |= std::uint64_t{1} << in_flight[slot].op.index();
+      record.ran_ops |= std::uint64_t{1} << record.in_flight[slot].op.index();
     }
   }
 };
@@ -144,7 +145,7 @@ void ModelBackend::renew_host_region() {
 const View& ModelBackend::view() const { return *state_->view; }
 
 std::uint64_t ModelBackend::state_hash() const {
-  return model::state_hash(*state_->kernel, *state_->view, state_->in_flight);
+  return model::state_hash(*state_->kernel, *state_->view, state_->record.in_flight);
 }
 
 std::size_t ModelBackend::live_frames() const { return state_->machine.arena.live(); }

@@ -211,6 +211,13 @@ GmemView ModelView::gmem_before(GmemIndex gmem) const {
   return view_of(gmem_touched_[gmem.value] ? gmems_before_[gmem.value] : k_->gmem(gmem));
 }
 
+const Op* ModelView::ran_op(ActorId actor) const {
+  const unsigned slot = actor_slot(actor);
+  if ((record_->ran >> slot & 1) != 0) return &record_->in_flight[slot].op;
+  const bool straight = record_->ran == 0 && record_->ran_ops != 0;
+  return straight && actor == record_->step.actor ? &record_->step.op : nullptr;
+}
+
 // ---- State now ----
 
 ProgressView ModelView::progress() const {

@@ -17,6 +17,8 @@ struct StepRecord {
   Step step{};
   Outcome outcome{};
   std::uint64_t ran_ops = 0;
+  ActorMask ran = 0;  // through the scheduler; none if the step's own operation ran straight
+  std::array<Step, kMaxActors> in_flight{};  // of busy actors, and of those who ran in the step
   Journal::Mark mark = 0;
 };
 
@@ -33,6 +35,7 @@ class ModelView final : public View {
   const Step& step() const override { return record_->step; }
   const Outcome& outcome() const override { return record_->outcome; }
   std::uint64_t ran_ops() const override { return record_->ran_ops; }
+  const Op* ran_op(ActorId actor) const override;
   const EventLog& events() const override { return k_->machine.events; }
   ProgressView progress() const override;
 

@@ -33,26 +33,6 @@ inline constexpr std::uint32_t kFrames = 1, kGmemPages = 2, kPreFault = 4, kProg
                                kFile = 16;
 }  // namespace trigger
 
-/// The guest's own book of what it has accepted, which R8 needs: a guest that accepts twice breaks
-/// the condition, not the invariant. Fixed room: when it is full, R8 does not apply for the rest of
-/// the sequence.
-class GuestDiscipline {
- public:
-  void clear() { count_ = 0, undisciplined_ = false; }
-  void note(const View& view);
-  bool holds() const { return !undisciplined_; }
-
- private:
-  struct Accepted {
-    std::uint8_t vm = 0;
-    Gfn first{};
-    std::uint64_t frames = 0;
-  };
-  std::size_t count_ = 0;
-  bool undisciplined_ = false;
-  std::array<Accepted, 2 * kMaxOps> accepted_{};
-};
-
 using CheckFn = std::optional<Violation> (*)(const View&);
 /// Room that audits sort in; the oracle keeps it, so that a warm one allocates nothing.
 struct AuditScratch {

@@ -38,7 +38,7 @@ std::string describe(const Finding& finding) {
 }
 
 void Oracle::begin(const View& view) {
-  discipline_.clear();
+  acceptance_.clear();
   std::array<bool, kViewFieldCount> seen{};
   for (std::size_t i = 0; i < kViewFieldCount; ++i) {
     const auto field = static_cast<ViewField>(i);
@@ -57,7 +57,7 @@ bool Oracle::applies(std::size_t row, const View& view) {
     return false;
   }
   const bool in_scope = !kInvariants[row].host_scope_only || view.header().scope == Scope::kHost;
-  const bool condition = !is_r8(kInvariants[row]) || discipline_.holds();
+  const bool condition = !is_r8(kInvariants[row]) || acceptance_.holds();
   if (!in_scope || !condition) {
     ++counts_[row].not_applicable;
     return false;
@@ -83,7 +83,7 @@ std::optional<Finding> Oracle::judge(std::size_t row, const View& view, Function
 
 std::optional<Finding> Oracle::check(const View& view) {
   const std::uint32_t active = touched(view);
-  if (ran<Pvalidate>(view)) discipline_.note(view);
+  if ((active & trigger::kFrames) != 0) acceptance_.note(view);
   if (active == 0) return std::nullopt;
   for (std::size_t row = 0; row < kInvariants.size(); ++row) {
     if ((kInvariants[row].triggers & active) == 0) continue;

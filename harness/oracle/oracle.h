@@ -1,5 +1,5 @@
 // The judge: runs the invariants that apply after each step, over what the step touched, and all of
-// them over the whole state at the end. It keeps no state of its own but the guests' book of
+// them over the whole state at the end. It keeps no state of its own but the book of
 // acceptance (R8) and counters.
 #pragma once
 #include <array>
@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 
+#include "oracle/acceptance.h"
 #include "oracle/invariant_list.h"
 
 namespace sluice::oracle {
@@ -58,7 +59,7 @@ class Oracle {
   template <class Function>
   std::optional<Finding> judge(std::size_t row, const View& view, Function&& function);
 
-  GuestDiscipline discipline_;
+  AcceptanceBook acceptance_;
   AuditScratch scratch_;
   std::array<bool, 33> observable_{};
   std::array<RowCount, 33> counts_{};

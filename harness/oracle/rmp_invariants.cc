@@ -38,18 +38,6 @@ bool owner_changed(const RmpView& before, const RmpView& now) {
          (!is_large(before) && is_large(now));
 }
 
-/// Could a guest with this ASID have run the step's PVALIDATE? The step's own names its vCPU; one
-/// that a resume, another actor or the end of the sequence let go on is any vCPU's.
-bool may_accept(const View& view, Asid asid) {
-  if (std::holds_alternative<Pvalidate>(view.step().op))
-    return view.vm(view.vm_of(acting_vcpu(view))).asid == asid;
-  for (std::uint8_t i = 0; i < kMaxVms; ++i) {
-    const VmView vm = view.vm({i});
-    if (vm.vcpu_count > 0 && vm.asid == asid) return true;
-  }
-  return false;
-}
-
 }  // namespace
 
 namespace check {
@@ -81,9 +69,8 @@ Result immutable_unchanged(const View& view) {
 
 Result validated_by_guest_or_firmware(const View& view) {
   if (firmware_ran(view)) return std::nullopt;
-  const bool by_guest = ran<Pvalidate>(view);
-  return each_change(view, [&view, by_guest](const RmpView& before, const RmpView& now) {
-    return before.validated || !now.validated || (by_guest && may_accept(view, now.asid));
+  return each_change(view, [&view](const RmpView& before, const RmpView& now) {
+    return before.validated || !now.validated || ran_pvalidate(view, now, true);
   });
 }
 
@@ -213,33 +200,5 @@ Result audit_owners(const View& view, AuditScratch&) {
 }
 
 }  // namespace check
-
-void GuestDiscipline::note(const View& view) {
-  const auto* const op = finished<Pvalidate>(view);
-  // Who accepted what in a step that let another's PVALIDATE go on, the step does not say.
-  if (op == nullptr) undisciplined_ = true;
-  if (op == nullptr || !view.outcome().ok() || undisciplined_) return;
-  const std::uint8_t vm = view.vm_of(acting_vcpu(view)).value;
-  const std::uint64_t frames = op->page_size == PageSizeArg::k2M ? kFramesPer2M : 1;
-  std::size_t kept = 0;
-  bool known = false;
-  for (std::size_t i = 0; i < count_; ++i) {
-    const Accepted& a = accepted_[i];
-    const bool overlaps = a.vm == vm && a.first < op->gfn + PageCount{frames} &&
-                          op->gfn < a.first + PageCount{a.frames};
-    known = known || overlaps;
-    // A rescinded page leaves the book; a part of a larger one leaves it open whether the rest is
-    // still accepted.
-    if (overlaps && !op->validate && a.frames > frames) undisciplined_ = true;
-    if (!overlaps || op->validate) accepted_[kept++] = a;
-  }
-  count_ = kept;
-  if (!op->validate) return;
-  if (known || count_ == accepted_.size()) {
-    undisciplined_ = true;
-  } else {
-    accepted_[count_++] = {.vm = vm, .first = op->gfn, .frames = frames};
-  }
-}
 
 }  // namespace sluice::oracle

@@ -26,6 +26,22 @@ bool ran(const View& view) {
   return (view.ran_ops() & (kOpBit<Ops> | ...)) != 0;
 }
 
+/// Did a vCPU of the entry's owner run a PVALIDATE of this direction and of the entry's address in
+/// the step?
+inline bool ran_pvalidate(const View& view, const RmpView& entry, bool validate) {
+  if (!ran<Pvalidate>(view)) return false;
+  for (std::uint8_t i = 0; i < kMaxVcpus; ++i) {
+    const Op* const op = view.ran_op({.kind = ActorKind::kVcpu, .index = i});
+    const auto* const own = op == nullptr ? nullptr : std::get_if<Pvalidate>(op);
+    if (own == nullptr || own->validate != validate) continue;
+    const std::uint64_t pages = own->page_size == PageSizeArg::k2M ? kFramesPer2M : 1;
+    const Gfn gfn{entry.gpa.value >> kPageShift};
+    const bool covers = gfn.align_down(pages) == own->gfn.align_down(pages);
+    if (covers && view.vm(view.vm_of({i})).asid == entry.asid) return true;
+  }
+  return false;
+}
+
 /// The step's own operation if it is an `Op` and ran to its end here.
 template <class Op>
 const Op* finished(const View& view) {

@@ -36,6 +36,8 @@ class FakeView : public View {
   std::array<VmView, kMaxVms> vms{};
   std::vector<SlotView> slots_value{};
   std::map<Gfn, LeafView> leaves{};
+  std::map<unsigned, Op> also_ran{};  // by actor_slot(): what others ran in the step
+  std::array<VmIndex, kMaxVcpus> vm_of_vcpu{};
   bool blind = false;  // observes nothing but outcomes
 
   /// The step is this operation, done, and nothing else ran.
@@ -57,6 +59,12 @@ class FakeView : public View {
   const Step& step() const override { return step_value; }
   const Outcome& outcome() const override { return outcome_value; }
   std::uint64_t ran_ops() const override { return ran_value; }
+  const Op* ran_op(ActorId actor) const override {
+    const auto also = also_ran.find(actor_slot(actor));
+    if (also != also_ran.end()) return &also->second;
+    const bool acted = ran_value != 0 && !std::holds_alternative<Resume>(step_value.op);
+    return acted && actor == step_value.actor ? &step_value.op : nullptr;
+  }
   const EventLog& events() const override { return events_value; }
   ProgressView progress() const override { return progress_value; }
   /// What a change has now is what the maps say when it is asked for.
@@ -97,7 +105,7 @@ class FakeView : public View {
     return find_or(leaves, gfn, LeafView{});
   }
   std::uint32_t current_root(VcpuIndex) const override { return 0; }
-  VmIndex vm_of(VcpuIndex) const override { return {0}; }
+  VmIndex vm_of(VcpuIndex vcpu) const override { return vm_of_vcpu[vcpu.value]; }
   std::span<const Pfn> occupied_frames() const override {
     occupied_.clear();
     for (const auto& [pfn, entry] : rmp_value) occupied_.push_back(pfn);

@@ -177,6 +177,8 @@ class View {
   virtual const Outcome& outcome() const = 0;  // its answer
   virtual std::uint64_t ran_ops()
       const = 0;  // bit i: an operation of type i ran in this step (resume and draining run others)
+  /// The operation that this actor ran in the step, begun in it or resumed; null if it ran none.
+  virtual const Op* ran_op(ActorId actor) const = 0;
   virtual const EventLog& events() const = 0;
   virtual ProgressView progress() const = 0;
 

@@ -1,0 +1,115 @@
+#include "oracle/acceptance.h"
+
+#include <algorithm>
+#include <span>
+
+#include "oracle/view_helpers.h"
+
+namespace sluice::oracle {
+namespace {
+
+bool overlap(const GuestPages& one, const GuestPages& other) {
+  return one.asid == other.asid && one.first < other.end() && other.first < one.end();
+}
+
+GuestPages pages_of(const RmpView& entry) {
+  const bool large = entry.is_head && entry.page_size == PageSize::k2M;
+  return {.asid = entry.asid,
+          .first = {entry.gpa.value >> kPageShift},
+          .count = large ? kFramesPer2M : 1};
+}
+
+bool is_guest_page(const RmpView& entry) { return entry.validated && !entry.vmsa; }
+bool is_same_page(const RmpView& one, const RmpView& other) {
+  return one.asid == other.asid && one.gpa == other.gpa;
+}
+
+/// Is the frame no longer what it was: a page of the same file at the same place?
+bool left_its_owner(const FrameChange& change) {
+  return change.before.use != change.now.use || change.before.gmem != change.now.gmem ||
+         change.before.index != change.now.index;
+}
+
+}  // namespace
+
+bool GuestPageSet::overlaps(const GuestPages& pages) const {
+  const std::span used(ranges_.data(), count_);
+  return std::ranges::any_of(used, [&](const GuestPages& r) { return overlap(r, pages); });
+}
+
+bool GuestPageSet::add(const GuestPages& pages) {
+  // A launch comes page by page: one that continues a range lengthens it.
+  for (GuestPages& range : std::span(ranges_.data(), count_)) {
+    if (range.asid != pages.asid) continue;
+    if (pages.end() == range.first)
+      range.first = pages.first;
+    else if (range.end() != pages.first)
+      continue;
+    range.count += pages.count;
+    return true;
+  }
+  if (count_ == kRoom) return false;
+  ranges_[count_++] = pages;
+  return true;
+}
+
+bool GuestPageSet::remove(const GuestPages& pages) {
+  // From the back, so that what is put in place of a removed range has been looked at.
+  for (std::size_t i = count_; i > 0; --i) {
+    const GuestPages old = ranges_[i - 1];
+    if (!overlap(old, pages)) continue;
+    ranges_[i - 1] = ranges_[--count_];
+    for (const auto& [first, end] : {std::pair{old.first, std::min(pages.first, old.end())},
+                                     std::pair{std::max(pages.end(), old.first), old.end()}}) {
+      if (!(first < end)) continue;
+      if (count_ == kRoom) return false;
+      ranges_[count_++] = {.asid = old.asid, .first = first, .count = (end - first).value};
+    }
+  }
+  return true;
+}
+
+void AcceptanceBook::clear() {
+  holds_ = true;
+  accepted_.clear();
+  launched_.clear();
+}
+
+void AcceptanceBook::note(const View& view) {
+  if (!holds_ || (launched_.empty() && !ran<Pvalidate, LaunchUpdate>(view))) return;
+  // What came first within a step, nobody can say: as if all had been accepted before anything
+  // went.
+  for (const FrameChange& change : view.frame_changes()) note_accepted(view, change);
+  for (const FrameChange& change : view.frame_changes()) note_gone(view, change);
+}
+
+void AcceptanceBook::note_accepted(const View& view, const FrameChange& change) {
+  const RmpView& now = change.rmp_now;
+  const bool was = change.rmp_before.validated && is_same_page(change.rmp_before, now);
+  if (was || !now.is_head || !is_guest_page(now)) return;
+  const GuestPages pages = pages_of(now);
+  const bool known = accepted_.overlaps(pages);
+  if (ran_pvalidate(view, now, true)) {
+    holds_ = holds_ && !known && accepted_.add(pages);
+  } else if (ran<LaunchUpdate>(view)) {
+    holds_ = holds_ && !launched_.overlaps(pages) && launched_.add(pages) &&
+             (known || accepted_.add(pages));
+  }
+}
+
+void AcceptanceBook::note_gone(const View& view, const FrameChange& change) {
+  const RmpView& before = change.rmp_before;
+  const RmpView& now = change.rmp_now;
+  if (!is_guest_page(before)) return;
+  const bool is_there = now.assigned && is_same_page(before, now);
+  if (!is_there || !now.validated || left_its_owner(change)) {
+    // A launched page has an entry of 4 KiB.
+    const GuestPages page{.asid = before.asid, .first = pages_of(before).first, .count = 1};
+    holds_ = holds_ && launched_.remove(page);
+  }
+  if (is_there && !now.validated && ran_pvalidate(view, before, false)) {
+    holds_ = holds_ && accepted_.remove(pages_of(before));
+  }
+}
+
+}  // namespace sluice::oracle
