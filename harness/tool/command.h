@@ -19,6 +19,7 @@ void add_encode(CLI::App& app, int& status);
 void add_decode(CLI::App& app, int& status);
 void add_fuzz(CLI::App& app, int& status);
 void add_bench(CLI::App& app, int& status);
+void add_lane(CLI::App& app, int& status);
 void add_compare(CLI::App& app, int& status);
 void add_site(CLI::App& app, int& status);
 

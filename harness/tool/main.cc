@@ -19,6 +19,7 @@ void add_all(CLI::App& app, int& status) {
   add_decode(app, status);
   add_fuzz(app, status);
   add_bench(app, status);
+  add_lane(app, status);
   add_compare(app, status);
   add_site(app, status);
 }

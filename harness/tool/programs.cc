@@ -72,6 +72,15 @@ std::string sibling_build(const std::string& preset) {
   return fs::is_directory(builds / preset, error) ? (builds / preset).string() : std::string();
 }
 
+Expected<std::string> find_scripts(const std::string& name) {
+  std::error_code error;
+  for (fs::path place = own_folder(); place != place.parent_path(); place = place.parent_path()) {
+    if (fs::is_regular_file(place / name, error)) return (place / name).parent_path().string();
+  }
+  return input_error(fmt::format("'{}' not found above {}: run the sluice of a build tree", name,
+                                 own_folder().string()));
+}
+
 Expected<Running> start_program(const std::vector<std::string>& command,
                                 const RunOptions& options) {
   std::array<int, 2> pipe{-1, -1};

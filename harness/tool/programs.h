@@ -17,6 +17,10 @@ Expected<std::string> find_program(const std::string& name);
 /// tool is not in a build tree.
 std::string sibling_build(const std::string& preset);
 
+/// The folder of the source tree's script `name` ("ci/lane/kernel"): of the tree that this build
+/// lies in. Error: not found; the message says what to do.
+Expected<std::string> find_scripts(const std::string& name);
+
 struct Finished {
   int status = 0;          // exit status; 128 + n after signal n
   double cpu_seconds = 0;  // user and system time
