@@ -84,6 +84,10 @@ void ModelView::build() const {
 void ModelView::classify(const Journal::Entry& entry) const {
   const Machine& machine = k_->machine;
   const void* const at = entry.address();
+  // The kernel's own fields are in one object, and no table has entries smaller than a word.
+  const auto in_kernel =
+      reinterpret_cast<std::uintptr_t>(at) - reinterpret_cast<std::uintptr_t>(k_) < sizeof(Kernel);
+  if (in_kernel || entry.size() != sizeof(std::uint64_t)) return note_gmem(entry);
   if (const std::uint64_t i = machine.rmp.frame_at(at); i < machine.rmp.frame_count()) {
     RmpEntry& before = frame_before(i).entry;
     const bool low = (reinterpret_cast<std::uintptr_t>(at) & sizeof(std::uint64_t)) == 0;
@@ -96,8 +100,6 @@ void ModelView::classify(const Journal::Entry& entry) const {
     frame_before(c).content = entry.old_value;
   } else if (const NodePool::At word = k_->nodes.find(at); word.node != kNoNode) {
     word_before(word).word = entry.old_value;
-  } else {
-    note_gmem(entry);
   }
 }
 
@@ -224,6 +226,7 @@ ProgressView ModelView::progress() const {
   const Scheduler& scheduler = k_->scheduler;
   const Liveness liveness = scheduler.liveness();
   ProgressView view{};
+  if (scheduler.quiet() && !liveness.deadlock && !liveness.livelock) return view;
   view.deadlock = liveness.deadlock;
   view.livelock = liveness.livelock;
   // bugs.md 1: the pre-fault that keeps retrying an INVALID slot holds the SRCU read side that the

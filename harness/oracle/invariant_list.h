@@ -31,6 +31,7 @@ constexpr std::string_view name_of(Strength strength) {
 namespace trigger {
 inline constexpr std::uint32_t kFrames = 1, kGmemPages = 2, kPreFault = 4, kProgress = 8,
                                kFile = 16;
+inline constexpr std::size_t kCount = 5;  // each is one bit
 }  // namespace trigger
 
 using CheckFn = std::optional<Violation> (*)(const View&);

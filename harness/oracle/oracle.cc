@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
 
 #include "oracle/view_helpers.h"
 
@@ -35,6 +36,15 @@ std::string describe(const Finding& finding) {
       finding.cls == FindingClass::kKnownUpstream ? "KNOWN-UPSTREAM" : "FINDING";
   return fmt::format("{} {} ({}): {} [subject {:#x}, other {:#x}] {}", cls, row.name, row.id,
                      row.statement, finding.violation.subject, finding.violation.other, row.source);
+}
+
+Oracle::Oracle() {
+  static_assert(std::tuple_size_v<decltype(kInvariants)> <= 64, "a row is a bit of a RowSet");
+  for (std::size_t row = 0; row < kInvariants.size(); ++row) {
+    for (std::size_t bit = 0; bit < trigger::kCount; ++bit) {
+      if ((kInvariants[row].triggers >> bit & 1) != 0) rows_of_trigger_[bit] |= RowSet{1} << row;
+    }
+  }
 }
 
 void Oracle::begin(const View& view) {
@@ -84,9 +94,11 @@ std::optional<Finding> Oracle::judge(std::size_t row, const View& view, Function
 std::optional<Finding> Oracle::check(const View& view) {
   const std::uint32_t active = touched(view);
   if ((active & trigger::kFrames) != 0) acceptance_.note(view);
-  if (active == 0) return std::nullopt;
-  for (std::size_t row = 0; row < kInvariants.size(); ++row) {
-    if ((kInvariants[row].triggers & active) == 0) continue;
+  RowSet rows = 0;
+  for (std::uint32_t left = active; left != 0; left &= left - 1)
+    rows |= rows_of_trigger_[static_cast<std::size_t>(std::countr_zero(left))];
+  for (; rows != 0; rows &= rows - 1) {
+    const auto row = static_cast<std::size_t>(std::countr_zero(rows));
     const auto function = [&view, row] { return kInvariants[row].after_step(view); };
     if (auto finding = judge(row, view, function); finding.has_value()) return finding;
   }

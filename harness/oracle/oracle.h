@@ -39,6 +39,7 @@ struct RowCount {
 /// allocation.
 class Oracle {
  public:
+  Oracle();
   /// Before the first step of a sequence: reads what the backend can observe.
   void begin(const View& view);
   /// After each step; the first violation found, in the list's order.
@@ -59,6 +60,10 @@ class Oracle {
   template <class Function>
   std::optional<Finding> judge(std::size_t row, const View& view, Function&& function);
 
+  /// Rows as a set, in the list's order: bit = index into kInvariants.
+  using RowSet = std::uint64_t;
+
+  std::array<RowSet, trigger::kCount> rows_of_trigger_{};
   AcceptanceBook acceptance_;
   AuditScratch scratch_;
   std::array<bool, 33> observable_{};

@@ -61,8 +61,10 @@ class Journal {
     const auto address = reinterpret_cast<std::uintptr_t>(&slot);
     SLUICE_DCHECK((address & ~kAddressMask) == 0);
     SLUICE_DCHECK(count_ < kCapacity);
-    std::uint64_t old_value = 0;
+    std::uint64_t old_value = 0, new_value = 0;
     std::memcpy(&old_value, &slot, sizeof(T));
+    std::memcpy(&new_value, &value, sizeof(T));
+    if (old_value == new_value) return;  // one write in five: nothing to undo, nothing touched
     entries_.data()[count_++] = {.place = address | (std::uint64_t{sizeof(T)} << kSizeShift),
                                  .old_value = old_value};
     slot = value;
@@ -76,6 +78,7 @@ class Journal {
     std::uint64_t epoch = 0;  // of its last entry here; no state
   };
   void add(Counter& counter, std::int64_t change) {
+    if (change == 0) return;  // would leave no entry: not the first change of its epoch
     const std::uint64_t now = counter.value + static_cast<std::uint64_t>(change);
     if (counter.epoch == epoch_) {
       counter.value = now;
@@ -103,16 +106,20 @@ class Journal {
   void roll_back(Mark to) {
     SLUICE_CHECK(to <= count_);
     ++epoch_;
-    while (count_ > to) {
-      const Entry& entry = entries_.data()[--count_];
-      const std::uint64_t tag = entry.place >> kSizeShift;
+    // Positions are kept in registers: what is undone could, for all the compiler knows, be them.
+    const Entry* const end = entries_.data() + to;
+    const Entry* entry = entries_.data() + count_;
+    count_ = to;
+    while (entry != end) {
+      --entry;
+      const std::uint64_t tag = entry->place >> kSizeShift;
       if (tag == sizeof(std::uint64_t)) {  // by far the most
-        std::memcpy(entry.address(), &entry.old_value, sizeof(std::uint64_t));
+        std::memcpy(entry->address(), &entry->old_value, sizeof(std::uint64_t));
         continue;
       }
-      if ((entry.place & kDerivedBit) != 0)
-        derived_.undo(derived_.context, entry.address(), entry.old_value);
-      restore(entry);
+      if ((entry->place & kDerivedBit) != 0)
+        derived_.undo(derived_.context, entry->address(), entry->old_value);
+      restore(*entry);
     }
   }
 

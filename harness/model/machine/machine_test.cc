@@ -36,6 +36,25 @@ class MachineTest : public ::testing::Test {
 };
 
 // Source of the first: a host's RMP dump (rmp.md 1); the others are computed from the layout.
+TEST(Journal, AWriteThatChangesNothingLeavesNoEntry) {
+  auto journal = Journal::open();
+  ASSERT_TRUE(journal);
+  std::uint64_t word = 7;
+  Journal::Counter counter{.value = 3};
+  const Journal::Mark mark = journal->mark();
+  journal->set(word, 7);
+  journal->add(counter, 0);
+  journal->set(counter, 3);
+  EXPECT_EQ(journal->size(), 0u);
+  // The first real change after one that changed nothing is the one to undo.
+  journal->add(counter, 2);
+  journal->set(word, 8);
+  EXPECT_EQ(journal->size(), 2u);
+  journal->roll_back(mark);
+  EXPECT_EQ(counter.value, 3u);
+  EXPECT_EQ(word, 7u);
+}
+
 TEST(RmpEntry, MatchesGoldenVectors) {
   RmpEntry vmsa = make_entry(Gpa{0xfffffffff000}, Asid{2}, PageSize::k4K, false);
   vmsa.low |= RmpEntry::kVmsa | RmpEntry::kValidated;
