@@ -1,4 +1,5 @@
 // VMs and vCPUs on the real kernel. Source: kvm.md 0.
+#include <cerrno>
 #include <string>
 
 #include "kvm/kvm_backend.h"
@@ -6,12 +7,22 @@
 
 namespace sluice::kvm {
 
+/// Where the kernel has no room, the VMs that are kept for later give theirs up.
+template <class Make>
+SysResult KvmBackend::with_room(const Make& make) {
+  const SysResult made = make();
+  if (made.error != ENOMEM || recycled_.empty()) return made;
+  recycled_.clear();
+  return make();
+}
+
 Outcome KvmBackend::run(const Step&, const CreateVm& op) {
   std::optional<LiveVm>& place = vms_[op.vm.value];
   if (is_index_taken(op.vm)) return skip(Check::kSkipVmExists, "vm is open, or a file of it is");
   std::optional<LiveVm> made = take_recycled(op.type);
   if (!made) {
-    const SysResult created = kvm_.create_vm_fd(static_cast<unsigned long>(op.type));
+    const SysResult created =
+        with_room([&] { return kvm_.create_vm_fd(static_cast<unsigned long>(op.type)); });
     if (!created.ok()) return of_result(created);
     made.emplace();
     made->vm = Vm(kvm_.sys(), Fd(kvm_.sys(), created.fd()));
@@ -68,7 +79,7 @@ Outcome KvmBackend::run(const Step&, const CreateVcpu& op) {
     vcpu_vm_[id] = op.vm;
     return of_result(SysResult::of(0));
   }
-  const SysResult created = vm->vm.create_vcpu_fd(id);
+  const SysResult created = with_room([&] { return vm->vm.create_vcpu_fd(id); });
   if (!created.ok()) return of_result(created);
   auto adopted = Vcpu::adopt(kvm_, created.fd());
   if (!adopted) return skip(Check::kSkipLimit, adopted.error().message());

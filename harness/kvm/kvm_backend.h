@@ -118,6 +118,8 @@ class KvmBackend {
   std::uint64_t resolve(HostVa hva) const { return hva.raw ? hva.value : region_.at(hva.value); }
   void note_region(LiveVm& vm, const SetMemoryRegion& op, std::uint64_t address);
   std::optional<LiveVm> take_recycled(VmType type);
+  template <class Make>
+  SysResult with_room(const Make& make);
   void recycle(LiveVm vm);
   bool clean(LiveVm& vm);
   void look_ahead(std::span<const Step> steps);

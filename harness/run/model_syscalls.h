@@ -15,8 +15,7 @@
 // An unknown request is ENOTTY, an argument that is null EFAULT.
 //
 // What it cannot answer: more than kMaxVms VMs, kMaxVcpus vCPUs, kMaxGmems files at a time, and
-// operations beyond the model's limits (ENOMEM) - so the KVM backend must not keep VMs for the next
-// sequence (Options::reuse_vms); loads and stores of the host region elsewhere than
+// operations beyond the model's limits (ENOMEM); loads and stores of the host region elsewhere than
 // at the start of a page, where the model has its token, and a renewal of part of the region
 // (EOPNOTSUPP); mmap of a guest_memfd (ENODEV); binary statistics (ENOTTY); SEV commands (ENOTTY);
 // time, races and whatever else needs two threads.

@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 #include <sys/mman.h>
 
+#include <array>
 #include <cerrno>
 
 #include "kvm/deadline.h"
@@ -28,6 +29,7 @@ struct CountingKvm {
   std::uint64_t pre_faulted = 0;     // pre-faults that mapped something
   std::uint64_t memory_faults = 0;   // exits of guest_access and pre_fault_memory
   std::uint64_t hypercalls = 0;      // map_gpa_range that exited and was converted
+  std::uint64_t vms = 0;             // that the sequences created
   std::uint64_t sw_protected = 0;    // VMs of that type
   std::uint64_t guest_contents = 0;  // values that a guest read
 
@@ -40,6 +42,7 @@ struct CountingKvm {
     memory_faults += out.exit.reason == kExitMemoryFault;
     hypercalls += done && out.exit.reason == kExitHypercall;
     const auto* const vm = std::get_if<CreateVm>(&step.op);
+    vms += done && vm != nullptr;
     sw_protected += done && vm != nullptr && vm->type == VmType::kSwProtected;
     guest_contents += done && out.has_value && std::holds_alternative<GuestAccess>(step.op);
     return out;
@@ -76,9 +79,8 @@ model::ModelBackend open_twin(const HostProfile& profile) {
   EXPECT_TRUE(model.has_value()) << model.error().message();
   return *std::move(model);
 }
-std::unique_ptr<kvm::KvmBackend> open_kvm(kvm::Syscalls& sys) {
-  // The model has no more VMs than a sequence may use: none is left to keep for the next one.
-  auto kvm = kvm::KvmBackend::open({.sys = &sys, .reuse_vms = false});
+std::unique_ptr<kvm::KvmBackend> open_kvm(kvm::Syscalls& sys, bool reuse_vms = false) {
+  auto kvm = kvm::KvmBackend::open({.sys = &sys, .reuse_vms = reuse_vms});
   EXPECT_TRUE(kvm) << kvm.error().message();
   return kvm ? std::move(*kvm) : nullptr;
 }
@@ -112,17 +114,33 @@ TEST_P(EachKernel, TheProbeSaysWhatTheProfileSays) {
   EXPECT_EQ(adapter->open_files(), 0u) << "the probe closes what it opens";
 }
 
+/// Counts the VMs that are really made.
+class CountingSyscalls : public kvm::ForwardingSyscalls {
+ public:
+  using ForwardingSyscalls::ForwardingSyscalls;
+  std::uint64_t vms_made = 0;
+  kvm::SysResult ioctl(int fd, unsigned long request, std::uintptr_t argument) override {
+    const kvm::SysResult result = ForwardingSyscalls::ioctl(fd, request, argument);
+    const bool makes =
+        std::holds_alternative<kvm::CreateVmRequest>(kvm::decode_request(request, argument));
+    vms_made += makes && result.ok();
+    return result;
+  }
+};
+
 /// Everything that a lockstep run needs.
 struct Lockstep {
   std::unique_ptr<ModelSyscalls> adapter;
+  CountingSyscalls sys;
   CountingKvm kvm;
   model::ModelBackend twin;
   oracle::Differential differential{};
   Tally tally{};
 
-  explicit Lockstep(const HostProfile& profile)
+  explicit Lockstep(const HostProfile& profile, bool reuse_vms = false)
       : adapter(open_adapter(profile)),
-        kvm{.kvm = open_kvm(*adapter)},
+        sys(*adapter),
+        kvm{.kvm = open_kvm(sys, reuse_vms)},
         twin(open_twin(kvm.kvm->profile())) {}
   void run(const Sequence& sequence, const std::string& name) {
     const Verdict verdict = run_lockstep(kvm, twin, sequence, differential, {.file = name});
@@ -169,6 +187,50 @@ TEST_P(EachKernel, RandomSequencesRunInLockstep) {
   EXPECT_GT(kvm.hypercalls, 10u);
   EXPECT_GT(kvm.sw_protected, 80u);
   EXPECT_GT(kvm.guest_contents, 20u);
+}
+
+/// The KVM backend's reset(): VMs that are kept answer like new ones, conversions taken back.
+TEST_P(EachKernel, RecycledVmsRunInLockstep) {
+  Lockstep lockstep(GetParam(), true);
+  const std::uint64_t before = lockstep.sys.vms_made;
+  for (const NamedSequence& named : corpus()) lockstep.run(named.sequence, named.name);
+  Rng rng(20261122);
+  Sequence sequence;
+  for (int i = 0; i < 400; ++i) {
+    random_sequence(rng, {.implausible = i % 4 == 0}, sequence);
+    lockstep.run(sequence, "random " + std::to_string(i));
+  }
+  EXPECT_EQ(lockstep.differential.mismatches(), 0u) << lockstep.differential.table();
+  const std::uint64_t made = lockstep.sys.vms_made - before;
+  EXPECT_LT(made * 10, lockstep.kvm.vms * 9) << "some VMs are used again";
+  EXPECT_GT(lockstep.kvm.converted, 200u);
+  EXPECT_GT(lockstep.kvm.pre_faulted, 40u);
+}
+
+TEST_P(EachKernel, ARecycledVmHasForgottenItsConversions) {
+  Lockstep lockstep(GetParam(), true);
+  constexpr std::array<std::string_view, 2> kTexts{
+      "create_vm type=sw_protected => ok\n"
+      "create_guest_memfd size=2M => ok\n"
+      "set_memory_region flags=guest_memfd size=2M gmem=0 => ok\n"
+      "create_vcpu => ok\n"
+      "set_memory_attributes size=2M attributes=private => ok\n"
+      "pre_fault_memory size=2M => ok\n"
+      "guest_access gfn=0x1 kind=write value=7 => ok\n",
+      "create_vm type=sw_protected => ok\n"
+      "set_memory_region size=2M => ok\n"
+      "create_vcpu => ok\n"
+      "pre_fault_memory size=4K => ok\n"
+      "guest_access gfn=0x1 => ok(value=0)\n"};
+  const std::uint64_t before = lockstep.sys.vms_made;
+  for (int round = 0; round < 3; ++round) {
+    for (const std::string_view text : kTexts) {
+      const auto sequence = parse_text(text, "x.ops");
+      ASSERT_TRUE(sequence) << sequence.error().message();
+      lockstep.run(*sequence, "x.ops");
+    }
+  }
+  EXPECT_EQ(lockstep.sys.vms_made - before, 1u);
 }
 
 INSTANTIATE_TEST_SUITE_P(Profiles, EachKernel,
