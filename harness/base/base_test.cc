@@ -8,6 +8,7 @@
 #include "base/arena.h"
 #include "base/hash.h"
 #include "base/reserved_array.h"
+#include "base/reserved_list.h"
 #include "base/rng.h"
 #include "base/units.h"
 
@@ -64,6 +65,19 @@ TEST(ReservedArray, IsZeroAndLazy) {
   EXPECT_EQ((*table)[(std::size_t{1} << 32) - 1], 0u);
   (*table)[12345] = 7;
   EXPECT_EQ((*table)[12345], 7u);
+}
+
+TEST(ReservedList, KeepsPlaceAndMemory) {
+  auto list = ReservedList<std::uint64_t>::open(std::size_t{1} << 32);
+  ASSERT_TRUE(list.has_value());
+  list->add(1);
+  const std::uint64_t* const first = list->begin();
+  for (std::uint64_t i = 2; i <= 100'000; ++i) list->add(i);
+  EXPECT_EQ(list->size(), 100'000u);
+  EXPECT_EQ(list->begin(), first);
+  EXPECT_EQ(*(list->end() - 1), 100'000u);
+  list->clear();
+  EXPECT_EQ(list->begin(), list->end());
 }
 
 }  // namespace

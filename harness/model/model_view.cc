@@ -48,14 +48,34 @@ SlotView view_of(VmIndex vm, const Memslot& slot) {
 
 }  // namespace
 
+Expected<ModelView::Tables> ModelView::Tables::open(std::size_t frames, std::size_t words) {
+  // One error for all of them: a host refuses address space as a whole.
+  auto frame_stamps = Stamps::open(frames), word_stamps = Stamps::open(words);
+  auto occupied_stamps = Stamps::open(frames);
+  auto frames_before = ReservedList<FrameBefore>::open(frames);
+  auto words_before = ReservedList<WordBefore>::open(words);
+  auto frame_changes = ReservedList<FrameChange>::open(frames);
+  auto leaf_changes = ReservedList<LeafChange>::open(words);
+  auto page_changes = ReservedList<GmemPageChange>::open(words);
+  auto occupied = ReservedList<Pfn>::open(frames);
+  const bool all = frame_stamps && word_stamps && occupied_stamps && frames_before &&
+                   words_before && frame_changes && leaf_changes && page_changes && occupied;
+  if (!all) return system_error("reserve address space for a view");
+  return Tables{.frame_stamps = std::move(*frame_stamps),
+                .word_stamps = std::move(*word_stamps),
+                .occupied_stamps = std::move(*occupied_stamps),
+                .frames_before = std::move(*frames_before),
+                .words_before = std::move(*words_before),
+                .frame_changes = std::move(*frame_changes),
+                .leaf_changes = std::move(*leaf_changes),
+                .page_changes = std::move(*page_changes),
+                .occupied = std::move(*occupied)};
+}
+
 Expected<ModelView> ModelView::open(const Kernel& kernel, const StepRecord& record) {
-  auto frames = Stamps::open(kernel.machine.rmp.frame_count());
-  if (!frames) return std::unexpected(frames.error());
-  auto words = Stamps::open(NodePool::kCapacity * 512);
-  if (!words) return std::unexpected(words.error());
-  auto occupied = Stamps::open(kernel.machine.rmp.frame_count());
-  if (!occupied) return std::unexpected(occupied.error());
-  return ModelView(kernel, record, std::move(*frames), std::move(*words), std::move(*occupied));
+  auto tables = Tables::open(kernel.machine.rmp.frame_count(), NodePool::kCapacity * 512);
+  if (!tables) return std::unexpected(tables.error());
+  return ModelView(kernel, record, std::move(*tables));
 }
 
 // ---- What the step touched ----
@@ -65,16 +85,16 @@ Expected<ModelView> ModelView::open(const Kernel& kernel, const StepRecord& reco
 void ModelView::build() const {
   if (built_ == record_->number) return;
   built_ = record_->number;
-  frames_before_.clear();
-  words_before_.clear();
-  frame_changes_.clear();
-  leaf_changes_.clear();
-  page_changes_.clear();
+  tables_.frames_before.clear();
+  tables_.words_before.clear();
+  tables_.frame_changes.clear();
+  tables_.leaf_changes.clear();
+  tables_.page_changes.clear();
   gmem_touched_ = {};
   const auto entries = k_->machine.journal.since(record_->mark);
   for (auto entry = entries.rbegin(); entry != entries.rend(); ++entry) classify(*entry);
-  for (const FrameBefore& before : frames_before_) add_frame_change(before);
-  for (const WordBefore& before : words_before_) {
+  for (const FrameBefore& before : tables_.frames_before) add_frame_change(before);
+  for (const WordBefore& before : tables_.words_before) {
     const NodePlace& place = k_->nodes.place(before.node);
     if (place.kind == NodeKind::kPageTable) add_leaf_change(before, place);
     if (place.kind == NodeKind::kPageCache && place.level == 1) add_page_change(before, place);
@@ -104,26 +124,26 @@ void ModelView::classify(const Journal::Entry& entry) const {
 }
 
 ModelView::FrameBefore& ModelView::frame_before(std::uint64_t index) const {
-  std::uint64_t& stamp = frame_stamps_[index];
+  std::uint64_t& stamp = tables_.frame_stamps[index];
   if (!is_of(stamp, built_)) {
-    stamp = stamp_of(built_, frames_before_.size());
+    stamp = stamp_of(built_, tables_.frames_before.size());
     const Pfn pfn{index};
-    frames_before_.push_back({.pfn = pfn,
-                              .entry = k_->machine.rmp.raw(pfn),
-                              .word = k_->machine.frames.word(pfn),
-                              .content = k_->machine.frames.content(pfn)});
+    tables_.frames_before.add({.pfn = pfn,
+                               .entry = k_->machine.rmp.raw(pfn),
+                               .word = k_->machine.frames.word(pfn),
+                               .content = k_->machine.frames.content(pfn)});
   }
-  return frames_before_[index_of(stamp)];
+  return tables_.frames_before[index_of(stamp)];
 }
 
 ModelView::WordBefore& ModelView::word_before(NodePool::At at) const {
-  std::uint64_t& stamp = word_stamps_[std::size_t{at.node} * 512 + at.slot];
+  std::uint64_t& stamp = tables_.word_stamps[std::size_t{at.node} * 512 + at.slot];
   if (!is_of(stamp, built_)) {
-    stamp = stamp_of(built_, words_before_.size());
-    words_before_.push_back(
+    stamp = stamp_of(built_, tables_.words_before.size());
+    tables_.words_before.add(
         {.node = at.node, .slot = at.slot, .word = k_->nodes.word(at.node, at.slot)});
   }
-  return words_before_[index_of(stamp)];
+  return tables_.words_before[index_of(stamp)];
 }
 
 void ModelView::note_gmem(const Journal::Entry& entry) const {
@@ -141,13 +161,14 @@ void ModelView::note_gmem(const Journal::Entry& entry) const {
 }
 
 const ModelView::FrameBefore* ModelView::find_frame(Pfn pfn) const {
-  const std::uint64_t stamp = frame_stamps_[pfn.value];
-  return is_of(stamp, built_) ? &frames_before_[index_of(stamp)] : nullptr;
+  const std::uint64_t stamp = tables_.frame_stamps[pfn.value];
+  return is_of(stamp, built_) ? &tables_.frames_before[index_of(stamp)] : nullptr;
 }
 
 std::uint64_t ModelView::word_then(NodeId node, unsigned slot) const {
-  const std::uint64_t stamp = word_stamps_[std::size_t{node} * 512 + slot];
-  return is_of(stamp, built_) ? words_before_[index_of(stamp)].word : k_->nodes.word(node, slot);
+  const std::uint64_t stamp = tables_.word_stamps[std::size_t{node} * 512 + slot];
+  return is_of(stamp, built_) ? tables_.words_before[index_of(stamp)].word
+                              : k_->nodes.word(node, slot);
 }
 
 void ModelView::add_frame_change(const FrameBefore& before) const {
@@ -160,12 +181,12 @@ void ModelView::add_frame_change(const FrameBefore& before) const {
   const bool same_words = now == before.entry && head_now == head_entry;
   const RmpView rmp_before =
       same_words ? rmp_now : k_->machine.rmp.view_of(before.pfn, before.entry, head_entry);
-  frame_changes_.push_back({.pfn = before.pfn,
-                            .rmp_changed = !same_words && rmp_before != rmp_now,
-                            .rmp_before = rmp_before,
-                            .rmp_now = rmp_now,
-                            .before = Frames::view_of(before.word, before.content),
-                            .now = k_->machine.frames.view(before.pfn)});
+  tables_.frame_changes.add({.pfn = before.pfn,
+                             .rmp_changed = !same_words && rmp_before != rmp_now,
+                             .rmp_before = rmp_before,
+                             .rmp_now = rmp_now,
+                             .before = Frames::view_of(before.word, before.content),
+                             .now = k_->machine.frames.view(before.pfn)});
 }
 
 void ModelView::add_leaf_change(const WordBefore& before, const NodePlace& place) const {
@@ -178,31 +199,31 @@ void ModelView::add_leaf_change(const WordBefore& before, const NodePlace& place
   const Vm& vm = k_->vms[place.owner];
   const Gfn gfn{k_->nodes.first(before.node) + before.slot * pages_below_entry(place.level)};
   const Walk walk{.spte = was_leaf ? then : Spte{}, .level = place.level};
-  leaf_changes_.push_back({.vm = {place.owner},
-                           .root = place.root,
-                           .gfn = gfn,
-                           .before = leaf_of(vm, vm.roots[place.root], walk, gfn)});
+  tables_.leaf_changes.add({.vm = {place.owner},
+                            .root = place.root,
+                            .gfn = gfn,
+                            .before = leaf_of(vm, vm.roots[place.root], walk, gfn)});
 }
 
 void ModelView::add_page_change(const WordBefore& before, const NodePlace& place) const {
   const unsigned head_slot = 0;  // a folio of 512 pages fills a node of level 1
   const std::uint64_t head = word_then(before.node, head_slot);
-  page_changes_.push_back({.gmem = {place.owner},
-                           .index = k_->nodes.first(before.node) + before.slot,
-                           .before = view_page_word(before.word, head)});
+  tables_.page_changes.add({.gmem = {place.owner},
+                            .index = k_->nodes.first(before.node) + before.slot,
+                            .before = view_page_word(before.word, head)});
 }
 
 std::span<const FrameChange> ModelView::frame_changes() const {
   build();
-  return frame_changes_;
+  return tables_.frame_changes;
 }
 std::span<const GmemPageChange> ModelView::gmem_page_changes() const {
   build();
-  return page_changes_;
+  return tables_.page_changes;
 }
 std::span<const LeafChange> ModelView::leaf_changes() const {
   build();
-  return leaf_changes_;
+  return tables_.leaf_changes;
 }
 std::span<const AttributeChange> ModelView::attribute_changes() const {
   return {k_->attribute_log.changes.data(), k_->attribute_log.count};
@@ -319,13 +340,13 @@ std::uint32_t ModelView::current_root(VcpuIndex vcpu) const {
 }
 
 void ModelView::add_occupied(std::uint64_t index) const {
-  if (occupied_stamps_[index] == occupied_built_) return;
-  occupied_stamps_[index] = occupied_built_;
-  occupied_.push_back({index});
+  if (tables_.occupied_stamps[index] == occupied_built_) return;
+  tables_.occupied_stamps[index] = occupied_built_;
+  tables_.occupied.add({index});
 }
 
 void ModelView::add_if_occupied(std::uint64_t index) const {
-  if (occupied_stamps_[index] == occupied_built_) return;
+  if (tables_.occupied_stamps[index] == occupied_built_) return;
   const Pfn pfn{index};
   const Rmp& rmp = k_->machine.rmp;
   if (pfn.is_aligned(kFramesPer2M) && rmp.raw(pfn).is_live_2m()) {
@@ -338,9 +359,9 @@ void ModelView::add_if_occupied(std::uint64_t index) const {
 
 /// Every frame that is not as it was at the start is in the journal. Made once a step.
 std::span<const Pfn> ModelView::occupied_frames() const {
-  if (occupied_built_ == record_->number) return occupied_;
+  if (occupied_built_ == record_->number) return tables_.occupied;
   occupied_built_ = record_->number;
-  occupied_.clear();
+  tables_.occupied.clear();
   const Machine& machine = k_->machine;
   for (const Journal::Entry& entry : machine.journal.since(0)) {
     const void* const at = entry.address();
@@ -349,8 +370,8 @@ std::span<const Pfn> ModelView::occupied_frames() const {
     if (index < machine.rmp.frame_count()) add_if_occupied(index);
   }
   // Fresh memory comes in rising order, so that the list often is in order as it is.
-  if (!std::ranges::is_sorted(occupied_)) std::ranges::sort(occupied_);
-  return occupied_;
+  if (!std::ranges::is_sorted(tables_.occupied)) std::ranges::sort(tables_.occupied);
+  return tables_.occupied;
 }
 
 }  // namespace sluice::model

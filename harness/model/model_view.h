@@ -3,8 +3,8 @@
 #pragma once
 #include <array>
 #include <cstdint>
-#include <vector>
 
+#include "base/reserved_list.h"
 #include "model/host/kernel.h"
 #include "model/schedule/scheduler.h"
 #include "trace/view.h"
@@ -24,7 +24,8 @@ struct StepRecord {
 
 /// Everything is computed at the first question after a step, so a step that nobody asks about
 /// costs nothing. A change of a live 2 MiB RMP entry, huge leaf or large folio is named once, by
-/// its head. Thread: compatible. Cost: O(entries of the step), no allocation once warm.
+/// its head. Thread: compatible. Cost: O(entries of the step), no allocation: the same step takes
+/// the same path in a warm view and in a cold one.
 class ModelView final : public View {
  public:
   static Expected<ModelView> open(const Kernel& kernel, const StepRecord& record);
@@ -77,13 +78,22 @@ class ModelView final : public View {
   /// Which entry of a list a place has in this step: step number and index in one word.
   using Stamps = ReservedArray<std::uint64_t>;
 
-  ModelView(const Kernel& kernel, const StepRecord& record, Stamps frames, Stamps words,
-            Stamps occupied)
-      : k_(&kernel),
-        record_(&record),
-        frame_stamps_(std::move(frames)),
-        word_stamps_(std::move(words)),
-        occupied_stamps_(std::move(occupied)) {}
+  /// What grows with what a step touched, sized for a step that touches everything.
+  struct Tables {
+    Stamps frame_stamps;
+    Stamps word_stamps;
+    Stamps occupied_stamps;  // number of the last list that looked at the frame
+    ReservedList<FrameBefore> frames_before;
+    ReservedList<WordBefore> words_before;
+    ReservedList<FrameChange> frame_changes;
+    ReservedList<LeafChange> leaf_changes;
+    ReservedList<GmemPageChange> page_changes;
+    ReservedList<Pfn> occupied;
+    static Expected<Tables> open(std::size_t frames, std::size_t words);
+  };
+
+  ModelView(const Kernel& kernel, const StepRecord& record, Tables tables)
+      : k_(&kernel), record_(&record), tables_(std::move(tables)) {}
 
   void build() const;
   void classify(const Journal::Entry& entry) const;
@@ -100,15 +110,9 @@ class ModelView final : public View {
 
   const Kernel* k_;
   const StepRecord* record_;
-  // Caches of the step `built_`; all keep their memory.
+  // Caches of the step `built_`.
   mutable std::uint64_t built_ = 0;
-  mutable Stamps frame_stamps_;
-  mutable Stamps word_stamps_;
-  mutable std::vector<FrameBefore> frames_before_;
-  mutable std::vector<WordBefore> words_before_;
-  mutable std::vector<FrameChange> frame_changes_;
-  mutable std::vector<LeafChange> leaf_changes_;
-  mutable std::vector<GmemPageChange> page_changes_;
+  mutable Tables tables_;
   mutable std::array<Gmem, kMaxGmems> gmems_before_{};
   mutable std::array<bool, kMaxGmems> gmem_touched_{};
   struct SlotList {
@@ -124,8 +128,6 @@ class ModelView final : public View {
   };
   mutable std::array<BindingList, kMaxGmems> bindings_{};
   mutable std::uint64_t occupied_built_ = 0;
-  mutable Stamps occupied_stamps_;  // number of the last list that looked at the frame
-  mutable std::vector<Pfn> occupied_;
 };
 
 }  // namespace sluice::model

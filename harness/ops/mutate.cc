@@ -152,6 +152,20 @@ void change_park(const Mutator&, Sequence& sequence, Rng& rng) {
   }
 }
 
+/// Back to the usual length, but for one sequence in eight: pieces go from anywhere behind the
+/// first operations, which set up what the others need.
+void shorten(Sequence& sequence, Rng& rng) {
+  if (sequence.steps.size() <= 2 * Mutator::kUsualOps || rng.one_in(8)) return;
+  const std::size_t wanted = Mutator::kUsualOps + rng.below(Mutator::kUsualOps + 1);
+  while (sequence.steps.size() > wanted) {
+    const std::size_t first = Mutator::kUsualOps / 2;
+    const std::size_t at = first + rng.below(sequence.steps.size() - first);
+    const std::size_t most = std::min(sequence.steps.size() - at, sequence.steps.size() - wanted);
+    const std::size_t count = 1 + rng.below(most);
+    sequence.steps.erase(position(sequence.steps, at), position(sequence.steps, at + count));
+  }
+}
+
 /// Resumes an actor that is parked at the place of insertion.
 void insert_resume(const Mutator&, Sequence& sequence, Rng& rng) {
   if (!has_room(sequence)) return;
@@ -230,7 +244,7 @@ constexpr std::array<MutationKind, 15> kKinds{{
     {"insert_resume", 6, insert_resume},
     {"make_race", 5, make_race},
     {"insert_setup", 1, insert_setup},
-    {"change_header", 2, change_header},
+    {"change_header", 4, change_header},
 }};
 constexpr unsigned kKindWeightSum = [] {
   unsigned sum = 0;
@@ -301,7 +315,11 @@ void Mutator::mutate(Sequence& sequence, std::uint64_t seed) {
   if (!creates_a_vm(sequence) && !rng.one_in(8)) insert_setup(*this, sequence, rng);
   std::uint64_t count = 1;
   while (count < 6 && rng.one_in(2)) ++count;
-  for (; count > 0; --count) draw_kind(rng).apply(*this, sequence, rng);
+  for (; count > 0; --count) {
+    const bool is_long = sequence.steps.size() > kUsualOps && rng.one_in(2);
+    is_long ? remove_ops(*this, sequence, rng) : draw_kind(rng).apply(*this, sequence, rng);
+  }
+  shorten(sequence, rng);
   if (!rng.one_in(16)) repair(sequence, rng);
 }
 
@@ -325,6 +343,7 @@ void Mutator::cross_over(const Sequence& a, const Sequence& b, Sequence& out, st
     add(a, cut, a.steps.size());
   }
   drop_what_scope_forbids(out);
+  shorten(out, rng);
   if (!rng.one_in(16)) repair(out, rng);
 }
 

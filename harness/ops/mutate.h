@@ -18,6 +18,9 @@ namespace sluice {
 class Mutator {
  public:
   static constexpr unsigned kSwarmPeriod = 512;
+  /// A run costs what its operations cost, and most of what a long sequence shows a short one shows
+  /// too: mutation lengthens freely up to here, and mostly shortens beyond.
+  static constexpr std::size_t kUsualOps = 16;
 
   explicit Mutator(std::uint64_t seed);
 

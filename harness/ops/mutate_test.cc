@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <string>
 
 #include "ops/codec.h"
@@ -116,6 +117,26 @@ TEST(Mutate, KeepsSequencesWellFormed) {
       mutator.cross_over(a, b, mixed, rng.next());
       expect_well_formed(mixed);
     }
+  }
+}
+
+TEST(Mutate, LongSequencesShrinkAndShortOnesGrow) {
+  Mutator mutator(9);
+  Rng rng(10);
+  Sequence sequence;
+  for (const std::size_t start : {std::size_t{0}, kMaxOps}) {
+    std::size_t sum = 0;
+    std::size_t longest = 0;
+    constexpr std::size_t kRuns = 200;
+    for (std::size_t run = 0; run < kRuns; ++run) {
+      random_sequence(rng, {.min_ops = start, .max_ops = start}, sequence);
+      for (int i = 0; i < 100; ++i) mutator.mutate(sequence, rng.next());
+      sum += sequence.steps.size();
+      longest = std::max(longest, sequence.steps.size());
+    }
+    EXPECT_GE(sum, kRuns * Mutator::kUsualOps / 2) << "from " << start;
+    EXPECT_LE(sum, kRuns * Mutator::kUsualOps * 2) << "from " << start;
+    EXPECT_GT(longest, Mutator::kUsualOps) << "a long one must stay possible, from " << start;
   }
 }
 

@@ -39,6 +39,8 @@ std::string describe(const Finding& finding) {
 }
 
 Oracle::Oracle() {
+  // More than sequences reach: a list that grew would take another path, once in a process.
+  scratch_.validated.reserve(std::size_t{1} << 16);
   static_assert(std::tuple_size_v<decltype(kInvariants)> <= 64, "a row is a bit of a RowSet");
   for (std::size_t row = 0; row < kInvariants.size(); ++row) {
     for (std::size_t bit = 0; bit < trigger::kCount; ++bit) {
