@@ -37,7 +37,8 @@ struct SequenceHeader {
 struct SequenceNotes {
   std::string title{};
   std::string source{};
-  std::vector<std::string> requirements{};  // capabilities, as `cap=guest_memfd`
+  std::vector<std::string> requirements{};         // capabilities, as `cap=guest_memfd`
+  std::vector<std::uint32_t> requirement_lines{};  // empty, or the text line of each, from 1
 };
 
 /// Steps plus, where the sequence comes from text, what its author expects. Expectations stay

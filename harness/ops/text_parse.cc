@@ -187,6 +187,7 @@ class Parser {
                         quoted(one));
       }
       sequence_.notes.requirements.emplace_back(one);
+      sequence_.notes.requirement_lines.push_back(static_cast<std::uint32_t>(line_number_));
       if (comma == std::string_view::npos) return true;
       value.remove_prefix(comma + 1);
     }

@@ -8,10 +8,17 @@ namespace sluice::run {
 
 template <Backend B>
 std::expected<std::string, std::string> missing_requirement(const B& backend,
-                                                            const Sequence& sequence) {
-  for (const std::string& text : sequence.notes.requirements) {
+                                                            const Sequence& sequence,
+                                                            std::string_view file) {
+  const SequenceNotes& notes = sequence.notes;
+  for (std::size_t i = 0; i < notes.requirements.size(); ++i) {
+    const std::string& text = notes.requirements[i];
     const auto wanted = parse_requirement(text);
-    if (!wanted) return std::unexpected(wanted.error());
+    if (!wanted) {
+      const std::uint32_t line =
+          i < notes.requirement_lines.size() ? notes.requirement_lines[i] : 0;
+      return std::unexpected(fmt::format("{}:{}: {}", file, line, wanted.error()));
+    }
     const bool present = !BackendTraits<B>::lacks(backend, wanted->capability);
     if (present != wanted->present) return fmt::format("needs {}", text);
   }
@@ -29,7 +36,7 @@ std::optional<std::vector<Expectation>> prepare(B& backend, const Sequence& sequ
   };
   auto expectations = resolve_expectations(sequence, verdict.file);
   if (!expectations) return stop(VerdictKind::kError, expectations.error());
-  const auto missing = missing_requirement(backend, sequence);
+  const auto missing = missing_requirement(backend, sequence, verdict.file);
   if (!missing) return stop(VerdictKind::kError, missing.error());
   if (!missing->empty()) return stop(VerdictKind::kSkipped, *missing);
   const auto started = BackendTraits<B>::start(backend, sequence);

@@ -149,7 +149,8 @@ void conclude(Verdict& verdict, const Sequence& sequence, Findings found) {
 }
 
 template std::expected<std::string, std::string> missing_requirement(const model::ModelBackend&,
-                                                                     const Sequence&);
+                                                                     const Sequence&,
+                                                                     std::string_view);
 template Verdict run_sequence(model::ModelBackend&, const Sequence&, const RunOptions&);
 
 }  // namespace sluice::run

@@ -68,10 +68,11 @@ struct Requirement {
 std::expected<Requirement, std::string> parse_requirement(std::string_view text);
 
 /// The first requirement that the backend does not meet, as "needs cap=sev_snp"; "" if it meets
-/// all. Error: a requirement nobody knows.
+/// all. Error: a requirement nobody knows, with `file` and line.
 template <Backend B>
 std::expected<std::string, std::string> missing_requirement(const B& backend,
-                                                            const Sequence& sequence);
+                                                            const Sequence& sequence,
+                                                            std::string_view file);
 
 /// `profile` without what the sequence wants absent (`# requires: no=...`).
 HostProfile profile_without(const HostProfile& profile, const Sequence& sequence);

@@ -77,11 +77,11 @@ TEST(Runner, WhatIsRequiredToBeAbsentSkipsTheSequenceWhereItIsThere) {
 
 TEST(Runner, AnUnknownRequirementIsAnError) {
   ScriptedBackend backend;
-  Sequence sequence = parsed("create_vm vm=0\n");
-  sequence.notes.requirements = {"cap=telepathy"};
+  const Sequence sequence =
+      parsed("# title: t\n# requires: cap=sev_snp\n# requires: cap=telepathy\ncreate_vm vm=0\n");
   const Verdict verdict = run_sequence(backend, sequence, {.file = "x.ops"});
   EXPECT_EQ(verdict.kind, VerdictKind::kError);
-  EXPECT_THAT(verdict.reason, HasSubstr("cap=telepathy"));
+  EXPECT_THAT(verdict.reason, HasSubstr("x.ops:3: 'cap=telepathy' is no requirement"));
 }
 
 TEST(Runner, AReasonIsComparedByErrnoWhereTheBackendKnowsNoReasons) {
