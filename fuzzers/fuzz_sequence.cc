@@ -15,6 +15,7 @@
 #include "fuzzers/driver/state_features.h"
 #include "ops/codec.h"
 #include "ops/text.h"
+#include "run/features.h"
 #include "run/runner.h"
 
 namespace {
@@ -48,38 +49,21 @@ struct Target {
   /// count. `end`, where asked for, is the hash of the state that it ended in.
   std::optional<run::FoundAt> run_once(std::uint64_t* end = nullptr) {
     model.begin(sequence.header);
-    Features features{.sequence = &sequence};
+    run::FeatureTrail trail;
     const run::Findings found =
         run::run_steps(model, judge, sequence, false, [&](std::size_t i, const Outcome& outcome) {
           ++steps;
           acted += outcome.skipped() ? 0u : 1u;
-          features.take(i, outcome);
+          // Beside the code that it executed. Pairs are many: half of the places are for them, so
+          // that they cannot drown the answers.
+          const run::StepFeatures features = trail.take(sequence.steps[i].op, outcome);
+          fuzz::hit_state_feature(features.answer);
+          fuzz::hit_state_feature(features.pair % (fuzz::kStateFeatures / 2));
         });
     if (end != nullptr) *end = model.state_hash();
     model.reset();
     return found.finding;
   }
-
-  /// What a run went through, beside the code it executed: which operation was answered what, after
-  /// what, and who waited for what.
-  struct Features {
-    const Sequence* sequence;
-    std::uint64_t before = 0;
-    void take(std::size_t i, const Outcome& outcome) {
-      Hash answer;
-      answer.add(sequence->steps[i].op.index());
-      answer.add(static_cast<std::uint64_t>(outcome.check) << 16 |
-                 static_cast<std::uint64_t>(outcome.progression) << 8 |
-                 static_cast<std::uint64_t>(outcome.wait));
-      fuzz::hit_state_feature(answer.value());
-      Hash pair;
-      pair.add(before);
-      pair.add(answer.value());
-      // Pairs are many: half of the places are for them, so that they cannot drown the answers.
-      fuzz::hit_state_feature(pair.value() % (fuzz::kStateFeatures / 2));
-      before = answer.value();
-    }
-  };
 
   model::ModelBackend model = open_model();
   oracle::Oracle judge{};

@@ -38,6 +38,14 @@ std::string_view name_of(DifferentialField field) {
   return kNames[static_cast<std::size_t>(field)];
 }
 
+Mismatch mismatch_of(DifferentialField field, const Outcome& left, const Outcome& right) {
+  std::string key(name_of(field));
+  if (field == DifferentialField::kStatus) {
+    key += ": " + describe_status(left) + " / " + describe_status(right);
+  }
+  return {.field = field, .key = std::move(key), .left = in_full(left), .right = in_full(right)};
+}
+
 void Differential::count(DifferentialField field, bool comparable, bool equal) {
   FieldCounts& counts = counts_[static_cast<std::size_t>(field)];
   if (!comparable) {
@@ -73,7 +81,7 @@ std::optional<Mismatch> Differential::compare(const Outcome& left, const Outcome
        left.exit == right.exit);
   look(DifferentialField::kContents, left.has_value && right.has_value, left.value == right.value);
   if (!first) return std::nullopt;
-  return Mismatch{.field = *first, .left = in_full(left), .right = in_full(right)};
+  return mismatch_of(*first, left, right);
 }
 
 std::uint64_t Differential::mismatches() const {

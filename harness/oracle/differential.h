@@ -33,9 +33,11 @@ struct FieldCounts {
 /// The first difference of a step.
 struct Mismatch {
   DifferentialField field{};
-  std::string left{};  // trace/outcome_text.h: what each backend answered
+  std::string key{};   // the field and, where it is the status, both: "status: EEXIST / ok"
+  std::string left{};  // trace/outcome_text.h: what each backend answered, in full
   std::string right{};
 };
+Mismatch mismatch_of(DifferentialField field, const Outcome& left, const Outcome& right);
 
 /// What a field must at least have been compared, as a share of all steps in 1/1000, and in number.
 /// kProgress, kExit and kContents apply to few steps: their floor is a number only.

@@ -52,15 +52,17 @@ Verdict run_lockstep(Subject& subject, model::ModelBackend& model, const Sequenc
   oracle::Oracle oracle;
   Collector collector(here, *expectations, verdict);
   bool parted = false;
-  const auto differs = [&](std::size_t i, std::string modeled, std::string real) {
+  const auto differs = [&](std::size_t i, const oracle::Mismatch& mismatch) {
     parted = true;
-    collector.differs(i, std::move(modeled), std::move(real));
+    collector.differs(i, mismatch);
     collector.excuse_the_rest();
   };
   const auto on_skip = [&](std::size_t i, const Outcome& real) {
     if (!follows_from_sequence(real.check)) return collector.excuse_the_rest();
     const Outcome modeled = model.apply(here.steps[i]);
-    if (!modeled.skipped()) return differs(i, describe(modeled), describe(real));
+    if (!modeled.skipped()) {
+      return differs(i, oracle::mismatch_of(oracle::DifferentialField::kStatus, modeled, real));
+    }
     if (!meets((*expectations)[i], modeled)) collector.excuse(i);
   };
   const auto on_answer = [&](std::size_t i, const Outcome& real) {
@@ -68,7 +70,7 @@ Verdict run_lockstep(Subject& subject, model::ModelBackend& model, const Sequenc
     const auto difference = differential.compare(modeled, real);
     // What happened there did not happen here; a refusal has changed nothing.
     parted = modeled.skipped() && real.kind != StatusKind::kErrno;
-    if (difference) return differs(i, difference->left, difference->right);
+    if (difference) return differs(i, *difference);
     if (!meets((*expectations)[i], modeled)) collector.excuse(i);
   };
   const auto on_step = [&](std::size_t i, const Outcome& real) {

@@ -1,5 +1,7 @@
 #include "run/runner.h"
 
+#include <fmt/format.h>
+
 #include "ops/text.h"
 #include "run/run_template.h"
 #include "trace/outcome_text.h"
@@ -105,8 +107,10 @@ StepMismatch Collector::describe_step(std::size_t step, std::string expected,
           .got = std::move(got)};
 }
 
-void Collector::differs(std::size_t step, std::string model, std::string subject) {
-  verdict_.differences.push_back(describe_step(step, std::move(model), std::move(subject)));
+void Collector::differs(std::size_t step, const oracle::Mismatch& mismatch) {
+  verdict_.differences.push_back(describe_step(step, mismatch.left, mismatch.right));
+  verdict_.differences.back().key =
+      fmt::format("{} {}", info_of(sequence_.steps[step].op).name, mismatch.key);
 }
 
 void Collector::take(std::size_t step, const Outcome& outcome, const std::string& words) {

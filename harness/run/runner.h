@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "oracle/differential.h"
 #include "oracle/oracle.h"
 #include "run/backend.h"
 #include "run/expectation.h"
@@ -95,8 +96,8 @@ class Collector {
   void excuse_the_rest() { parted_ = true; }
   /// This step's expectation is not held against the subject.
   void excuse(std::size_t step) { excused_ = step; }
-  /// The model answered something else, in words.
-  void differs(std::size_t step, std::string model, std::string subject);
+  /// The model answered something else in `field`.
+  void differs(std::size_t step, const oracle::Mismatch& mismatch);
 
  private:
   StepMismatch describe_step(std::size_t step, std::string expected, std::string got) const;

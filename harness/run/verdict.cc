@@ -29,7 +29,24 @@ std::string finding_line(const Verdict& verdict, const FoundAt& found) {
                      verdict.finding_text);
 }
 
+std::string_view op_name(const Sequence& sequence, std::size_t step) {
+  return step < sequence.steps.size() ? info_of(sequence.steps[step].op).name
+                                      : std::string_view("the end");
+}
+
 }  // namespace
+
+std::string key_of(const Verdict& verdict, const Sequence& sequence) {
+  if (verdict.finding) {
+    return fmt::format("finding {}: {}", verdict.finding->finding.name(),
+                       op_name(sequence, verdict.finding->step));
+  }
+  if (!verdict.differences.empty()) return "difference " + verdict.differences[0].key;
+  if (verdict.mismatches.empty()) return {};
+  const StepMismatch& wrong = verdict.mismatches[0];
+  return fmt::format("mismatch {}: {} / {}", op_name(sequence, wrong.step), wrong.expected,
+                     wrong.got);
+}
 
 std::string_view name_of(VerdictKind kind) {
   constexpr std::array<std::string_view, 8> kNames{

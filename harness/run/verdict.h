@@ -33,6 +33,7 @@ struct StepMismatch {
   std::string text{};      // the step as one line
   std::string expected{};
   std::string got{};
+  std::string key{};  // of a difference: operation, field and status, without addresses
 };
 
 /// A step that did not act.
@@ -75,6 +76,12 @@ struct Verdict {
 
   bool bad() const { return kind >= VerdictKind::kMismatch; }
 };
+
+/// What was found, without what differs from one sequence to the next (addresses, the step's
+/// place): two verdicts with the same key show the same thing. "difference set_memory_region
+/// status: EEXIST [set_memory_region.overlap] / ok", "finding rmp.one_owner: psmash"; "" where
+/// nothing is wrong. Pre: of this sequence.
+std::string key_of(const Verdict& verdict, const Sequence& sequence);
 
 /// Lines for people: one for a pass, more for anything else. Ends in a newline.
 std::string format_verdict(const Verdict& verdict);

@@ -11,16 +11,21 @@ namespace {
 
 constexpr int kLastErrno = 133;  // EHWPOISON, the last one Linux has on x86
 
-std::string exit_name(const Outcome& outcome) {
-  const ExitInfo& exit = outcome.exit;
+std::string exit_name(const ExitInfo& exit, bool with_values) {
+  const auto words = [&](std::string_view name, std::string_view sort, const std::string& values) {
+    const std::string_view comma = sort.empty() || !with_values ? "" : ", ";
+    const std::string inside = fmt::format("{}{}{}", sort, comma, with_values ? values : "");
+    return inside.empty() ? std::string(name) : fmt::format("{}({})", name, inside);
+  };
   if (exit.reason == kExitMemoryFault) {
-    return fmt::format("memory_fault({}, gpa={:#x})",
-                       (exit.flags & kMemoryFaultPrivate) != 0 ? "private" : "shared", exit.gpa);
+    return words("memory_fault", (exit.flags & kMemoryFaultPrivate) != 0 ? "private" : "shared",
+                 fmt::format("gpa={:#x}", exit.gpa));
   }
-  if (exit.reason == kExitMmio) return fmt::format("mmio(gpa={:#x})", exit.gpa);
+  if (exit.reason == kExitMmio) return words("mmio", "", fmt::format("gpa={:#x}", exit.gpa));
   if (exit.reason == kExitHypercall) {
-    return fmt::format("hypercall(gpa={:#x}, pages={:#x}, attributes={:#x})", exit.gpa, exit.size,
-                       exit.attributes);
+    return words("hypercall", "",
+                 fmt::format("gpa={:#x}, pages={:#x}, attributes={:#x}", exit.gpa, exit.size,
+                             exit.attributes));
   }
   return fmt::format("exit {}", exit.reason);
 }
@@ -31,14 +36,20 @@ std::string skip_name(const Outcome& outcome) {
                      name_of(static_cast<Capability>(outcome.capability)));
 }
 
-std::string status_name(const Outcome& outcome) {
+/// " [set_memory_region.overlap]", where the backend knows why it refused.
+std::string reason_name(const Outcome& outcome) {
+  if (!outcome.has_check || !is_refusal(outcome.check)) return {};
+  return fmt::format(" [{}]", row_of(outcome.check).name);
+}
+
+std::string status_name(const Outcome& outcome, bool with_values) {
   switch (outcome.kind) {
     case StatusKind::kOk:
       return "ok";
     case StatusKind::kErrno:
       return errno_name(outcome.number);
     case StatusKind::kExit:
-      return exit_name(outcome);
+      return exit_name(outcome.exit, with_values);
     case StatusKind::kSkipped:
       return skip_name(outcome);
     default:
@@ -66,12 +77,16 @@ std::string describe_answer(StatusKind kind, unsigned number) {
   return fmt::format(fmt::runtime(row.answer), number);
 }
 
+std::string describe_status(const Outcome& outcome) {
+  return status_name(outcome, false) + reason_name(outcome);
+}
+
 std::string describe(const Outcome& outcome) {
   if (outcome.progression == Progression::kParked) return "parked";
   if (outcome.progression == Progression::kBlocked) {
     return fmt::format("blocked({})", kWaitNames[static_cast<std::size_t>(outcome.wait)]);
   }
-  std::string text = status_name(outcome);
+  std::string text = status_name(outcome, true);
   std::string details;
   if (outcome.has_progress && outcome.kind == StatusKind::kOk) {
     details = fmt::format("gpa={:#x}, left={:#x}", outcome.progress.gpa, outcome.progress.left);
@@ -80,10 +95,7 @@ std::string describe(const Outcome& outcome) {
     details += fmt::format("{}value={:#x}", details.empty() ? "" : ", ", outcome.value);
   }
   if (!details.empty()) text += "(" + details + ")";
-  if (outcome.has_check && is_refusal(outcome.check)) {
-    text += fmt::format(" [{}]", row_of(outcome.check).name);
-  }
-  return text;
+  return text + reason_name(outcome);
 }
 
 }  // namespace sluice

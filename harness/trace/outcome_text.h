@@ -22,4 +22,8 @@ std::string describe_answer(StatusKind kind, unsigned number);
 /// and it says more: "EEXIST [set_memory_region.overlap]".
 std::string describe(const Outcome& outcome);
 
+/// The same without the values that differ from one sequence to the next: no address, no progress.
+/// "ok", "memory_fault(private)", "EEXIST [set_memory_region.overlap]".
+std::string describe_status(const Outcome& outcome);
+
 }  // namespace sluice

@@ -43,6 +43,19 @@ TEST(StatusKind, AnswersCarryTheirNumber) {
             "code 6 [pvalidate.size_mismatch]");
 }
 
+TEST(Outcome, ItsStatusCarriesNoValue) {
+  Outcome fault = outcome_of(Check::kFaultMismatch);
+  fault.exit.flags = kMemoryFaultPrivate;
+  fault.exit.gpa = 0x7000;
+  EXPECT_EQ(describe(fault), "memory_fault(private, gpa=0x7000) [fault.mismatch]");
+  EXPECT_EQ(describe_status(fault), "memory_fault(private) [fault.mismatch]");
+  Outcome done{};
+  done.has_value = done.has_progress = true;
+  EXPECT_EQ(describe(done), "ok(gpa=0x0, left=0x0, value=0x0)");
+  EXPECT_EQ(describe_status(done), "ok");
+  EXPECT_EQ(describe_status(outcome_of(Check::kFaultMmio)), "mmio [fault.mmio]");
+}
+
 TEST(Outcome, FollowsItsRow) {
   const Outcome out = outcome_of(Check::kPvalidateSizeMismatch);
   EXPECT_EQ(out.kind, StatusKind::kCode);

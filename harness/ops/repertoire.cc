@@ -1,0 +1,48 @@
+#include "ops/repertoire.h"
+
+#include <algorithm>
+#include <variant>
+
+namespace sluice {
+namespace {
+
+template <class... Ops>
+bool is_one_of(const Op& op) {
+  return (std::holds_alternative<Ops>(op) || ...);
+}
+
+bool needs_snp(const Op& op) {
+  return is_one_of<SevInit2, LaunchStart, LaunchUpdate, LaunchFinish, Pvalidate, RmpAdjust,
+                   RmpQuery>(op);
+}
+
+bool can_do(const Op& op, const Repertoire& able) {
+  if (!able.snp && needs_snp(op)) return false;
+  return !able.only_kernel || (!info_of(op).machine_scope_only && !is_one_of<Resume>(op));
+}
+
+void fit_type(CreateVm& create, const Repertoire& able, Rng& rng) {
+  const auto bit = [](VmType type) { return 1u << static_cast<unsigned>(type); };
+  const bool possible = (able.vm_types & bit(create.type)) != 0;
+  if (possible || rng.one_in(16)) return;
+  const bool has_private = (able.vm_types & bit(VmType::kSwProtected)) != 0;
+  create.type = has_private && !rng.one_in(4) ? VmType::kSwProtected : VmType::kDefault;
+}
+
+}  // namespace
+
+void fit(Sequence& sequence, const Repertoire& able, Rng& rng) {
+  if (able.kernel) sequence.header.kernel = *able.kernel;
+  if (able.only_kernel) {
+    sequence.header.scope = Scope::kHost;
+    // What a folio's size is, the kernel decides.
+    sequence.header.policy.gmem_order = PolicySet{}.gmem_order;
+  }
+  std::erase_if(sequence.steps, [&able](const Step& step) { return !can_do(step.op, able); });
+  for (Step& step : sequence.steps) {
+    if (able.only_kernel) step.park = 0;
+    if (auto* create = std::get_if<CreateVm>(&step.op)) fit_type(*create, able, rng);
+  }
+}
+
+}  // namespace sluice

@@ -1,0 +1,70 @@
+#include "run/random_source.h"
+
+#include "ops/random.h"
+#include "run/features.h"
+
+namespace sluice::run {
+
+Repertoire kernel_repertoire(const HostProfile& profile) {
+  const bool modeled = modeled_kernel_index(profile.version) < kModeledKernels.size();
+  return {.kernel = modeled ? profile.version : kDefaultKernel,  // text takes modeled ones only
+          .vm_types = profile.vm_types & ~(1u << static_cast<unsigned>(VmType::kSnp)),
+          .snp = false,
+          .only_kernel = true};
+}
+
+Expected<RandomSource> RandomSource::open(const HostProfile& profile, const Repertoire& able,
+                                          std::uint64_t seed) {
+  auto model = model::ModelBackend::open(profile);
+  if (!model) return std::unexpected(model.error());
+  return RandomSource(*std::move(model), able, seed);
+}
+
+void RandomSource::draw() {
+  const std::uint64_t dice = rng_.below(8);
+  // The pool must have something to offer before it is worth drawing from.
+  if (pool_.size() < 16 || dice == 0) {
+    return random_sequence(rng_, {.implausible = rng_.one_in(8)}, sequence_);
+  }
+  if (dice < 3) return mutator_.cross_over(pick(), pick(), sequence_, rng_.next());
+  sequence_ = pick();
+  mutator_.mutate(sequence_, rng_.next());
+}
+
+const Sequence& RandomSource::next() {
+  do {
+    draw();
+    fit(sequence_, able_, rng_);
+  } while (sequence_.steps.empty());
+  if (leads_somewhere_new()) keep();
+  return sequence_;
+}
+
+bool RandomSource::leads_somewhere_new() {
+  using Traits = BackendTraits<model::ModelBackend>;
+  if (!Traits::start(model_, sequence_)) return false;  // never: the model always starts
+  FeatureTrail trail;
+  bool is_new = false;
+  const auto mark = [&is_new](std::bitset<kFeatures>& seen, std::uint64_t feature) {
+    auto place = seen[feature % kFeatures];
+    is_new = is_new || !place;
+    place = true;
+  };
+  for (const Step& step : sequence_.steps) {
+    const StepFeatures features = trail.take(step.op, model_.apply(step));
+    mark(answers_, features.answer);
+    mark(pairs_, features.pair);
+  }
+  Traits::end(model_);
+  return is_new;
+}
+
+void RandomSource::keep() {
+  if (pool_.size() < kMaxPool) {
+    pool_.push_back(sequence_);
+  } else {
+    pool_[rng_.below(kMaxPool)] = sequence_;
+  }
+}
+
+}  // namespace sluice::run

@@ -1,0 +1,52 @@
+// Sequences from a seed, for `sluice run --random`: the generator and the mutator of `ops`, fed
+// back what the model answers. A sequence that made the model answer something new is kept and
+// mutated further, so that later ones lead deeper than chance does.
+#pragma once
+#include <bitset>
+#include <cstdint>
+#include <vector>
+
+#include "model/model_backend.h"
+#include "ops/mutate.h"
+#include "ops/repertoire.h"
+#include "run/backend.h"
+
+namespace sluice::run {
+
+/// What a running kernel with this profile can do.
+Repertoire kernel_repertoire(const HostProfile& profile);
+
+/// Deterministic: the same profile, repertoire and seed give the same sequences, whatever the
+/// subject answers to them. Thread: compatible. Cost: some microseconds a sequence.
+class RandomSource {
+ public:
+  static Expected<RandomSource> open(const HostProfile& profile, const Repertoire& able,
+                                     std::uint64_t seed);
+  /// The next sequence, never empty; stands until the next call.
+  const Sequence& next();
+  /// How many different answers the model gave so far, and how many sequences led to a new one.
+  std::size_t answers() const { return answers_.count(); }
+  std::size_t kept() const { return pool_.size(); }
+
+ private:
+  static constexpr std::size_t kFeatures = std::size_t{1} << 16;
+  static constexpr std::size_t kMaxPool = 1024;
+
+  RandomSource(model::ModelBackend model, const Repertoire& able, std::uint64_t seed)
+      : model_(std::move(model)), able_(able), rng_(seed), mutator_(seed) {}
+  void draw();
+  const Sequence& pick() { return pool_[rng_.below(pool_.size())]; }
+  bool leads_somewhere_new();
+  void keep();
+
+  model::ModelBackend model_;
+  Repertoire able_;
+  Rng rng_;
+  Mutator mutator_;
+  Sequence sequence_{};
+  std::vector<Sequence> pool_{};
+  std::bitset<kFeatures> answers_{};
+  std::bitset<kFeatures> pairs_{};
+};
+
+}  // namespace sluice::run

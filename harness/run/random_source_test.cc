@@ -1,0 +1,97 @@
+// Random sequences repeat themselves, fit who runs them, and lead deeper than chance.
+#include "run/random_source.h"
+
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "ops/random.h"
+#include "ops/text.h"
+#include "run/features.h"
+
+namespace sluice::run {
+namespace {
+
+RandomSource open_source(const HostProfile& profile, const Repertoire& able, std::uint64_t seed) {
+  auto source = RandomSource::open(profile, able, seed);
+  EXPECT_TRUE(source.has_value()) << source.error().message();
+  return *std::move(source);
+}
+
+std::vector<std::string> first_texts(const HostProfile& profile, std::uint64_t seed,
+                                     std::size_t count) {
+  RandomSource source = open_source(profile, kernel_repertoire(profile), seed);
+  std::vector<std::string> out;
+  for (std::size_t i = 0; i < count; ++i) out.push_back(format_text(source.next()));
+  return out;
+}
+
+HostProfile kernel_profile() {
+  HostProfile profile = default_profile(kDefaultKernel);
+  profile.snp = false;
+  profile.vm_types = 0b11;
+  return profile;
+}
+
+TEST(RandomSource, SameSeedAndProfileGiveTheSameBytes) {
+  constexpr std::size_t kCount = 600;  // more than a period of the mutator's swarm
+  const HostProfile profile = kernel_profile();
+  EXPECT_EQ(first_texts(profile, 7, kCount), first_texts(profile, 7, kCount));
+  EXPECT_NE(first_texts(profile, 7, 20), first_texts(profile, 8, 20));
+}
+
+TEST(RandomSource, AKernelGetsWhatAKernelCanDo) {
+  const HostProfile profile = kernel_profile();
+  RandomSource source = open_source(profile, kernel_repertoire(profile), 1);
+  std::size_t steps = 0, refused_types = 0;
+  for (int i = 0; i < 500; ++i) {
+    const Sequence& sequence = source.next();
+    ASSERT_FALSE(sequence.steps.empty());
+    ASSERT_LE(sequence.steps.size(), kMaxOps);
+    EXPECT_EQ(sequence.header.kernel, profile.version);
+    EXPECT_EQ(sequence.header.scope, Scope::kHost);
+    EXPECT_FALSE(is_ahead_of_mainline(sequence.header.policy));
+    for (const Step& step : sequence.steps) {
+      EXPECT_EQ(step.park, 0);
+      EXPECT_FALSE(info_of(step.op).machine_scope_only);
+      EXPECT_FALSE(std::holds_alternative<LaunchUpdate>(step.op));
+      const auto* const vm = std::get_if<CreateVm>(&step.op);
+      refused_types += vm != nullptr && !profile.has_vm_type(vm->type);
+      ++steps;
+    }
+  }
+  EXPECT_GT(steps, 4000u);
+  EXPECT_GT(refused_types, 0u);
+}
+
+/// How many different answers of the model the same number of unguided sequences meets.
+std::size_t answers_by_chance(const HostProfile& profile, std::size_t count) {
+  auto model = model::ModelBackend::open(profile);
+  EXPECT_TRUE(model.has_value());
+  const Repertoire able = kernel_repertoire(profile);
+  Rng rng(1);
+  Sequence sequence;
+  std::set<std::uint64_t> answers;
+  for (std::size_t i = 0; i < count; ++i) {
+    random_sequence(rng, {.implausible = rng.one_in(8)}, sequence);
+    fit(sequence, able, rng);
+    EXPECT_TRUE(BackendTraits<model::ModelBackend>::start(*model, sequence));
+    FeatureTrail trail;
+    for (const Step& step : sequence.steps) {
+      answers.insert(trail.take(step.op, model->apply(step)).answer);
+    }
+  }
+  return answers.size();
+}
+
+TEST(RandomSource, FeedbackLeadsDeeperThanChance) {
+  constexpr std::size_t kCount = 3000;
+  const HostProfile profile = kernel_profile();
+  RandomSource source = open_source(profile, kernel_repertoire(profile), 1);
+  for (std::size_t i = 0; i < kCount; ++i) static_cast<void>(source.next());
+  EXPECT_GT(source.answers(), answers_by_chance(profile, kCount));
+  EXPECT_GT(source.kept(), 100u);
+}
+
+}  // namespace
+}  // namespace sluice::run
