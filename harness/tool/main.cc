@@ -15,6 +15,7 @@ void add_all(CLI::App& app, int& status) {
   add_list(app, status);
   add_run(app, status);
   add_minimize(app, status);
+  add_export_c(app, status);
   add_encode(app, status);
   add_decode(app, status);
   add_fuzz(app, status);
