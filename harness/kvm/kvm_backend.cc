@@ -129,9 +129,8 @@ bool KvmBackend::clean(LiveVm& vm) {
   return renew_roots(vm);
 }
 
-/// Deleting a slot leaves vCPUs with obsolete roots, which before 6.15 only entering the guest
-/// replaces: a pre-fault meets the obsolete root for ever (Linux "KVM: x86/mmu: Check and free
-/// obsolete roots in kvm_mmu_reload()"). Switching long mode on or off drops the roots, too.
+/// Deleting a slot leaves vCPUs with obsolete roots, which a pre-fault may meet for ever
+/// (behavior::prefault_renews_obsolete_root). Switching long mode on or off drops the roots.
 bool KvmBackend::renew_roots(LiveVm& vm) {
   if (!probe_.tdp || !vm.had_slot) return true;
   for (std::unique_ptr<LiveVcpu>& vcpu : vm.vcpus) {
@@ -151,7 +150,7 @@ std::optional<LiveVm> KvmBackend::take_recycled(VmType type) {
   *at = std::move(recycled_.back());
   recycled_.pop_back();
   if (vm.payload_installed && !payload_allowed_) {
-    if (!payload_.remove(vm.vm).ok()) return std::nullopt;
+    if (!payload_.remove(vm.vm).ok() || !renew_roots(vm)) return std::nullopt;
     vm.payload_installed = false;
   }
   return vm;

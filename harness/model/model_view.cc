@@ -254,9 +254,12 @@ ProgressView ModelView::progress() const {
   // slot's deletion waits for.
   const bool prefault = liveness.livelock_reason == RetryReason::kSlotInvalid &&
                         !behavior::prefault_eagain_on_invalid_slot(k_->version());
+  // A pre-fault of a vCPU whose root a slot's deletion made obsolete.
+  const bool root = liveness.livelock_reason == RetryReason::kRootObsolete &&
+                    !behavior::prefault_renews_obsolete_root(k_->version());
   // snp_host.md 1: the loop around RMPUPDATE has no bound in any version.
   const bool overlap = liveness.livelock_reason == RetryReason::kRmpOverlap;
-  view.known_upstream = liveness.livelock && !liveness.deadlock && (prefault || overlap);
+  view.known_upstream = liveness.livelock && !liveness.deadlock && (prefault || root || overlap);
   view.in_flight = scheduler.in_flight();
   if (view.in_flight == 0) return view;
   for (unsigned slot = 0; slot < kMaxActors; ++slot) view.waits[slot] = scheduler.actor(slot).wait;

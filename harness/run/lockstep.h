@@ -32,10 +32,11 @@ constexpr bool follows_from_sequence(Check skip) {
 /// `subject` runs a step first: what it skips has not happened, and the model does not run it
 /// either - except that it, too, must skip where the sequence alone leaves nothing to act on. Other
 /// skips are the host's or the harness's limits: neither they nor what follows is held against the
-/// subject. After the first difference the two states have parted, and later steps count as
-/// uncomparable. The sequence runs as of `version`, the subject's: an expectation that was written
-/// for another version or host, and that the model of this one does not meet either, is not held
-/// against the subject.
+/// subject. A hang of the subject ends the run; it is known upstream where the model of this
+/// version says so of the same step. After the first difference the two states have parted, and
+/// later steps count as uncomparable. The sequence runs as of `version`, the subject's: an
+/// expectation that was written for another version or host, and that the model of this one does
+/// not meet either, is not held against the subject.
 template <Backend Subject>
 Verdict run_lockstep(Subject& subject, model::ModelBackend& model, const Sequence& sequence,
                      oracle::Differential& differential, const RunOptions& options) {
@@ -52,6 +53,8 @@ Verdict run_lockstep(Subject& subject, model::ModelBackend& model, const Sequenc
   oracle::Oracle oracle;
   Collector collector(here, *expectations, verdict);
   bool parted = false;
+  constexpr std::size_t kNever = ~std::size_t{0};
+  std::size_t known_hang = kNever;
   const auto differs = [&](std::size_t i, const oracle::Mismatch& mismatch) {
     parted = true;
     collector.differs(i, mismatch);
@@ -68,6 +71,7 @@ Verdict run_lockstep(Subject& subject, model::ModelBackend& model, const Sequenc
   const auto on_answer = [&](std::size_t i, const Outcome& real) {
     const Outcome modeled = model.apply(here.steps[i]);
     const auto difference = differential.compare(modeled, real);
+    if (model.view().progress().known_upstream) known_hang = std::min(known_hang, i);
     // What happened there did not happen here; a refusal has changed nothing.
     parted = modeled.skipped() && real.kind != StatusKind::kErrno;
     if (difference) return differs(i, *difference);
@@ -78,7 +82,12 @@ Verdict run_lockstep(Subject& subject, model::ModelBackend& model, const Sequenc
     if (!parted) real.skipped() ? on_skip(i, real) : on_answer(i, real);
     collector.take(i, real, BackendTraits<Subject>::skip_words(subject));
   };
-  const Findings found = run_steps(subject, oracle, here, options.audit_every_step, on_step);
+  Findings found = run_steps(subject, oracle, here, options.audit_every_step, on_step);
+  if (found.finding && found.finding->step == known_hang && subject.view().progress().livelock) {
+    found.finding->finding.cls = oracle::FindingClass::kKnownUpstream;
+    if (!found.known_upstream) found.known_upstream = found.finding;
+    found.finding.reset();
+  }
   conclude(verdict, here, found);
   if (verdict.kind == VerdictKind::kDifference && version > kNewestModeled) {
     verdict.kind = VerdictKind::kDrift;

@@ -281,6 +281,44 @@ TEST(ModelSyscalls, AWrongErrnoAtTheSeamIsADifference) {
   }
 }
 
+/// A pre-fault that hangs, over a model of `version`.
+Verdict with_hanging_pre_fault(KernelVersion version) {
+  const auto adapter = open_adapter(default_profile(version));
+  kvm::FaultySyscalls sys(*adapter);
+  auto kvm = kvm::KvmBackend::open({.sys = &sys,
+                                    .limits = {.interrupt_after = std::chrono::milliseconds(20),
+                                               .stuck_after = std::chrono::milliseconds(5000),
+                                               .poll = std::chrono::milliseconds(5)},
+                                    .reuse_vms = false});
+  EXPECT_TRUE(kvm) << kvm.error().message();
+  model::ModelBackend twin = open_twin((*kvm)->profile());
+  oracle::Differential differential;
+  const auto sequence = parse_text(
+      "create_vm\n"
+      "set_memory_region size=2M\n"
+      "create_vcpu\n"
+      "pre_fault_memory size=4K\n"
+      "set_memory_region\n"
+      "set_memory_region size=2M\n"
+      "pre_fault_memory size=4K\n"
+      "pre_fault_memory size=4K\n",
+      "x.ops");
+  EXPECT_TRUE(sequence) << sequence.error().message();
+  sys.block_ioctl(kvm::uapi::kPreFaultMemory, 2);
+  Verdict verdict = run_differential(**kvm, twin, *sequence, differential, {.file = "x.ops"});
+  EXPECT_TRUE(sys.spoiled());
+  return verdict;
+}
+
+TEST(ModelSyscalls, AHangIsKnownUpstreamOnlyWhereTheModelHangsToo) {
+  const Verdict known = with_hanging_pre_fault(k612);
+  EXPECT_EQ(known.kind, VerdictKind::kKnownUpstream) << format_verdict(known);
+  EXPECT_EQ(known.finding_line, 7u);
+  EXPECT_EQ(known.counts.steps, 7u) << "a hang ends the run";
+  const Verdict found = with_hanging_pre_fault(k618);
+  EXPECT_EQ(found.kind, VerdictKind::kFinding) << format_verdict(found);
+}
+
 TEST(ModelSyscalls, TheProbeFindsWhatAHostLacks) {
   HostProfile profile = default_profile(k612);
   profile.tdp = false;

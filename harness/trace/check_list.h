@@ -118,6 +118,7 @@ constexpr std::string_view name_of(StatusKind kind) {
   ROW(kPreFaultNoRoot,           "pre_fault_memory.no_root",          kErrno,     ENOSPC,      "kvm.md 4 row 7") \
   ROW(kPreFaultNotTdp,           "pre_fault_memory.not_tdp",          kErrno,     EOPNOTSUPP,  "kvm.md 4 row 8") \
   ROW(kPreFaultNoSlot,           "pre_fault_memory.no_slot",          kErrno,     ENOENT,      "kvm.md 4, EMULATE") \
+  ROW(kPreFaultObsoleteRoot,     "pre_fault_memory.obsolete_root",    kErrno,     EINTR,       "kvm.md 5 row 13; kvm_mmu_reload() before 6.15: RETRY until a signal comes") \
   ROW(kPreFaultSlotInvalid,      "pre_fault_memory.slot_invalid",     kErrno,     EAGAIN,      "kvm.md 4, INVALID slot from 6.18") \
   /* The fault path, met by guest_access and pre_fault_memory: kvm.md 5, 1.5. */ \
   ROW(kFaultMismatch,            "fault.mismatch",                    kExit,      39,          "kvm.md 5 row 6, KVM_EXIT_MEMORY_FAULT") \

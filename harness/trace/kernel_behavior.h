@@ -11,6 +11,10 @@ namespace sluice::behavior {
 constexpr bool prefault_eagain_on_invalid_slot(KernelVersion v) {
   return v >= KernelVersion{6, 18};
 }
+/// A pre-fault replaces a root that a slot's deletion made obsolete; before, only entering the
+/// guest does, and a pre-fault retries for ever (Linux "KVM: x86/mmu: Check and free obsolete roots
+/// in kvm_mmu_reload()").
+constexpr bool prefault_renews_obsolete_root(KernelVersion v) { return v >= KernelVersion{6, 15}; }
 /// A prefetch that finds a present leaf answers SPURIOUS and leaves it alone (kvm.md 4).
 constexpr bool prefault_present_leaf_is_spurious(KernelVersion v) {
   return v >= KernelVersion{6, 14};

@@ -110,7 +110,7 @@ TEST(SetMemoryRegion, ExistingSlotsMoveChangeFlagsOrRefuse) {
 }
 
 TEST(SetMemoryRegion, MoveThatIsTooHighRestoresTheSlotButNotItsLeaves) {
-  Host host;
+  Host host(KernelVersion{6, 16});  // whose pre-fault replaces an obsolete root
   host.boot(VmType::kDefault, k2M);
   host.run(pre_fault(0, kPageBytes));
   ASSERT_TRUE(host.leaf(0).present);
@@ -180,7 +180,7 @@ TEST(SetMemoryRegion, AddressSpacesAreApart) {
 
 TEST(SetMemoryRegion, DeletionZapsAllOnlyForDefaultVms) {
   for (const VmType type : {VmType::kDefault, VmType::kSwProtected}) {
-    Host host;
+    Host host(KernelVersion{6, 16});  // whose pre-fault replaces an obsolete root
     host.run(CreateVm{.type = type});
     host.run(CreateVcpu{});
     host.run(SetMemoryRegion{.slot = {0}, .gpa = {0}, .size = {k2M}});

@@ -117,6 +117,22 @@ TEST(PreFault, PresentLeavesByVersion) {
   }
 }
 
+TEST(PreFault, AnObsoleteRootByVersion) {
+  for (const KernelVersion version : kVersions) {
+    Host host(version);
+    host.boot(VmType::kDefault, k2M);
+    EXPECT_TRUE(host.run(pre_fault(0, kPageBytes)).ok());
+    EXPECT_TRUE(host.run(SetMemoryRegion{}).ok());
+    EXPECT_TRUE(host.run(SetMemoryRegion{.size = {k2M}}).ok());
+    const Outcome out = host.run(pre_fault(0, kPageBytes));
+    const bool ends = version >= (KernelVersion{6, 15});
+    EXPECT_EQ(out.check, ends ? Check::kOk : Check::kPreFaultObsoleteRoot);
+    EXPECT_EQ(out.progress.left, ends ? 0 : kPageBytes);
+    EXPECT_EQ(host.leaf(0).present, ends);
+    EXPECT_EQ(host.scheduler().liveness().livelock, !ends);
+  }
+}
+
 TEST(PreFault, HugeLeavesAdvanceByTheirBlock) {
   for (const KernelVersion version : kVersions) {
     Host host(version);
