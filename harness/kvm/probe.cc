@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
+#include <cstring>
 #include <memory>
 
 #include "kvm/deadline.h"
@@ -43,10 +44,38 @@ void ask_system(Syscalls& sys, ProbeResult& result) {
   const char* const end = at + result.release.size();
   at = std::from_chars(at, end, result.version.major).ptr;
   if (at != end && *at == '.') std::from_chars(at + 1, end, result.version.minor);
-  for (const char* const module : {"kvm_amd", "kvm_intel", "kvm_pvm"}) {
-    if (is_directory(sys, "/sys/module/" + std::string(module))) result.module = module;
-  }
   result.tdp_mmu = file_says_yes(sys, "/sys/module/kvm/parameters/tdp_mmu");
+}
+
+/// The vendor's name as CPUID leaf 0 has it: "AuthenticAMD".
+std::string vendor_of(const kvm_cpuid_entry2& entry) {
+  std::string name(12, '\0');
+  std::memcpy(name.data(), &entry.ebx, 4);
+  std::memcpy(name.data() + 4, &entry.edx, 4);
+  std::memcpy(name.data() + 8, &entry.ecx, 4);
+  return name;
+}
+
+/// Asks for the supported CPUID: the vendor, for the module (one that is built in has its folder in
+/// sysfs whether or not the processor is its own), and MAXPHYADDR.
+void ask_processor(const Kvm& kvm, ProbeResult& result) {
+  const auto table = std::make_unique<uapi::CpuidTable>();
+  std::string vendor;
+  if (kvm.sys().ioctl(kvm.fd(), uapi::kGetSupportedCpuid, argument_of(table.get())).ok()) {
+    for (std::uint32_t i = 0; i < table->header.entry_count; ++i) {
+      const kvm_cpuid_entry2& entry = table->entries[i];
+      if (entry.function == 0) vendor = vendor_of(entry);
+      if (entry.function == 0x80000008) result.phys_addr_bits = entry.eax & 0xff;
+    }
+  }
+  const auto present = [&](const char* module) {
+    return is_directory(kvm.sys(), "/sys/module/" + std::string(module));
+  };
+  const bool amd = vendor == "AuthenticAMD" || vendor == "HygonGenuine";
+  const bool both = present("kvm_amd") && present("kvm_intel");
+  if (present("kvm_amd") && (amd || !both)) result.module = "kvm_amd";
+  if (present("kvm_intel") && !(amd && both)) result.module = "kvm_intel";
+  if (present("kvm_pvm")) result.module = "kvm_pvm";
 }
 
 void ask_types(const Kvm& kvm, const Vm& vm, ProbeResult& result) {
@@ -56,6 +85,7 @@ void ask_types(const Kvm& kvm, const Vm& vm, ProbeResult& result) {
     if (!other) continue;
     result.vm_types |= 1u << type;
     result.memory_attributes |= capability_of(*other, uapi::kCapMemoryAttributes);
+    result.guest_memfd |= capability_of(*other, uapi::kCapGuestMemfd);
   }
 }
 
@@ -74,10 +104,14 @@ void ask_capabilities(const Vm& vm, ProbeResult& result) {
   // A request that is refused for its flags where the ioctl exists.
   const SysResult attributes = vm.set_memory_attributes({.flags = 1});
   result.attributes_compiled_in = attributes.error != ENOTTY;
-  // Before 6.11 no capability tells; the modules' own parameter does.
-  result.tdp = result.pre_fault != 0 ||
-               file_says_yes(vm.sys(), "/sys/module/kvm_amd/parameters/npt") ||
-               file_says_yes(vm.sys(), "/sys/module/kvm_intel/parameters/ept");
+  const SysResult file = vm.create_guest_memfd({kPageBytes});
+  result.guest_memfd_files = file.ok();
+  if (file.ok()) static_cast<void>(vm.sys().close(file.fd()));
+  // Before 6.11 no capability tells; the module's own parameter does.
+  const char* const parameter = result.module == "kvm_amd" ? "/npt" : "/ept";
+  result.tdp =
+      result.pre_fault != 0 ||
+      file_says_yes(vm.sys(), ("/sys/module/" + result.module + "/parameters" + parameter).c_str());
 }
 
 /// The last GFN of the widest guest-physical space in which a memslot is taken (kvm.md 2 row 19).
@@ -99,13 +133,25 @@ void find_max_gfn(const Vm& vm, ProbeResult& result) {
   }
 }
 
-void ask_cpuid(const Kvm& kvm, ProbeResult& result) {
-  const auto table = std::make_unique<uapi::CpuidTable>();
-  if (!kvm.sys().ioctl(kvm.fd(), uapi::kGetSupportedCpuid, argument_of(table.get())).ok()) return;
-  for (std::uint32_t i = 0; i < table->header.entry_count; ++i) {
-    const kvm_cpuid_entry2& entry = table->entries[i];
-    if (entry.function == 0x80000008) result.phys_addr_bits = entry.eax & 0xff;
+/// The end of user addresses as KVM checks it (kvm.md 2 row 7): 47 or 56 bits, less a page or not.
+/// Nothing is behind these addresses, and nothing touches them. Cost: two ioctls a bit.
+void find_max_hva(const Vm& vm, ProbeResult& result) {
+  const auto taken = [&vm](std::uint64_t end_frame) {
+    kvm_userspace_memory_region slot{.slot = 0,
+                                     .flags = 0,
+                                     .guest_phys_addr = 0,
+                                     .memory_size = kPageBytes,
+                                     .userspace_addr = (end_frame - 1) << kPageShift};
+    if (!vm.set_memory_region_legacy(slot).ok()) return false;
+    slot.memory_size = 0;
+    return vm.set_memory_region_legacy(slot).ok();
+  };
+  std::uint64_t good = 0, bad = std::uint64_t{1} << (64 - kPageShift);
+  while (bad - good > 1) {
+    const std::uint64_t middle = good + (bad - good) / 2;
+    (taken(middle) ? good : bad) = middle;
   }
+  result.max_hva = good << kPageShift;
 }
 
 /// Does the guest's touch of a slot whose memory is unmapped come back as an error?
@@ -184,10 +230,11 @@ Expected<ProbeResult> probe(const Kvm& kvm, std::chrono::milliseconds patience) 
   if (!vm) return std::unexpected(vm.error());
   ProbeResult result;
   ask_system(kvm.sys(), result);
+  ask_processor(kvm, result);
   ask_capabilities(*vm, result);
   ask_types(kvm, *vm, result);
-  ask_cpuid(kvm, result);
   find_max_gfn(*vm, result);
+  find_max_hva(*vm, result);
   try_guest(kvm, patience, result);
   return result;
 }
@@ -198,7 +245,7 @@ bool ProbeResult::has(Capability capability) const {
     case Capability::kKvm:
       return true;
     case Capability::kGuestMemfd:
-      return guest_memfd != 0;
+      return guest_memfd_files;
     case Capability::kUserMemory2:
       return user_memory2 != 0;
     case Capability::kMemoryAttributes:
@@ -234,7 +281,7 @@ HostProfile profile_of(const ProbeResult& probe) {
   HostProfile profile = default_profile(probe.version);
   profile.tdp = probe.tdp;
   profile.snp = probe.has(Capability::kSnp);
-  profile.guest_memfd = probe.guest_memfd != 0 || probe.has(Capability::kSwProtectedVm);
+  profile.guest_memfd = probe.guest_memfd_files;
   profile.memory_attributes = probe.attributes_compiled_in;
   profile.exit_hypercall = probe.has(Capability::kHypercallExit);
   profile.gmem_only_slots = probe.gmem_only_slots;
@@ -242,6 +289,7 @@ HostProfile profile_of(const ProbeResult& probe) {
   profile.vm_types = probe.vm_types;
   profile.gmem_flags = probe.gmem_flags;
   profile.max_gfn = probe.max_gfn;
+  profile.max_hva = probe.max_hva;
   return profile;
 }
 

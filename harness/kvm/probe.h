@@ -23,11 +23,13 @@ enum class HypercallSupport : std::uint8_t {
 
 struct ProbeResult {
   KernelVersion version{};
-  std::string release{};               // uname -r
-  std::string module{};                // kvm_amd, kvm_intel, kvm_pvm, or "" where none is loaded
+  std::string release{};  // uname -r
+  std::string module{};   // the vendor's: kvm_amd, kvm_intel, kvm_pvm, or "" where none is loaded
   std::uint32_t vm_types = 1;          // bit t: VM type t can be created (tried, not only claimed)
   std::uint32_t vm_types_claimed = 1;  // KVM_CAP_VM_TYPES
-  std::uint64_t guest_memfd = 0;       // the capabilities' values on a DEFAULT VM
+  // The capabilities' values on a DEFAULT VM, except where said.
+  std::uint64_t guest_memfd = 0;   // of the VM with most: before 6.17 only VMs with private memory
+  bool guest_memfd_files = false;  // a DEFAULT VM can create one, whether or not it may bind it
   std::uint64_t gmem_flags = 0;
   std::uint64_t user_memory2 = 0;
   std::uint64_t memory_fault_info = 0;
@@ -41,6 +43,7 @@ struct ProbeResult {
   bool tdp_mmu = false;
   bool binary_stats = false;
   std::uint64_t max_gfn = 0;    // last GFN a memslot may hold, found by trying
+  std::uint64_t max_hva = 0;    // where a memslot's user memory must end, found by trying
   unsigned phys_addr_bits = 0;  // MAXPHYADDR of the supported CPUID
   bool gmem_only_slots = true;  // a guest's shared fault in a slot over a mappable guest_memfd
                                 // takes its page from there; false only if seen otherwise

@@ -22,14 +22,8 @@
 extern char** environ;
 
 namespace sluice::platform {
-namespace {
 
-constexpr int kCounterdSocket = 3;  // where counterd finds its end
-
-/// The program to ask: the one named, the environment's, the one beside this program, the one of
-/// this build. Errors: why none.
-Expected<std::string> find_counterd(const std::string& named) {
-  if (!named.empty()) return named;
+Expected<std::string> find_counterd() {
   if (const char* from_environment = std::getenv("SLUICE_COUNTERD"))
     return std::string(from_environment);
   std::error_code ignored;
@@ -41,6 +35,10 @@ Expected<std::string> find_counterd(const std::string& named) {
   if (::access(built.c_str(), X_OK) == 0) return built;
   return system_error(fmt::format("find sluice-counterd beside this program or as {}", built));
 }
+
+namespace {
+
+constexpr int kCounterdSocket = 3;  // where counterd finds its end
 
 struct Answer {
   int error = 0;
@@ -164,7 +162,8 @@ Counters Counters::open(const std::vector<std::string>& names, const std::string
   if (names.empty()) return result;
   std::string none = "sluice-counterd stopped before it answered";
   std::vector<Answer> answers;
-  if (const Expected<std::string> program = find_counterd(counterd); !program) {
+  const auto program = counterd.empty() ? find_counterd() : Expected<std::string>(counterd);
+  if (!program) {
     none = program.error().message();
   } else if (Expected<std::vector<Answer>> got = ask(*program, names); !got) {
     none = got.error().message();

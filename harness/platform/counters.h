@@ -7,8 +7,13 @@
 #include <vector>
 
 #include "base/fact.h"
+#include "base/system_error.h"
 
 namespace sluice::platform {
+
+/// The program that opens counters: $SLUICE_COUNTERD, the one beside this program, or the one of
+/// this build. Errors: why none.
+Expected<std::string> find_counterd();
 
 /// Counts what the first thread of this process and the threads it starts after open() do.
 /// Thread: compatible; read by one thread. Cost: start() and stop() are one read(2) per counter,

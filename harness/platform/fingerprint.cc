@@ -143,6 +143,20 @@ void add_mitigations(const Reader& reader, Facts& to) {
     reader.add_text(to, "mitigations." + name, folder + "/" + name);
 }
 
+/// The vendor's module of KVM. One that is built in has its folder in sysfs whether or not the
+/// processor is its own.
+std::vector<std::string> kvm_modules(const Reader& reader) {
+  const std::string vendor = reader.value_of("proc/cpuinfo", "vendor_id").value_or("");
+  const bool amd = vendor == "AuthenticAMD" || vendor == "HygonGenuine";
+  const bool both = reader.exists("sys/module/kvm_amd") && reader.exists("sys/module/kvm_intel");
+  std::vector<std::string> modules;
+  for (const std::string& name : reader.names_in("sys/module")) {
+    const bool not_its_own = both && name == (amd ? "kvm_intel" : "kvm_amd");
+    if (name.starts_with("kvm_") && !not_its_own) modules.push_back(name);
+  }
+  return modules;
+}
+
 /// How this kernel's KVM maps guest memory, from the parameters of its modules.
 Fact kvm_flavour_fact(const Reader& reader, const std::string& kernel) {
   if (!reader.exists("sys/module/kvm"))
@@ -151,11 +165,12 @@ Fact kvm_flavour_fact(const Reader& reader, const std::string& kernel) {
     const std::string value = reader.first_line(path).value_or("");
     return value == "Y" || value == "1";
   };
-  const bool nested =
-      on("sys/module/kvm_amd/parameters/npt") || on("sys/module/kvm_intel/parameters/ept");
+  bool nested = false;
   std::string modules;
-  for (const std::string& name : reader.names_in("sys/module")) {
-    if (name.starts_with("kvm_")) modules += (modules.empty() ? "" : ", ") + name;
+  for (const std::string& name : kvm_modules(reader)) {
+    modules += (modules.empty() ? "" : ", ") + name;
+    nested |= name == "kvm_amd" && on("sys/module/kvm_amd/parameters/npt");
+    nested |= name == "kvm_intel" && on("sys/module/kvm_intel/parameters/ept");
   }
   const bool tdp_mmu = nested && on("sys/module/kvm/parameters/tdp_mmu");
   return {.name = "kvm_flavour",
@@ -179,6 +194,14 @@ void add_kvm_parameters(const Reader& reader, Facts& to) {
     } else {
       to.push_back(missing_fact(std::move(name), "this kernel's modules have no such parameter"));
     }
+  }
+}
+
+/// A guest of `sluice lane` says what it is: numbers from an emulator must never stand beside a
+/// processor's.
+void add_lane(const Reader& reader, Facts& to) {
+  if (const auto lane = reader.first_line("lane/machine")) {
+    to.push_back({.name = "lane", .value = *lane});
   }
 }
 
@@ -213,7 +236,8 @@ std::string identity(const Facts& facts) {
   static constexpr std::array kStable = {
       "kernel",     "cpu",          "cpu_model",          "microcode",   "virtual_machine",
       "governor",   "smt",          "clock_source",       "cores",       "cpus",
-      "numa_nodes", "memory_bytes", "synthetic_topology", "kvm_flavour", "huge_pages.thp"};
+      "numa_nodes", "memory_bytes", "synthetic_topology", "kvm_flavour", "huge_pages.thp",
+      "lane"};
   Hash hash;
   for (const Fact& fact : facts) {
     const bool stable =
@@ -239,6 +263,7 @@ Fingerprint read_fingerprint(const FingerprintSource& source) {
   add_mitigations(reader, facts);
   facts.push_back(kvm_flavour_fact(reader, text_of(find_fact(facts, "kernel"))));
   add_kvm_parameters(reader, facts);
+  add_lane(reader, facts);
   result.id = identity(facts);
   for (Fact& fact : facts) {
     if (fact.name == "kvm_flavour" && !source.kvm_flavour.empty())

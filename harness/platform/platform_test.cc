@@ -73,6 +73,25 @@ TEST_F(MadeUpMachine, FactsAreReadFromItsFiles) {
   EXPECT_EQ(value_of<std::string>(facts, "kvm_parameters.kvm_amd.npt"), "1");
 }
 
+TEST_F(MadeUpMachine, AModuleThatIsBuiltInIsNotTakenForTheProcessors) {
+  put("sys/module/kvm_intel/parameters/ept", "Y\n");
+  put("sys/module/kvm_amd/parameters/npt", "0\n");
+  put("proc/cpuinfo", "vendor_id\t: AuthenticAMD\n");
+  EXPECT_EQ(value_of<std::string>(read().facts, "kvm_flavour"),
+            "shadow paging, kvm_amd, 6.12.1-test");
+  put("proc/cpuinfo", "vendor_id\t: GenuineIntel\n");
+  EXPECT_EQ(value_of<std::string>(read().facts, "kvm_flavour"),
+            "nested paging (TDP MMU), kvm_intel, 6.12.1-test");
+}
+
+TEST_F(MadeUpMachine, AGuestOfTheLaneIsAHostOfItsOwn) {
+  const std::string id = read().id;
+  EXPECT_EQ(find_fact(read().facts, "lane"), nullptr);
+  put("lane/machine", "cost, TCG\n");
+  EXPECT_EQ(value_of<std::string>(read().facts, "lane"), "cost, TCG");
+  EXPECT_NE(read().id, id);
+}
+
 TEST_F(MadeUpMachine, WhatItDoesNotTellIsMissingWithAReasonNeverZero) {
   const Facts facts = read().facts;
   for (const char* name : {"governor", "huge_pages.1G", "kvm_parameters.kvm_amd.sev_snp"}) {

@@ -37,7 +37,7 @@ namespace sluice::run {
 class ModelSyscalls final : public kvm::Syscalls {
  public:
   /// A machine of this profile. Fails where the model cannot be opened. The profile's frame_count
-  /// and max_hva cannot be asked of a kernel: a probe finds the defaults.
+  /// cannot be asked of a kernel: a probe finds the default.
   static Expected<std::unique_ptr<ModelSyscalls>> open(const HostProfile& profile);
 
   kvm::SysResult open(const char* path, int flags) override;

@@ -329,6 +329,7 @@ TEST(ModelSyscalls, TheProbeFindsWhatAHostLacks) {
   HostProfile mixed = default_profile(k618);
   mixed.gmem_only_slots = false;
   mixed.max_gfn = (std::uint64_t{1} << 28) - 1;
+  mixed.max_hva = (std::uint64_t{1} << 56) - kPageBytes;  // user addresses of 5-level paging
   for (const HostProfile& wanted : {profile, mixed}) {
     const auto adapter = open_adapter(wanted);
     const auto kvm = kvm::Kvm::open(*adapter);

@@ -73,6 +73,7 @@ Facts kvm_facts(const kvm::ProbeResult& probe) {
                                                 : "two-dimensional")},
           {.name = "vm_types", .value = number(probe.vm_types)},
           {.name = "guest_memfd", .value = number(probe.guest_memfd)},
+          {.name = "guest_memfd_files", .value = probe.guest_memfd_files},
           {.name = "guest_memfd_flags", .value = number(probe.gmem_flags)},
           {.name = "user_memory2", .value = number(probe.user_memory2)},
           {.name = "memory_fault_info", .value = number(probe.memory_fault_info)},
@@ -82,6 +83,7 @@ Facts kvm_facts(const kvm::ProbeResult& probe) {
           {.name = "address_spaces", .value = number(probe.address_spaces)},
           {.name = "memslots", .value = number(probe.memslots)},
           {.name = "max_gfn", .value = number(probe.max_gfn)},
+          {.name = "max_hva", .value = number(probe.max_hva)},
           {.name = "binary_stats", .value = probe.binary_stats}};
 }
 

@@ -7,7 +7,9 @@
 #include <fstream>
 #include <random>
 
+#include "base/hash.h"
 #include "ops/files.h"
+#include "platform/counters.h"
 #include "tool/command.h"
 #include "tool/lane_guest.h"
 #include "tool/programs.h"
@@ -22,7 +24,7 @@ struct Options {
   std::vector<std::string> add{};
   std::string kernel{}, modules{}, flavour = "stock", accel = "auto", out = "out/lane", append{};
   unsigned limit_seconds = 600;
-  bool numa = false;
+  bool numa = false, icount = false;
 };
 
 /// A kernel to boot.
@@ -30,6 +32,7 @@ struct Kernel {
   std::string image{};
   std::string folder{};  // with `order` and modules/; empty: the kernel has all it needs built in
   std::string words{};   // for people
+  std::string name{};    // for rows: the same kernel, the same name
 };
 
 /// The last line without its end.
@@ -39,13 +42,21 @@ std::string last_line(std::string text) {
   return begin == std::string::npos ? text : text.substr(begin + 1);
 }
 
+constexpr std::size_t kMaxKernelBytes = std::size_t{1} << 30;
+
 Expected<Kernel> own_image(const Options& options) {
   if (!fs::is_regular_file(options.kernel))
     return input_error(fmt::format(
         "--kernel {}: no such file; give a bzImage (arch/x86/boot/bzImage of a kernel's build), or "
         "leave it out for Debian's",
         options.kernel));
-  Kernel kernel{.image = fs::absolute(options.kernel).string(), .words = options.kernel};
+  const auto bytes = read_file(options.kernel, kMaxKernelBytes);
+  if (!bytes) return std::unexpected(bytes.error());
+  Hash hash;
+  hash.add_text(*bytes);
+  Kernel kernel{.image = fs::absolute(options.kernel).string(),
+                .words = options.kernel,
+                .name = fmt::format("kernel-{:016x}", hash.value())};
   if (options.modules.empty()) return kernel;
   if (!fs::is_regular_file(fs::path(options.modules) / "order"))
     return input_error(
@@ -64,7 +75,10 @@ Expected<Kernel> find_kernel(const Options& options, const std::string& scripts)
     return input_error(
         fmt::format("no kernel of flavour '{}' here: its reason stands above", options.flavour));
   const std::string folder = last_line(made->out);
-  return Kernel{.image = folder + "/bzImage", .folder = folder, .words = options.flavour};
+  return Kernel{.image = folder + "/bzImage",
+                .folder = folder,
+                .words = options.flavour,
+                .name = fs::path(folder).filename().string()};
 }
 
 /// 'it''s' as a shell reads it.
@@ -101,9 +115,19 @@ std::vector<std::string> suite(const Options& options, const std::string& script
   for (const char* const name : {"sluice_bench_model", "sluice_bench_kvm"}) {
     if (const auto program = find_program(name)) paths.push_back(*program);
   }
+  if (const auto program = platform::find_counterd()) paths.push_back(*program);
   paths.push_back(fs::path(scripts).parent_path().parent_path() / "corpora");
   paths.insert(paths.end(), options.add.begin(), options.add.end());
   return paths;
+}
+
+/// What the guest's rows say of it (platform/fingerprint.h): which kernel, emulated or not.
+std::string machine_of(const Boot& boot, const GuestOptions& guest) {
+  std::string text = boot.kernel.name;
+  text += guest.accelerator == Accelerator::kKvm ? ", KVM in KVM" : ", TCG";
+  if (guest.icount) text += ", clock counts instructions";
+  if (guest.numa) text += ", two nodes";
+  return text;
 }
 
 /// Packs the guest's root for one command; `limit` is the command's.
@@ -113,9 +137,9 @@ Expected<std::string> pack(const Boot& boot, const std::vector<std::string>& com
   std::error_code error;
   fs::create_directories(guest.out, error);
   guest.token = new_token();
-  // The machine gets time to boot and to say that the command had too little.
   const auto written = write_file(
-      settings, fmt::format("token={}\nlimit={}\n", guest.token, boot.options.limit_seconds));
+      settings, fmt::format("token={}\nlimit={}\nmachine={}\n", guest.token,
+                            boot.options.limit_seconds, quoted(machine_of(boot, guest))));
   if (!written) return std::unexpected(written.error());
   std::string line = "exec";
   for (const std::string& word : command) line += " " + quoted(word);
@@ -149,7 +173,7 @@ Expected<std::string> why_emulate(const Boot& boot, const GuestOptions& like) {
 
 Expected<Accelerator> choose_accelerator(const Boot& boot, const GuestOptions& guest) {
   if (boot.options.accel == "kvm") return Accelerator::kKvm;
-  if (boot.options.accel == "tcg") return Accelerator::kTcg;
+  if (boot.options.accel == "tcg" || boot.options.icount) return Accelerator::kTcg;
   const auto reason = why_emulate(boot, guest);
   if (!reason) return std::unexpected(reason.error());
   if (reason->empty()) return Accelerator::kKvm;
@@ -173,11 +197,15 @@ int lane(const Options& options) {
   const auto kernel = find_kernel(options, *scripts);
   if (!kernel) return complain(kernel.error());
   const Boot boot{.options = options, .scripts = *scripts, .kernel = *kernel};
+  if (options.icount && (options.numa || options.accel == "kvm"))
+    return complain("--icount is for one emulated processor: leave out --numa and --accel kvm");
+  // The machine gets time to boot and to say that the command had too little.
   constexpr unsigned kBootAndGrace = 60;
   GuestOptions guest{.kernel = kernel->image,
                      .out = fs::absolute(options.out).lexically_normal().string(),
                      .append = options.append,
                      .numa = options.numa,
+                     .icount = options.icount,
                      .limit = std::chrono::seconds(options.limit_seconds + kBootAndGrace)};
   const auto accelerator = choose_accelerator(boot, guest);
   if (!accelerator) return complain(accelerator.error());
@@ -218,6 +246,9 @@ void add_lane(CLI::App& app, int& status) {
                    "auto (default): KVM where a trial boot works, else TCG, saying why | kvm | tcg")
       ->check(CLI::IsMember({"auto", "kvm", "tcg"}));
   command->add_flag("--numa", options.numa, "Two processors on two NUMA nodes");
+  command->add_flag("--icount", options.icount,
+                    "The guest's clock counts executed instructions, 1 ns each, not time: exact "
+                    "costs, the same on every machine");
   command
       ->add_option("--add", options.add,
                    "More for the guest: a program goes to its PATH with its libraries, anything "

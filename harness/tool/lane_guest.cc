@@ -84,14 +84,20 @@ std::vector<std::string> qemu_command(const GuestOptions& options) {
   const auto add = [&command](std::initializer_list<std::string> words) {
     command.insert(command.end(), words);
   };
-  add({"-accel", kvm ? "kvm" : "tcg", "-cpu", kvm ? "host" : "max"});
+  const char* const emulated = options.icount ? "tcg,thread=single" : "tcg";
+  add({"-accel", kvm ? "kvm" : emulated, "-cpu", kvm ? "host" : "max"});
+  std::string append = "console=ttyS0 quiet panic=-1 oops=panic";
+  if (options.icount) {
+    add({"-icount", "shift=0,sleep=off", "-rtc", "clock=vm,base=2026-01-01"});
+    append += " clocksource=tsc tsc=reliable nokaslr";
+  }
+  if (!options.append.empty()) append += " " + options.append;
   add({"-nodefaults", "-display", "none", "-no-reboot", "-m",
        fmt::format("{}M", options.memory_mib)});
   add({"-serial", "file:" + options.out + "/console.log"});
   add({"-serial", "file:" + options.out + "/output.log"});
   add({"-kernel", options.kernel, "-initrd", options.initramfs});
-  add({"-append", "console=ttyS0 quiet panic=-1 oops=panic" +
-                      (options.append.empty() ? std::string() : " " + options.append)});
+  add({"-append", append});
   add({"-virtfs",
        fmt::format("local,path={}/files,mount_tag=lane,security_model=none", options.out)});
   if (!options.numa) {

@@ -19,14 +19,16 @@ struct GuestOptions {
   std::string token{};
   std::string append{};  // added to the kernel's command line
   Accelerator accelerator = Accelerator::kTcg;
-  bool numa = false;                // two processors, each a node with half the memory
+  bool numa = false;    // two processors, each a node with half the memory
+  bool icount = false;  // the guest's clock counts instructions, 1 ns each; TCG, one processor
   unsigned memory_mib = 3072;       // an operation may allocate 1 GiB
   std::chrono::seconds limit{600};  // of the whole boot
   bool show = true;                 // copy the command's output to stdout as it comes
 };
 
 /// QEMU's command line for `options`. Source: measure of the emulator: -cpu max has SVM with nested
-/// paging; a guest that reboots ends the emulator.
+/// paging; a guest that reboots ends the emulator; -icount needs a clock that is not the host's and
+/// a kernel that keeps to the TSC. Pre: icount with neither numa nor KVM.
 std::vector<std::string> qemu_command(const GuestOptions& options);
 
 struct GuestResult {

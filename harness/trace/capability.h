@@ -13,7 +13,7 @@ namespace sluice {
 #define SLUICE_CAPABILITIES(ROW) \
   ROW(kNone,                 "none",                  "", "") \
   ROW(kKvm,                  "kvm",                   "/dev/kvm can be opened", "everything on the real kernel") \
-  ROW(kGuestMemfd,           "guest_memfd",           "KVM_CAP_GUEST_MEMFD (234) on the VM", "guest_memfd operations on the real kernel") \
+  ROW(kGuestMemfd,           "guest_memfd",           "KVM_CREATE_GUEST_MEMFD works; before 6.17 only VMs with private memory may bind one", "guest_memfd operations on the real kernel") \
   ROW(kUserMemory2,          "user_memory2",          "KVM_CAP_USER_MEMORY2 (231)", "slots with guest_memfd on the real kernel") \
   ROW(kMemoryAttributes,     "memory_attributes",     "KVM_CAP_MEMORY_ATTRIBUTES (233) on the VM", "conversion on the real kernel") \
   ROW(kPreFault,             "pre_fault_memory",      "KVM_CAP_PRE_FAULT_MEMORY (236), needs TDP", "successful pre-faults on the real kernel (arguments are still checked)") \
