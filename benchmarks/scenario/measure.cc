@@ -2,10 +2,12 @@
 
 #include <benchmark/benchmark.h>
 
+#include <algorithm>
 #include <array>
 #include <map>
 
 #include "base/check.h"
+#include "platform/clock.h"
 
 namespace sluice::bench {
 namespace {
@@ -89,6 +91,30 @@ std::vector<Measured> measure(const std::vector<Subject>& subjects, unsigned rep
   benchmark::RunSpecifiedBenchmarks(&collector, "all");
   benchmark::ClearRegisteredBenchmarks();
   return results;
+}
+
+Counted count(const Subject& subject, unsigned repetitions) {
+  const auto clock_alone = [] {
+    const std::uint64_t begin = platform::steady_ns();
+    return platform::steady_ns() - begin;
+  };
+  std::uint64_t reading = clock_alone();
+  for (int i = 0; i < 100; ++i) reading = std::min(reading, clock_alone());
+  Counted result;
+  result.values.reserve(repetitions);
+  Scenario& scenario = *subject.scenario;
+  subject.place(0);
+  for (unsigned i = 0; i < repetitions && !scenario.failure(); ++i) {
+    scenario.before();
+    scenario.arrive(0);
+    const std::uint64_t begin = platform::steady_ns();
+    scenario.run(0);
+    const std::uint64_t took = platform::steady_ns() - begin;
+    scenario.after();
+    result.values.push_back(took - std::min(took, reading));
+  }
+  result.failure = scenario.failure();
+  return result;
 }
 
 }  // namespace sluice::bench

@@ -33,4 +33,12 @@ struct Measured {
 /// time per process (Google Benchmark's registry is global).
 std::vector<Measured> measure(const std::vector<Subject>& subjects, unsigned repetitions);
 
+/// What one repetition after the other took by the clock, less what reading the clock takes: for a
+/// clock that counts instructions. One thread; nothing of a library stands between.
+struct Counted {
+  std::vector<std::uint64_t> values{};
+  std::optional<std::string> failure{};
+};
+Counted count(const Subject& subject, unsigned repetitions);
+
 }  // namespace sluice::bench

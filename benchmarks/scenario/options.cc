@@ -23,6 +23,8 @@ std::string usage(const std::string& program) {
       "  --rows FILE        append one JSON row per benchmark (and one for the host) to FILE\n"
       "  --run ID           id of the run in the rows (default: a new one)\n"
       "  --smoke            small sizes: shows that every benchmark works, says nothing of speed\n"
+      "  --count            instructions of single system calls, not times; in 'sluice lane "
+      "--icount'\n"
       "  --repetitions N    default: the benchmark's own, mostly 21; with --smoke 3\n"
       "  --cpu-node N       node whose cores run the threads (default 0)\n"
       "  --memory-node N    node that memory comes from (default 0)\n"
@@ -34,8 +36,10 @@ std::string usage(const std::string& program) {
 
 Expected<Options> parse_options(std::span<const char* const> arguments) {
   Options options;
-  const std::pair<std::string_view, bool*> switches[] = {
-      {"--smoke", &options.smoke}, {"--list", &options.list}, {"--help", &options.help}};
+  const std::pair<std::string_view, bool*> switches[] = {{"--smoke", &options.smoke},
+                                                         {"--count", &options.count},
+                                                         {"--list", &options.list},
+                                                         {"--help", &options.help}};
   const std::pair<std::string_view, std::string*> texts[] = {
       {"--filter", &options.filter}, {"--rows", &options.rows}, {"--run", &options.run}};
   const std::pair<std::string_view, unsigned*> numbers[] = {

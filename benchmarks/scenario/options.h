@@ -9,6 +9,7 @@ namespace sluice::bench {
 
 struct Options {
   bool smoke = false;  // smoke sizes, few repetitions: does it work, not how fast
+  bool count = false;  // instructions, where the clock counts them; only what is made for it
   bool list = false;   // names only
   bool help = false;
   std::string filter{};      // regular expression searched in the names; empty: all

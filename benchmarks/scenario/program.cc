@@ -60,6 +60,12 @@ int benchmark_main(int argc, char** argv) {
     sink = std::move(*opened);
   }
   const platform::Fingerprint fingerprint = platform::read_fingerprint({.topology = &*topology});
+  const Fact* const lane = find_fact(fingerprint.facts, "lane");
+  const auto* const machine = lane == nullptr ? nullptr : std::get_if<std::string>(&lane->value);
+  if (options->count && (machine == nullptr || machine->find("instructions") == std::string::npos))
+    return stop(program, {.number = 0,
+                          .what = "--count: this machine's clock counts time, not instructions; "
+                                  "run it inside 'sluice lane --icount --flavour cost -- ...'"});
   // Before any thread is started: counters follow the threads that come later.
   platform::Counters counters = platform::Counters::open({kCounters.begin(), kCounters.end()});
   std::optional<SystemError> lost_row;

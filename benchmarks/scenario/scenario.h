@@ -150,6 +150,8 @@ struct Definition {
                                // is close to the noise
   std::string label{};         // such as "ahead of mainline"
   bool simulated = false;
+  bool counted = false;  // for --count, where the clock counts instructions, and for nothing else:
+                         // one run() is one system call, and `unit` is instructions per item
 };
 
 /// Registers it with the program that links this file. Returns true, so that it can initialize a

@@ -118,6 +118,30 @@ Ran run(const std::vector<const Definition*>& definitions, const Options& option
   return ran;
 }
 
+TEST(Session, CountingRunsWhatIsMadeForItAndNothingElse) {
+  const Definition timed = probe("model/timed", "well");
+  Definition counted = probe("kvm/operation", "well");
+  counted.counted = true;
+  counted.unit = "instructions/page";
+  counted.label = "emulated instruction counts";
+  counted.repetitions = 5;
+  const Ran counts = run({&timed, &counted}, {.count = true});
+  ASSERT_EQ(counts.rows.size(), 2U) << counts.text;
+  for (const record::BenchmarkRow& row : counts.rows) {
+    EXPECT_TRUE(row.name.starts_with("kvm/operation/")) << row.name;
+    EXPECT_EQ(row.unit, "instructions/page");
+    EXPECT_EQ(row.label, "emulated instruction counts");
+    EXPECT_EQ(row.repetitions, 5U);
+    ASSERT_TRUE(row.cpu);
+    EXPECT_FALSE(row.wall) << "there is no time";
+    const auto least = std::get<std::int64_t>(find_fact(row.counters, "instructions")->value);
+    EXPECT_DOUBLE_EQ(row.cpu->min, static_cast<double>(least) / static_cast<double>(row.items));
+    EXPECT_GE(std::get<std::int64_t>(find_fact(row.counters, "most_frequent")->value), least);
+  }
+  EXPECT_EQ(run({&timed, &counted}, {}).rows.size(), 2U);
+  EXPECT_NE(run({&counted}, {}).text.find("selects no benchmark"), std::string::npos);
+}
+
 TEST(Scenario, NamesCarryTextsAlwaysAndNumbersWhereThereIsAChoice) {
   const Definition definition{
       .name = "model/x",

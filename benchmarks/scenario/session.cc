@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <map>
 #include <memory>
 #include <regex>
 #include <utility>
@@ -30,6 +32,7 @@ class Session {
     record::BenchmarkRow row = blank_row(instance);
     Prepared subject = prepare(instance);
     if (subject.scenario == nullptr) return refuse(std::move(row), subject.refusal);
+    if (options_.count) return count_calls(instance, *subject.scenario, std::move(row));
     const Instance* const floor_instance = find_floor(instance, all_);
     Prepared floor;
     if (floor_instance != nullptr) floor = prepare(*floor_instance);
@@ -143,6 +146,24 @@ class Session {
             }};
   }
 
+  /// The smallest repetition is the call alone; timer ticks only ever add.
+  void count_calls(const Instance& instance, Scenario& scenario, record::BenchmarkRow row) {
+    const Counted counted = count(timed(instance, scenario, nullptr), repetitions(instance));
+    if (counted.failure) return refuse(std::move(row), {Refusal::Kind::kFailure, *counted.failure});
+    row.items = scenario.items();
+    row.repetitions = counted.values.size();
+    row.cpu = per_item({counted.values.begin(), counted.values.end()}, row.items);
+    std::map<std::uint64_t, std::int64_t> times;
+    for (const std::uint64_t value : counted.values) ++times[value];
+    const auto most = std::ranges::max_element(times, {}, [](const auto& t) { return t.second; });
+    const auto number = [](std::uint64_t n) { return static_cast<std::int64_t>(n); };
+    row.counters = {{.name = "instructions", .value = number(times.begin()->first)},
+                    {.name = "most_frequent", .value = number(most->first)},
+                    {.name = "times_most_frequent", .value = most->second}};
+    ++result_.measured;
+    report(row);
+  }
+
   static record::Statistics per_item(std::vector<double> nanoseconds, std::uint64_t items) {
     for (double& value : nanoseconds) value /= static_cast<double>(items);
     return statistics_of(std::move(nanoseconds));
@@ -178,6 +199,9 @@ class Session {
 
   static std::string line_of(const record::BenchmarkRow& row) {
     if (row.skipped) return fmt::format("{:<52} skipped: {}", row.name, *row.skipped);
+    if (!row.wall)
+      return fmt::format("{:<52} {:>11.2f} {:>11.2f} {:>11}  {}", row.name, row.cpu->min,
+                         row.cpu->median, "-", row.unit);
     std::string line = fmt::format("{:<52} {:>11.2f} {:>11.2f} {:>11.2f}  {}", row.name,
                                    row.cpu->median, row.cpu->p99, row.wall->median, row.unit);
     if (row.ratio)
@@ -197,7 +221,8 @@ class Session {
 };
 
 Expected<std::vector<const Instance*>> select(const std::vector<Instance>& instances,
-                                              const std::string& filter) {
+                                              const Options& options) {
+  const std::string& filter = options.filter;
   std::regex wanted;
   try {  // the library reports a malformed expression in no other way
     wanted = std::regex(filter);
@@ -207,7 +232,8 @@ Expected<std::vector<const Instance*>> select(const std::vector<Instance>& insta
   }
   std::vector<const Instance*> selected;
   for (const Instance& instance : instances) {
-    if (std::regex_search(instance.name, wanted)) selected.push_back(&instance);
+    if (instance.definition->counted == options.count && std::regex_search(instance.name, wanted))
+      selected.push_back(&instance);
   }
   if (selected.empty())
     return input_error(
@@ -219,14 +245,15 @@ Expected<std::vector<const Instance*>> select(const std::vector<Instance>& insta
 
 Expected<SessionResult> run_session(const Options& options, const std::vector<Instance>& instances,
                                     const SessionHost& host) {
-  const Expected<std::vector<const Instance*>> selected = select(instances, options.filter);
+  const Expected<std::vector<const Instance*>> selected = select(instances, options);
   if (!selected) return std::unexpected(selected.error());
   if (Expected<void> ok = host.topology->bind_thread_to_core_of_node(options.cpu_node, 0); !ok)
     return std::unexpected(ok.error());
   if (Expected<void> ok = host.topology->bind_thread_memory_to_node(options.memory_node); !ok)
     return std::unexpected(ok.error());
-  host.print(fmt::format("{:<52} {:>11} {:>11} {:>11}", "benchmark", "cpu median", "cpu p99",
-                         "wall median"));
+  host.print(options.count ? fmt::format("{:<52} {:>11} {:>11}", "benchmark", "least", "median")
+                           : fmt::format("{:<52} {:>11} {:>11} {:>11}", "benchmark", "cpu median",
+                                         "cpu p99", "wall median"));
   Session session(options, instances, host);
   for (const Instance* instance : *selected) {
     if (host.watchdog != nullptr) host.watchdog->begin(instance->name);

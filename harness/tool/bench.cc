@@ -10,7 +10,7 @@ namespace {
 struct Options {
   std::string filter{}, backend{}, rows{}, run{};
   unsigned cpu_node = 0, memory_node = 0, repetitions = 0;
-  bool smoke = false;
+  bool smoke = false, count = false;
 };
 
 int run_backend(const Options& options, const std::string& backend) {
@@ -27,6 +27,7 @@ int run_backend(const Options& options, const std::string& backend) {
   give("--memory-node", std::to_string(options.memory_node));
   if (options.repetitions > 0) give("--repetitions", std::to_string(options.repetitions));
   if (options.smoke) command.emplace_back("--smoke");
+  if (options.count) command.emplace_back("--count");
   const auto finished = run_program(command);
   if (!finished) return complain(finished.error());
   return finished->status;
@@ -52,6 +53,9 @@ void add_bench(CLI::App& app, int& status) {
   command->add_option("--memory-node", options.memory_node, "NUMA node that memory comes from");
   command->add_option("--repetitions", options.repetitions, "Repetitions of each benchmark");
   command->add_flag("--smoke", options.smoke, "Smallest sizes: does it work, not how fast");
+  command->add_flag(
+      "--count", options.count,
+      "Instructions of single system calls, not times; inside 'sluice lane --icount'");
   command->callback([&status] { status = bench(options); });
 }
 

@@ -192,13 +192,13 @@ void report(const GuestResult& result, const Kernel& kernel, const GuestOptions&
 }
 
 int lane(const Options& options) {
+  if (options.icount && (options.numa || options.accel == "kvm"))
+    return complain("--icount is for one emulated processor: leave out --numa and --accel kvm");
   const auto scripts = find_scripts("ci/lane/kernel");
   if (!scripts) return complain(scripts.error());
   const auto kernel = find_kernel(options, *scripts);
   if (!kernel) return complain(kernel.error());
   const Boot boot{.options = options, .scripts = *scripts, .kernel = *kernel};
-  if (options.icount && (options.numa || options.accel == "kvm"))
-    return complain("--icount is for one emulated processor: leave out --numa and --accel kvm");
   // The machine gets time to boot and to say that the command had too little.
   constexpr unsigned kBootAndGrace = 60;
   GuestOptions guest{.kernel = kernel->image,

@@ -94,6 +94,18 @@ TEST(LaneGuest, TwoNodesShareTheMemory) {
   EXPECT_NE(words.find("node,nodeid=1,cpus=1,memdev=m1"), std::string::npos) << words;
 }
 
+TEST(LaneGuest, AClockOfInstructionsIsTheEmulatorsOwn) {
+  GuestOptions options{.out = "/o", .append = "mine"};
+  const auto words = [&options] {
+    return fmt::format("{}", fmt::join(qemu_command(options), " "));
+  };
+  EXPECT_EQ(words().find("-icount"), std::string::npos);
+  options.icount = true;
+  EXPECT_NE(words().find("-accel tcg,thread=single"), std::string::npos) << words();
+  EXPECT_NE(words().find("-icount shift=0,sleep=off -rtc clock=vm"), std::string::npos);
+  EXPECT_NE(words().find("clocksource=tsc tsc=reliable nokaslr mine"), std::string::npos);
+}
+
 TEST(LaneCommand, RefusesWhatItCannotBoot) {
   const auto status = [](std::vector<std::string> words) {
     words.insert(words.begin(), {SLUICE_PROGRAM, "lane"});
@@ -105,7 +117,15 @@ TEST(LaneCommand, RefusesWhatItCannotBoot) {
   EXPECT_EQ(status({"--kernel", "/nonexistent/bzImage", "--", "true"}), kUsage);
   EXPECT_EQ(status({"--accel", "magic", "--", "true"}), kUsage);
   EXPECT_EQ(status({"--limit", "0", "--", "true"}), kUsage);
+  EXPECT_EQ(status({"--icount", "--numa", "--", "true"}), kUsage);
   EXPECT_EQ(status({"--help"}), kFine);
+}
+
+TEST(LaneCommand, CountingWantsAClockThatCounts) {
+  const auto finished = run_program({SLUICE_PROGRAM, "bench", "--backend", "kvm", "--count"},
+                                    {.output_file = "/dev/null"});
+  ASSERT_TRUE(finished);
+  EXPECT_EQ(finished->status, kUsage) << "times are no instructions";
 }
 
 }  // namespace
