@@ -3,13 +3,16 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <spawn.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
+#include <chrono>
 #include <cstdlib>
 #include <filesystem>
+#include <thread>
 
 extern char** environ;
 
@@ -40,6 +43,13 @@ std::string read_all(int fd) {
     if (n < 0 && errno != EINTR) break;
   }
   return out;
+}
+
+double cpu_seconds_of(const rusage& usage) {
+  const auto seconds = [](const timeval& t) {
+    return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) * 1e-6;
+  };
+  return seconds(usage.ru_utime) + seconds(usage.ru_stime);
 }
 
 }  // namespace
@@ -121,12 +131,28 @@ Expected<Finished> finish_program(Running running) {
   while (::wait4(running.pid, &state, 0, &usage) < 0) {
     if (errno != EINTR) return system_error("wait for " + running.name);
   }
-  const auto seconds = [](const timeval& t) {
-    return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) * 1e-6;
-  };
-  finished.cpu_seconds = seconds(usage.ru_utime) + seconds(usage.ru_stime);
+  finished.cpu_seconds = cpu_seconds_of(usage);
   finished.status = WIFEXITED(state) ? WEXITSTATUS(state) : 128 + WTERMSIG(state);
   return finished;
+}
+
+void adopt_orphans() { ::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); }
+
+double reap_orphans() {
+  constexpr std::chrono::milliseconds kPause{10};
+  constexpr unsigned kPatience = 1000;  // pauses
+  double total = 0;
+  rusage usage{};
+  for (unsigned pauses = 0;;) {
+    const pid_t pid = ::wait4(-1, nullptr, WNOHANG, &usage);
+    if (pid > 0) {
+      total += cpu_seconds_of(usage);
+    } else if (pid < 0 || pauses++ == kPatience) {
+      return total;
+    } else {
+      std::this_thread::sleep_for(kPause);
+    }
+  }
 }
 
 Expected<Finished> run_program(const std::vector<std::string>& command, const RunOptions& options) {

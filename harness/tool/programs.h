@@ -42,6 +42,12 @@ Expected<Running> start_program(const std::vector<std::string>& command,
                                 const RunOptions& options = {});
 /// Waits for its end.
 Expected<Finished> finish_program(Running running);
+/// From now on, processes that a finished program leaves behind become our children, so that
+/// reap_orphans() can wait for them. For the rest of our life.
+void adopt_orphans();
+/// Waits for all that finished programs left behind, at most 10 s. CPU seconds that they
+/// took. Pre: nothing that start_program() started still runs.
+double reap_orphans();
 /// Both.
 Expected<Finished> run_program(const std::vector<std::string>& command,
                                const RunOptions& options = {});

@@ -147,5 +147,15 @@ TEST_F(Tool, DoctorSaysWhatEveryMissingCapabilityCosts) {
   EXPECT_EQ(found, 2u);
 }
 
+TEST(Programs, WhatAProgramLeavesBehindIsWaitedForAndItsWorkCounted) {
+  adopt_orphans();
+  const auto parent = run_program(
+      {"sh", "-c", "(i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done) >/dev/null & exit 7"});
+  ASSERT_TRUE(parent) << parent.error().message();
+  EXPECT_EQ(parent->status, 7);
+  EXPECT_GT(reap_orphans(), parent->cpu_seconds) << "the loop is its work, not the shell's";
+  EXPECT_EQ(reap_orphans(), 0.0) << "nothing is left";
+}
+
 }  // namespace
 }  // namespace sluice::tool
