@@ -23,6 +23,16 @@ Outcome exit_outcome(const GuestExit& exit) {
 
 }  // namespace
 
+/// A fault outside all slots leaves an MMIO entry behind in the nested page tables, which neither a
+/// slot's creation nor a conversion takes away: a later sequence would meet it (Linux
+/// kvm_handle_noslot_fault(), handle_mmio_page_fault()).
+void KvmBackend::note_mmio(const Acting& acting, const Outcome& out) {
+  const bool emulated = out.kind == StatusKind::kExit &&
+                        (out.number == kExitMmio || out.number == kExitInternalError);
+  const bool no_slot = out.kind == StatusKind::kErrno && out.number == ENOENT;  // a pre-fault's
+  if (acting.vm->type != VmType::kDefault && (emulated || no_slot)) acting.vm->reusable = false;
+}
+
 std::optional<Outcome> KvmBackend::prepare_guest(const Acting& acting) {
   if (acting.vm->type != VmType::kDefault && acting.vm->type != VmType::kSwProtected) {
     return skip(Capability::kSnp);  // such a guest's registers cannot be set from outside
@@ -100,15 +110,14 @@ Outcome KvmBackend::run(const Step& step, const GuestAccess& op) {
   }
   if (auto not_ready = prepare_guest(acting)) return *not_ready;
   Guest& guest = acting.vcpu->guest;
-  switch (op.kind) {
-    case AccessKind::kRead:
-      return of_guest_exit(guest.read(gpa), true);
-    case AccessKind::kWrite:
-      return of_guest_exit(guest.write(gpa, op.value.value), false);
-    case AccessKind::kFetch:
-      break;
-  }
-  return of_guest_exit(guest.fetch(gpa), false);
+  const bool reads = op.kind == AccessKind::kRead;
+  const Outcome out =
+      of_guest_exit(reads                           ? guest.read(gpa)
+                    : op.kind == AccessKind::kWrite ? guest.write(gpa, op.value.value)
+                                                    : guest.fetch(gpa),
+                    reads);
+  note_mmio(acting, out);
+  return out;
 }
 
 Outcome KvmBackend::run(const Step& step, const PreFaultMemory& op) {
@@ -136,6 +145,7 @@ Outcome KvmBackend::run(const Step& step, const PreFaultMemory& op) {
   // A private fault that failed has left its exit behind (kvm.md 4).
   const GuestExit left = decode_exit(result, page);
   if (left.kind == ExitKind::kMemoryFault) out.exit = exit_outcome(left).exit;
+  note_mmio(acting, out);
   return out;
 }
 

@@ -107,6 +107,7 @@ class KvmBackend {
   Acting acting_vcpu(const Step& step);
   /// Makes guest code ready to run on the acting vCPU; an outcome if it cannot be.
   std::optional<Outcome> prepare_guest(const Acting& acting);
+  static void note_mmio(const Acting& acting, const Outcome& out);
   Outcome of_guest_exit(const CommandResult& result, bool reads);
   Outcome answer_conversion(const Acting& acting, const MapGpaRange& op, VmIndex vm);
   SysResult convert(LiveVm& vm, GpaRange range, bool to_private);

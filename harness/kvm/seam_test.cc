@@ -47,6 +47,21 @@ TEST(HostRegion, RenewZeroesAndMapsHolesAgain) {
   EXPECT_TRUE(kernel_syscalls().load(region->at(0x1000), value).ok());
 }
 
+TEST(HostRegion, NothingElseIsMappedIntoAHole) {
+  auto region = HostRegion::open(kernel_syscalls());
+  ASSERT_TRUE(region);
+  ASSERT_TRUE(region->unmap(0, HostRegion::kBytes).ok());
+  EXPECT_TRUE(region->unmap(0x1000, 0x1000).ok()) << "a hole can be unmapped again";
+  const std::uint64_t begin = region->base(), end = begin + HostRegion::kBytes;
+  std::vector<Mapping> others;
+  for (int i = 0; i < 64; ++i) {
+    auto other = Mapping::anonymous(kernel_syscalls(), {kPageBytes});
+    ASSERT_TRUE(other);
+    EXPECT_TRUE(other->address() < begin || other->address() >= end);
+    others.push_back(std::move(*other));
+  }
+}
+
 TEST(FaultySyscalls, SpoilsTheChosenCallOnly) {
   FaultySyscalls sys(kernel_syscalls());
   sys.answer_ioctl(KVM_CREATE_VM, SysResult::failed(ENOMEM), 2);

@@ -50,7 +50,15 @@ Expected<HostRegion> HostRegion::open(Syscalls& sys) {
 
 SysResult HostRegion::unmap(std::uint64_t offset, std::uint64_t length) {
   const SysResult result = sys_->munmap(base_ + offset, length);
-  if (result.ok()) has_holes_ = true;
+  if (!result.ok()) return result;
+  has_holes_ = true;
+  // The kernel would give the hole to whoever maps something next, a vCPU's kvm_run among them: KVM
+  // then finds memory there, and renew() takes it away from its owner. Nothing can be touched in
+  // what takes its place, as in a hole. Where even that cannot be mapped, the hole stays one.
+  static_cast<void>(sys_->mmap({.address = base_ + offset,
+                                .length = (length + kPageBytes - 1) & ~(kPageBytes - 1),
+                                .protection = PROT_NONE,
+                                .flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED}));
   return result;
 }
 

@@ -85,7 +85,8 @@ class HostRegion {
   static constexpr std::uint64_t kBytes = kMappingBytes - kBytesPer2M;
   /// Pre: offset < kBytes.
   std::uintptr_t at(std::uint64_t offset) const { return base_ + offset; }
-  /// munmap of part of the region, as an operation asks for it; raw answer.
+  /// munmap of part of the region, as an operation asks for it; raw answer. What was unmapped is
+  /// then reserved without access, so that nothing else is mapped there.
   SysResult unmap(std::uint64_t offset, std::uint64_t length);
   /// All zero and all mapped again. Cost: one system call, and what was touched is faulted anew.
   Expected<void> renew();

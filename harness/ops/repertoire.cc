@@ -21,6 +21,25 @@ bool can_do(const Op& op, const Repertoire& able) {
   return !able.only_kernel || (!info_of(op).machine_scope_only && !is_one_of<Resume>(op));
 }
 
+/// What takes a kernel long by its size alone is mostly made small: the rules are the same.
+void fit_size(std::uint64_t& value, std::uint64_t unit, Rng& rng) {
+  constexpr std::uint64_t kUsualBytes = std::uint64_t{8} << 20;
+  if (value <= kUsualBytes / unit || rng.one_in(32)) return;
+  value %= kUsualBytes / unit;
+  if (value == 0) value = kBytesPer2M / unit;
+}
+
+void fit_for_kernel(Step& step, Rng& rng) {
+  step.park = 0;
+  if (auto* op = std::get_if<GmemAllocate>(&step.op)) fit_size(op->size.value, 1, rng);
+  if (auto* op = std::get_if<SetMemoryAttributes>(&step.op)) fit_size(op->size.value, 1, rng);
+  if (auto* op = std::get_if<MapGpaRange>(&step.op))
+    fit_size(op->page_count.value, kPageBytes, rng);
+  // The harness does not execute its own data.
+  auto* const access = std::get_if<HostAccess>(&step.op);
+  if (access != nullptr && access->kind == AccessKind::kFetch) access->kind = AccessKind::kRead;
+}
+
 void fit_type(CreateVm& create, const Repertoire& able, Rng& rng) {
   const auto bit = [](VmType type) { return 1u << static_cast<unsigned>(type); };
   const bool possible = (able.vm_types & bit(create.type)) != 0;
@@ -40,7 +59,7 @@ void fit(Sequence& sequence, const Repertoire& able, Rng& rng) {
   }
   std::erase_if(sequence.steps, [&able](const Step& step) { return !can_do(step.op, able); });
   for (Step& step : sequence.steps) {
-    if (able.only_kernel) step.park = 0;
+    if (able.only_kernel) fit_for_kernel(step, rng);
     if (auto* create = std::get_if<CreateVm>(&step.op)) fit_type(*create, able, rng);
   }
 }

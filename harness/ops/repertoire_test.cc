@@ -58,6 +58,26 @@ TEST(Repertoire, ImpossibleTypesStayRare) {
   EXPECT_LT(refused, kTries / 8);
 }
 
+TEST(Repertoire, LongRangesStayRareOnAKernel) {
+  Rng rng(4);
+  std::size_t huge = 0;
+  constexpr std::size_t kTries = 1000;
+  for (std::size_t i = 0; i < kTries; ++i) {
+    Sequence sequence = parsed(
+        "set_memory_attributes size=1G attributes=private\n"
+        "gmem_allocate size=0x3f001\n"
+        "map_gpa_range page_count=0x40000\n"
+        "host_access hva=0x1000 kind=fetch\n");
+    fit(sequence, kKernel, rng);
+    huge += std::get<SetMemoryAttributes>(sequence.steps[0].op).size.value > (8u << 20);
+    EXPECT_EQ(std::get<GmemAllocate>(sequence.steps[1].op).size.value, 0x3f001u) << "not long";
+    EXPECT_NE(std::get<MapGpaRange>(sequence.steps[2].op).page_count.value, 0u);
+    EXPECT_EQ(std::get<HostAccess>(sequence.steps[3].op).kind, AccessKind::kRead);
+  }
+  EXPECT_GT(huge, kTries / 64);
+  EXPECT_LT(huge, kTries / 16);
+}
+
 TEST(Repertoire, TheModelCanDoEverything) {
   Rng rng(3);
   Sequence sequence;

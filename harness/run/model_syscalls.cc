@@ -223,7 +223,9 @@ SysResult ModelSyscalls::mmap(const kvm::MmapCall& call) {
   }
   const bool fixed = (call.flags & MAP_FIXED) != 0;
   const bool renews = fixed && call.address == region_ && call.length == kHostRegionBytes;
-  if (fixed && !renews && meets_region(call.address, call.length)) {
+  // HostRegion reserves what it has unmapped: for the model a hole either way.
+  const bool reserves = call.protection == PROT_NONE && inside_region(call.address, call.length);
+  if (fixed && !renews && !reserves && meets_region(call.address, call.length)) {
     return SysResult::failed(EOPNOTSUPP);
   }
   const SysResult made = kvm::kernel_syscalls().mmap(call);

@@ -47,6 +47,7 @@ class RandomSource {
   std::vector<Sequence> pool_{};
   std::bitset<kFeatures> answers_{};
   std::bitset<kFeatures> pairs_{};
+  bool hangs_ = false;  // the last sequence, on the model
 };
 
 }  // namespace sluice::run

@@ -261,7 +261,14 @@ HELPER struct answer touch(uint64_t offset, int writes, uint64_t value) {
 HELPER struct answer host_read(uint64_t offset) { return touch(offset, 0, 0); }
 HELPER struct answer host_write(uint64_t offset, uint64_t value) { return touch(offset, 1, value); }
 HELPER struct answer host_unmap(uint64_t offset, uint64_t size) {
-  return status(munmap(region + offset, size));
+  const struct answer out = status(munmap(region + offset, size));
+  /* Keeps the hole one: the next mmap, a vCPU's among them, would be put there. */
+  if (out.kind == OK &&
+      mmap(region + offset, size, PROT_NONE,
+           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == MAP_FAILED) {
+    give_up("mmap of a hole");
+  }
+  return out;
 }
 
 static void print_answer(const char* who, const struct answer* a) {
