@@ -37,6 +37,12 @@ Outcome KvmBackend::run(const Step&, const CreateVm& op) {
     if (!enabled.ok()) return of_result(enabled);
     made->exit_hypercall = op.exit_hypercall;
   }
+  // A slot that came later would make MMIO entries stale, and with private memory that shows (see
+  // note_mmio()). Where it is refused, the first guest operation says so.
+  const bool early = probe_.tdp && op.type == VmType::kSwProtected && runs_guest_;
+  if (early && payload_allowed_ && !made->payload_installed && payload_.install(made->vm).ok()) {
+    made->payload_installed = made->had_slot = true;
+  }
   place = std::move(*made);
   return of_result(SysResult::of(0));
 }

@@ -140,6 +140,7 @@ class KvmBackend {
   std::array<VmIndex, kMaxGmems> gmem_vm_{};  // whose it is, where open
   std::vector<LiveVm> recycled_;
   bool payload_allowed_ = true;  // no step of the sequence is in the payload's way
+  bool runs_guest_ = false;      // some step enters the guest program
   bool fresh_vms_ = false;       // a step could tell a recycled VM from a new one
   bool hung_ = false;
   std::string skip_reason_;

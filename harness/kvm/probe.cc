@@ -285,6 +285,7 @@ HostProfile profile_of(const ProbeResult& probe) {
   profile.memory_attributes = probe.attributes_compiled_in;
   profile.exit_hypercall = probe.has(Capability::kHypercallExit);
   profile.gmem_only_slots = probe.gmem_only_slots;
+  profile.root_level_by_cpuid = probe.module != "kvm_amd";
   profile.smm_address_space = probe.address_spaces > 1;
   profile.vm_types = probe.vm_types;
   profile.gmem_flags = probe.gmem_flags;

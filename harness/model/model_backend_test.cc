@@ -42,6 +42,29 @@ void expect_same(const Outcome& a, const Outcome& b, const Step& step) {
   EXPECT_EQ(a.exit, b.exit) << format_step(step);
 }
 
+TEST(ModelBackend, WithNptVcpusOfAnyMaxphyaddrShareTheirRoot) {
+  const auto sequence = parse_text(
+      "create_vm type=sw_protected\n"
+      "create_vcpu\n"
+      "create_vcpu vcpu=1\n"
+      "@vcpu1 set_cpuid phys_addr_bits=52\n"
+      "@vcpu1 guest_access gfn=0x2\n"
+      "set_memory_attributes size=2M attributes=private\n"
+      "guest_access gfn=0x2\n",
+      "npt.ops");
+  ASSERT_TRUE(sequence.has_value()) << sequence.error().message();
+  for (const bool by_cpuid : {false, true}) {
+    HostProfile profile = default_profile(kDefaultKernel);
+    profile.root_level_by_cpuid = by_cpuid;
+    ModelBackend model = open_model(profile);
+    model.begin(sequence->header);
+    Outcome last{};
+    for (const Step& step : sequence->steps) last = model.apply(step);
+    // The MMIO entry that vcpu1 left is met by vcpu0 where both have one root.
+    EXPECT_EQ(last.exit.reason, by_cpuid ? kExitMemoryFault : kExitMmio) << describe(last);
+  }
+}
+
 TEST(ModelBackend, BothDriversDoTheSame) {
   ModelBackend straight = open_model();
   ModelBackend coroutines = open_model();

@@ -19,8 +19,8 @@ struct Repertoire {
 };
 
 /// Drops the steps that `able` cannot do and moves the header and the types of VMs into it; one VM
-/// in 16 keeps a type that is refused, since that answer counts, too. On a kernel, of the ranges that
-/// take long one in 32 keeps its size. Deterministic.
+/// in 16 keeps a type that is refused, since that answer counts, too. On a kernel, of the ranges
+/// that take long one in 32 keeps its size. Deterministic.
 void fit(Sequence& sequence, const Repertoire& able, Rng& rng);
 
 }  // namespace sluice

@@ -54,9 +54,11 @@ ModelSyscalls::ModelSyscalls(model::ModelBackend model, const HostProfile& profi
 }
 
 Expected<std::unique_ptr<ModelSyscalls>> ModelSyscalls::open(const HostProfile& profile) {
-  auto model = model::ModelBackend::open(profile);
+  HostProfile amd = profile;
+  amd.root_level_by_cpuid = false;
+  auto model = model::ModelBackend::open(amd);
   if (!model) return std::unexpected(model.error());
-  return std::unique_ptr<ModelSyscalls>(new ModelSyscalls(std::move(*model), profile));
+  return std::unique_ptr<ModelSyscalls>(new ModelSyscalls(std::move(*model), amd));
 }
 
 void ModelSyscalls::begin() {

@@ -36,8 +36,9 @@ namespace sluice::run {
 /// sleeps until a signal comes, as a real one would run.
 class ModelSyscalls final : public kvm::Syscalls {
  public:
-  /// A machine of this profile. Fails where the model cannot be opened. The profile's frame_count
-  /// cannot be asked of a kernel: a probe finds the default.
+  /// A machine of this profile, with the paging of its processor, an AMD one (kvm_amd). Fails where
+  /// the model cannot be opened. The profile's frame_count cannot be asked of a kernel: a probe
+  /// finds the default.
   static Expected<std::unique_ptr<ModelSyscalls>> open(const HostProfile& profile);
 
   kvm::SysResult open(const char* path, int flags) override;

@@ -199,8 +199,9 @@ void load_root(Kernel& k, Vcpu& vcpu) {
   if (has_valid_root(k, vcpu)) return;
   unload_root(k, vcpu);
   Vm& vm = k.vm(vcpu.vm);
-  // Assumption: nested paging has 5 levels exactly where the guest's MAXPHYADDR exceeds 48.
-  const std::uint8_t level = vcpu.phys_addr_bits > 48 ? 5 : 4;
+  // Assumption: EPT has 5 levels exactly where the guest's MAXPHYADDR exceeds 48, NPT always has 4.
+  const bool five = k.machine.profile.root_level_by_cpuid && vcpu.phys_addr_bits > 48;
+  const std::uint8_t level = five ? 5 : 4;
   const std::uint8_t root = find_root(k, vm, level, vcpu.smm);
   k.set(vm.roots[root].users, static_cast<std::uint8_t>(vm.roots[root].users + 1));
   k.set(vcpu.root, root);
