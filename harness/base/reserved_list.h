@@ -10,7 +10,7 @@
 namespace sluice {
 
 /// At most `capacity` elements. Memory once touched stays. A warm and a cold list run the same
-/// instructions, which repeatable runs and AFL++'s stability need.
+/// instructions.
 /// Thread: compatible. Cost: add() is one store.
 template <class T>
 class ReservedList {

@@ -39,7 +39,7 @@ std::string describe(const Finding& finding) {
 }
 
 Oracle::Oracle() {
-  // More than sequences reach: a list that grew would take another path, once in a process.
+  // More than sequences reach, so that an audit allocates nothing.
   scratch_.validated.reserve(std::size_t{1} << 16);
   static_assert(std::tuple_size_v<decltype(kInvariants)> <= 64, "a row is a bit of a RowSet");
   for (std::size_t row = 0; row < kInvariants.size(); ++row) {
