@@ -25,12 +25,15 @@ Outcome exit_outcome(const GuestExit& exit) {
 
 /// A fault outside all slots leaves an MMIO entry behind in the nested page tables, which neither a
 /// slot's creation nor a conversion takes away: a later sequence would meet it (Linux
-/// kvm_handle_noslot_fault(), handle_mmio_page_fault()).
+/// kvm_handle_noslot_fault(), handle_mmio_page_fault()). A pre-fault that got somewhere does not
+/// say why it stopped.
 void KvmBackend::note_mmio(const Acting& acting, const Outcome& out) {
   const bool emulated = out.kind == StatusKind::kExit &&
                         (out.number == kExitMmio || out.number == kExitInternalError);
-  const bool no_slot = out.kind == StatusKind::kErrno && out.number == ENOENT;  // a pre-fault's
-  if (acting.vm->type != VmType::kDefault && (emulated || no_slot)) acting.vm->reusable = false;
+  const bool no_slot = out.kind == StatusKind::kErrno && out.number == ENOENT;
+  const bool stopped = out.ok() && out.has_progress && out.progress.left != 0;
+  const bool leaves_entry = emulated || no_slot || stopped;
+  if (acting.vm->type != VmType::kDefault && leaves_entry) acting.vm->reusable = false;
 }
 
 std::optional<Outcome> KvmBackend::prepare_guest(const Acting& acting) {

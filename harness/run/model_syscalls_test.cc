@@ -213,30 +213,53 @@ TEST_P(EachKernel, RecycledVmsRunInLockstep) {
   EXPECT_GT(lockstep.kvm.pre_faulted, 40u);
 }
 
-TEST_P(EachKernel, ARecycledVmHasForgottenItsConversions) {
-  Lockstep lockstep(GetParam(), true);
-  constexpr std::array<std::string_view, 2> kTexts{
-      "create_vm type=sw_protected => ok\n"
-      "create_guest_memfd size=2M => ok\n"
-      "set_memory_region flags=guest_memfd size=2M gmem=0 => ok\n"
-      "create_vcpu => ok\n"
-      "set_memory_attributes size=2M attributes=private => ok\n"
-      "pre_fault_memory size=2M => ok\n"
-      "guest_access gfn=0x1 kind=write value=7 => ok\n",
-      "create_vm type=sw_protected => ok\n"
-      "set_memory_region size=2M => ok\n"
-      "create_vcpu => ok\n"
-      "pre_fault_memory size=4K => ok\n"
-      "guest_access gfn=0x1 => ok(value=0)\n"};
+/// Runs the two in turn, three times over. Returns how many VMs that took.
+std::uint64_t vms_for(Lockstep& lockstep, const std::array<std::string_view, 2>& texts) {
   const std::uint64_t before = lockstep.sys.vms_made;
   for (int round = 0; round < 3; ++round) {
-    for (const std::string_view text : kTexts) {
+    for (const std::string_view text : texts) {
       const auto sequence = parse_text(text, "x.ops");
-      ASSERT_TRUE(sequence) << sequence.error().message();
-      lockstep.run(*sequence, "x.ops");
+      EXPECT_TRUE(sequence) << sequence.error().message();
+      if (sequence) lockstep.run(*sequence, "x.ops");
     }
   }
-  EXPECT_EQ(lockstep.sys.vms_made - before, 1u);
+  return lockstep.sys.vms_made - before;
+}
+
+TEST_P(EachKernel, ARecycledVmHasForgottenItsConversions) {
+  Lockstep lockstep(GetParam(), true);
+  EXPECT_EQ(vms_for(lockstep, {"create_vm type=sw_protected => ok\n"
+                               "create_guest_memfd size=2M => ok\n"
+                               "set_memory_region flags=guest_memfd size=2M gmem=0 => ok\n"
+                               "create_vcpu => ok\n"
+                               "set_memory_attributes size=2M attributes=private => ok\n"
+                               "pre_fault_memory size=2M => ok\n"
+                               "guest_access gfn=0x1 kind=write value=7 => ok\n",
+                               "create_vm type=sw_protected => ok\n"
+                               "set_memory_region size=2M => ok\n"
+                               "create_vcpu => ok\n"
+                               "pre_fault_memory size=4K => ok\n"
+                               "guest_access gfn=0x1 => ok(value=0)\n"}),
+            1u);
+}
+
+/// The entry that a pre-fault leaves behind the slot's end would make the private page there a
+/// shared fault. `sluice run --random`, seed 107, number 2608, met it on 6.12.
+TEST_P(EachKernel, AVmWithAnMmioEntryIsNotRecycled) {
+  Lockstep lockstep(GetParam(), true);
+  EXPECT_EQ(vms_for(lockstep, {"create_vm type=sw_protected => ok\n"
+                               "set_memory_region size=64K => ok\n"
+                               "create_vcpu => ok\n"
+                               "guest_access gfn=0x1 => ok(value=0)\n"
+                               "pre_fault_memory size=2M => ok(gpa=0x10000, left=0x1f0000)\n",
+                               "create_vm type=sw_protected => ok\n"
+                               "create_guest_memfd size=2M => ok\n"
+                               "set_memory_region flags=guest_memfd size=2M gmem=0 => ok\n"
+                               "create_vcpu => ok\n"
+                               "set_memory_attributes size=2M attributes=private => ok\n"
+                               "guest_access gfn=0x10 => ok(value=0)\n"}),
+            4u)
+      << "the second one's VM serves the first";
 }
 
 INSTANTIATE_TEST_SUITE_P(Profiles, EachKernel,
