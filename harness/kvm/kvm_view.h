@@ -22,6 +22,7 @@ class KvmView final : public View {
   const Op* ran_op(ActorId actor) const override {
     return outcome_.skipped() || actor != step_.actor ? nullptr : &step_.op;
   }
+  bool ran_alone() const override { return true; }
   const EventLog& events() const override { return events_; }
   ProgressView progress() const override {
     ProgressView progress{};
@@ -34,6 +35,9 @@ class KvmView final : public View {
   std::span<const LeafChange> leaf_changes() const override { return {}; }
   std::span<const AttributeChange> attribute_changes() const override { return {}; }
   GmemView gmem_before(GmemIndex) const override { return {}; }
+  std::uint32_t changed_vms() const override { return 0; }
+  VmView vm_before(VmIndex) const override { return {}; }
+  std::span<const SlotView> slots_before(VmIndex) const override { return {}; }
   std::uint64_t frame_count() const override { return 0; }
   RmpView rmp(Pfn) const override { return {}; }
   FrameView frame(Pfn) const override { return {}; }
@@ -44,7 +48,14 @@ class KvmView final : public View {
   VmView vm(VmIndex) const override { return {}; }
   std::span<const SlotView> slots(VmIndex) const override { return {}; }
   bool is_private(VmIndex, Gfn) const override { return false; }
+  AttributeView attribute(VmIndex, Gfn) const override { return {}; }
+  GfnSpan next_private(VmIndex, const GfnSpan&) const override { return {}; }
+  std::optional<Gfn> next_mixed(VmIndex, MapLevel, const GfnSpan&) const override { return {}; }
+  RootView root(VmIndex, std::uint32_t) const override { return {}; }
   LeafView leaf(VmIndex, std::uint32_t, Gfn) const override { return {}; }
+  std::optional<LeafAt> next_leaf(VmIndex, std::uint32_t, const GfnSpan&) const override {
+    return {};
+  }
   std::uint32_t current_root(VcpuIndex) const override { return kNoRoot; }
   VmIndex vm_of(VcpuIndex) const override { return {}; }
   std::span<const Pfn> occupied_frames() const override { return {}; }

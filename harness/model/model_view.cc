@@ -9,6 +9,9 @@
 #include "trace/kernel_behavior.h"
 
 namespace sluice::model {
+
+static_assert(View::kMaxRoots == kMaxRootsPerVm);
+
 namespace {
 
 constexpr unsigned kIndexBits = 27;  // of a stamp; a step has fewer journal entries than 2^27
@@ -43,8 +46,27 @@ SlotView view_of(VmIndex vm, const Memslot& slot) {
           .page_count = slot.page_count,
           .hva = {.value = offset, .raw = slot.hva_raw},
           .gmem = {slot.gmem},
-          .gmem_page_offset = slot.gmem_page_offset};
+          .gmem_page_offset = slot.gmem_page_offset,
+          .gmem_only = slot.gmem_only};
 }
+
+VmView view_of(const VmCore& vm) {
+  const bool unset = vm.invalidate_in_progress <= 0 || vm.invalidate_first > vm.invalidate_last;
+  return {.exists = vm.exists,
+          .open = vm.open,
+          .dead = vm.dead,
+          .type = vm.type,
+          .users = vm.users,
+          .vcpu_count = vm.vcpu_count,
+          .asid = vm.sev.asid,
+          .launching = vm.sev.context,
+          .launched = vm.pre_fault_allowed,
+          .invalidate_seq = vm.invalidate_seq,
+          .invalidate_in_progress = vm.invalidate_in_progress,
+          .invalidate_range = unset ? GfnSpan{} : GfnSpan{vm.invalidate_first, vm.invalidate_last},
+          .generation = vm.generation};
+}
+GfnRange range_of(const GfnSpan& span) { return {.first = span.first, .last = span.end}; }
 
 }  // namespace
 
@@ -91,6 +113,7 @@ void ModelView::build() const {
   tables_.leaf_changes.clear();
   tables_.page_changes.clear();
   gmem_touched_ = {};
+  vms_touched_ = slots_touched_ = 0;
   const auto entries = k_->machine.journal.since(record_->mark);
   for (auto entry = entries.rbegin(); entry != entries.rend(); ++entry) classify(*entry);
   for (const FrameBefore& before : tables_.frames_before) add_frame_change(before);
@@ -107,7 +130,7 @@ void ModelView::classify(const Journal::Entry& entry) const {
   // The kernel's own fields are in one object, and no table has entries smaller than a word.
   const auto in_kernel =
       reinterpret_cast<std::uintptr_t>(at) - reinterpret_cast<std::uintptr_t>(k_) < sizeof(Kernel);
-  if (in_kernel || entry.size() != sizeof(std::uint64_t)) return note_gmem(entry);
+  if (in_kernel || entry.size() != sizeof(std::uint64_t)) return note_kernel(entry);
   if (const std::uint64_t i = machine.rmp.frame_at(at); i < machine.rmp.frame_count()) {
     RmpEntry& before = frame_before(i).entry;
     const bool low = (reinterpret_cast<std::uintptr_t>(at) & sizeof(std::uint64_t)) == 0;
@@ -146,17 +169,36 @@ ModelView::WordBefore& ModelView::word_before(NodePool::At at) const {
   return tables_.words_before[index_of(stamp)];
 }
 
-void ModelView::note_gmem(const Journal::Entry& entry) const {
+void ModelView::note_kernel(const Journal::Entry& entry) const {
   const auto at = reinterpret_cast<std::uintptr_t>(entry.address());
-  const auto begin = reinterpret_cast<std::uintptr_t>(k_->gmems.data());
-  if (at < begin || at >= begin + sizeof(k_->gmems)) return;
-  const std::size_t i = (at - begin) / sizeof(Gmem);
+  const auto gmems = reinterpret_cast<std::uintptr_t>(k_->gmems.data());
+  const auto vms = reinterpret_cast<std::uintptr_t>(k_->vms.data());
+  if (at - gmems < sizeof(k_->gmems)) note_gmem(entry, at - gmems);
+  if (at - vms < sizeof(k_->vms)) note_vm(entry, at - vms);
+}
+
+void ModelView::note_gmem(const Journal::Entry& entry, std::uintptr_t offset) const {
+  const std::size_t i = offset / sizeof(Gmem);
   if (!gmem_touched_[i]) {
     gmem_touched_[i] = true;
     gmems_before_[i] = k_->gmems[i];
   }
-  const std::size_t offset = (at - begin) % sizeof(Gmem);
-  std::memcpy(reinterpret_cast<std::byte*>(&gmems_before_[i]) + offset, &entry.old_value,
+  std::memcpy(reinterpret_cast<std::byte*>(&gmems_before_[i]) + offset % sizeof(Gmem),
+              &entry.old_value, entry.size());
+}
+
+void ModelView::note_vm(const Journal::Entry& entry, std::uintptr_t offset) const {
+  const std::size_t i = offset / sizeof(Vm);
+  const auto at = reinterpret_cast<std::uintptr_t>(entry.address());
+  const auto core = reinterpret_cast<std::uintptr_t>(static_cast<const VmCore*>(&k_->vms[i]));
+  const auto slots = reinterpret_cast<std::uintptr_t>(k_->vms[i].slots.data());
+  if (at - slots < sizeof(k_->vms[i].slots)) slots_touched_ |= 1U << i;
+  if (at - core >= sizeof(VmCore)) return;
+  if ((vms_touched_ >> i & 1) == 0) {
+    vms_touched_ |= 1U << i;
+    vms_before_[i] = k_->vms[i];
+  }
+  std::memcpy(reinterpret_cast<std::byte*>(&vms_before_[i]) + (at - core), &entry.old_value,
               entry.size());
 }
 
@@ -234,6 +276,45 @@ GmemView ModelView::gmem_before(GmemIndex gmem) const {
   return view_of(gmem_touched_[gmem.value] ? gmems_before_[gmem.value] : k_->gmem(gmem));
 }
 
+std::uint32_t ModelView::changed_vms() const {
+  build();
+  return vms_touched_ | slots_touched_;
+}
+
+VmView ModelView::vm_before(VmIndex index) const {
+  build();
+  const bool touched = (vms_touched_ >> index.value & 1) != 0;
+  return touched ? view_of(vms_before_[index.value]) : vm(index);
+}
+
+void ModelView::undo_slots(VmIndex index, std::array<Memslot, kMaxSlotsPerVm>& slots) const {
+  slots = k_->vm(index).slots;
+  const auto now = reinterpret_cast<std::uintptr_t>(k_->vm(index).slots.data());
+  const auto entries = k_->machine.journal.since(record_->mark);
+  for (auto entry = entries.rbegin(); entry != entries.rend(); ++entry) {
+    const auto at = reinterpret_cast<std::uintptr_t>(entry->address());
+    if (at - now >= sizeof(slots)) continue;
+    std::memcpy(reinterpret_cast<std::byte*>(slots.data()) + (at - now), &entry->old_value,
+                entry->size());
+  }
+}
+
+std::span<const SlotView> ModelView::slots_before(VmIndex index) const {
+  build();
+  if ((slots_touched_ >> index.value & 1) == 0) return slots(index);
+  SlotList& list = slots_before_[index.value];
+  if (list.step != record_->number) {
+    list.step = record_->number;
+    list.count = 0;
+    std::array<Memslot, kMaxSlotsPerVm> before;
+    undo_slots(index, before);
+    for (const Memslot& slot : before) {
+      if (slot.used) list.slots[list.count++] = view_of(index, slot);
+    }
+  }
+  return {list.slots.data(), list.count};
+}
+
 const Op* ModelView::ran_op(ActorId actor) const {
   const unsigned slot = actor_slot(actor);
   if ((record_->ran >> slot & 1) != 0) return &record_->in_flight[slot].op;
@@ -300,19 +381,9 @@ std::span<const BindingView> ModelView::gmem_bindings(GmemIndex gmem) const {
 
 VmView ModelView::vm(VmIndex index) const {
   const Vm& vm = k_->vm(index);
-  std::uint32_t roots = 0;
-  for (const Root& root : vm.roots) roots += root.used && root.valid ? 1 : 0;
-  return {.exists = vm.exists,
-          .open = vm.open,
-          .dead = vm.dead,
-          .type = vm.type,
-          .users = vm.users,
-          .vcpu_count = vm.vcpu_count,
-          .asid = vm.sev.asid,
-          .launched = vm.pre_fault_allowed,
-          .invalidate_seq = vm.invalidate_seq,
-          .invalidate_in_progress = vm.invalidate_in_progress,
-          .root_count = roots};
+  VmView view = view_of(vm);
+  for (const Root& root : vm.roots) view.root_count += root.used && root.valid ? 1 : 0;
+  return view;
 }
 
 std::span<const SlotView> ModelView::slots(VmIndex index) const {
@@ -330,6 +401,32 @@ std::span<const SlotView> ModelView::slots(VmIndex index) const {
 
 bool ModelView::is_private(VmIndex vm, Gfn gfn) const {
   return sluice::model::is_private(*k_, k_->vm(vm), gfn);
+}
+
+AttributeView ModelView::attribute(VmIndex vm, Gfn gfn) const {
+  return stored_attribute(*k_, k_->vm(vm), gfn);
+}
+
+GfnSpan ModelView::next_private(VmIndex vm, const GfnSpan& within) const {
+  if (within.empty()) return {within.end, within.end};
+  const GfnRange found = next_private_range(*k_, k_->vm(vm), range_of(within));
+  return {.first = found.first, .end = found.last};
+}
+
+std::optional<Gfn> ModelView::next_mixed(VmIndex vm, MapLevel level, const GfnSpan& within) const {
+  return sluice::model::next_mixed(*k_, k_->vm(vm), level, range_of(within));
+}
+
+RootView ModelView::root(VmIndex vm, std::uint32_t index) const {
+  const Root& root = k_->vm(vm).roots[index];
+  return {.used = root.used,
+          .valid = root.valid,
+          .address_space = static_cast<std::uint8_t>(root.smm ? 1 : 0)};
+}
+
+std::optional<LeafAt> ModelView::next_leaf(VmIndex vm, std::uint32_t root,
+                                           const GfnSpan& within) const {
+  return first_leaf(*k_, k_->vm(vm), static_cast<std::uint8_t>(root), range_of(within));
 }
 
 LeafView ModelView::leaf(VmIndex vm, std::uint32_t root, Gfn gfn) const {

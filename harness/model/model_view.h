@@ -2,6 +2,7 @@
 // since the step's mark say where, and what was there before.
 #pragma once
 #include <array>
+#include <bit>
 #include <cstdint>
 
 #include "base/reserved_list.h"
@@ -37,6 +38,7 @@ class ModelView final : public View {
   const Outcome& outcome() const override { return record_->outcome; }
   std::uint64_t ran_ops() const override { return record_->ran_ops; }
   const Op* ran_op(ActorId actor) const override;
+  bool ran_alone() const override { return std::popcount(record_->ran) <= 1; }
   const EventLog& events() const override { return k_->machine.events; }
   ProgressView progress() const override;
 
@@ -45,6 +47,9 @@ class ModelView final : public View {
   std::span<const LeafChange> leaf_changes() const override;
   std::span<const AttributeChange> attribute_changes() const override;
   GmemView gmem_before(GmemIndex gmem) const override;
+  std::uint32_t changed_vms() const override;
+  VmView vm_before(VmIndex vm) const override;
+  std::span<const SlotView> slots_before(VmIndex vm) const override;
 
   std::uint64_t frame_count() const override { return k_->machine.rmp.frame_count(); }
   RmpView rmp(Pfn pfn) const override;
@@ -56,7 +61,13 @@ class ModelView final : public View {
   VmView vm(VmIndex vm) const override;
   std::span<const SlotView> slots(VmIndex vm) const override;
   bool is_private(VmIndex vm, Gfn gfn) const override;
+  AttributeView attribute(VmIndex vm, Gfn gfn) const override;
+  GfnSpan next_private(VmIndex vm, const GfnSpan& within) const override;
+  std::optional<Gfn> next_mixed(VmIndex vm, MapLevel level, const GfnSpan& within) const override;
+  RootView root(VmIndex vm, std::uint32_t root) const override;
   LeafView leaf(VmIndex vm, std::uint32_t root, Gfn gfn) const override;
+  std::optional<LeafAt> next_leaf(VmIndex vm, std::uint32_t root,
+                                  const GfnSpan& within) const override;
   std::uint32_t current_root(VcpuIndex vcpu) const override;
   VmIndex vm_of(VcpuIndex vcpu) const override { return k_->vcpu(vcpu).vm; }
   std::span<const Pfn> occupied_frames() const override;
@@ -99,7 +110,10 @@ class ModelView final : public View {
   void classify(const Journal::Entry& entry) const;
   FrameBefore& frame_before(std::uint64_t index) const;
   WordBefore& word_before(NodePool::At at) const;
-  void note_gmem(const Journal::Entry& entry) const;
+  void note_kernel(const Journal::Entry& entry) const;
+  void note_gmem(const Journal::Entry& entry, std::uintptr_t offset) const;
+  void note_vm(const Journal::Entry& entry, std::uintptr_t offset) const;
+  void undo_slots(VmIndex vm, std::array<Memslot, kMaxSlotsPerVm>& slots) const;
   const FrameBefore* find_frame(Pfn pfn) const;
   std::uint64_t word_then(NodeId node, unsigned slot) const;
   void add_frame_change(const FrameBefore& before) const;
@@ -115,12 +129,16 @@ class ModelView final : public View {
   mutable Tables tables_;
   mutable std::array<Gmem, kMaxGmems> gmems_before_{};
   mutable std::array<bool, kMaxGmems> gmem_touched_{};
+  mutable std::array<VmCore, kMaxVms> vms_before_{};
+  mutable std::uint32_t vms_touched_ = 0;    // bit = VM whose own fields changed
+  mutable std::uint32_t slots_touched_ = 0;  // bit = VM whose slots changed
   struct SlotList {
     std::uint64_t step = 0;
     std::size_t count = 0;
     std::array<SlotView, kMaxSlotsPerVm> slots{};
   };
   mutable std::array<SlotList, kMaxVms> slots_{};
+  mutable std::array<SlotList, kMaxVms> slots_before_{};
   struct BindingList {
     std::uint64_t step = 0;
     std::size_t count = 0;

@@ -61,6 +61,13 @@ enum class Planted : std::uint8_t {
   kAllocateSkipsLastPage,
   kConversionWipesPages,
   kInvalidateNeverEnds,
+  kSharedIsStored,
+  kAttributesFailLate,
+  kAttributesAlwaysInvalidate,
+  kMixedNotRecomputed,
+  kDeleteClearsAttributes,
+  kAttributesNeedSlot,
+  kConversionTouchesRmp,
 };
 
 struct PlantedRow {
@@ -165,6 +172,20 @@ inline constexpr std::array kPlanted = std::to_array<PlantedRow>({
      "a conversion to shared wipes what the private pages held"},
     {Planted::kInvalidateNeverEnds, "invalidate_never_ends", "progress.no_livelock",
      "the end of an invalidation leaves mmu_invalidate_in_progress raised"},
+    {Planted::kSharedIsStored, "shared_is_stored", "attributes.private_or_absent",
+     "a large range that becomes shared keeps its entries, with the value 0"},
+    {Planted::kAttributesFailLate, "attributes_fail_late", "attributes.refusal_changes_nothing",
+     "a conversion looks at its flags after it is done"},
+    {Planted::kAttributesAlwaysInvalidate, "attributes_always_invalidate",
+     "attributes.repeat_counts_nothing", "a conversion to what is there already invalidates"},
+    {Planted::kMixedNotRecomputed, "mixed_not_recomputed", "attributes.mixed_means_both_kinds",
+     "a conversion of part of a block leaves its mixed bit as it was"},
+    {Planted::kDeleteClearsAttributes, "delete_clears_attributes", "attributes.belong_to_vm",
+     "deleting a slot makes its GFNs shared"},
+    {Planted::kAttributesNeedSlot, "attributes_need_slot", "attributes.need_no_slot",
+     "a conversion is refused where no slot is"},
+    {Planted::kConversionTouchesRmp, "conversion_touches_rmp", "attributes.leave_rmp",
+     "a conversion to shared takes the frames back from the guest"},
 });
 
 #ifdef SLUICE_PLANTED

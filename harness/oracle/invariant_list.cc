@@ -11,7 +11,7 @@ constexpr Strength kHard = Strength::kHard, kConditional = Strength::kConditiona
 }  // namespace
 
 // clang-format off
-const std::array<InvariantRow, 33> kInvariants{{
+const std::array<InvariantRow, kInvariantCount> kInvariants{{
     {"R1", "rmp.validated_implies_assigned", "A validated entry is assigned to a guest.", kHard, false, t::kFrames, {F::kRmp}, "invariants.md R1; rmp.md RU2", check::validated_implies_assigned, check::audit_rmp},
     {"R2", "rmp.unassigned_is_blank", "An unassigned entry has no ASID, no validation and no VMSA mark, and is immutable only if HV-Fixed.", kHard, false, t::kFrames, {F::kRmp}, "invariants.md R2; rmp.md RU4, RU8", check::unassigned_is_blank, check::audit_rmp},
     {"R3", "rmp.immutable_unchanged", "No processor instruction changes an immutable entry; only firmware does.", kHard, false, t::kFrames, {F::kRmp}, "invariants.md R3; rmp.md RU1", check::immutable_unchanged, nullptr},
@@ -23,6 +23,14 @@ const std::array<InvariantRow, 33> kInvariants{{
     {"R9", "rmp.one_owner", "Every frame has exactly one owner; the owners add up to the machine.", kHard, false, t::kFrames, {F::kFrames}, "invariants.md R9; APM vol. 2 15.36.4", check::one_owner, check::audit_owners},
     {"R10", "rmp.masks_follow_caller", "A mask that was set lies within the caller's own; VMPL0 may do everything.", kHard, false, t::kFrames, {F::kRmp}, "invariants.md R10; rmp.md 4.5", check::masks_follow_caller, nullptr},
     {"R11", "rmp.in_use_not_aligned", "A page the processor holds in use (VMCB, VMSA, AVIC) is never 2 MiB aligned.", kHard, false, t::kFrames, {F::kRmp, F::kFrames}, "invariants.md R11; rmp.md 6", check::in_use_not_aligned, nullptr},
+
+    {"A1", "attributes.private_or_absent", "A GFN is stored as private or not at all.", kHard, true, t::kAttributes, {F::kAttributes}, "invariants.md A1; bugs.md 35", check::attribute_is_private_or_absent, nullptr},
+    {"A2", "attributes.refusal_changes_nothing", "A conversion that is refused changes nothing.", kHard, true, t::kAttributes, {F::kAttributes, F::kVms, F::kLeaves}, "invariants.md A2; kvm.md 3", check::refused_conversion_changes_nothing, nullptr},
+    {"A3", "attributes.repeat_counts_nothing", "A conversion to what is there already zaps nothing and moves no counter.", kHard, true, t::kAttributes, {F::kAttributes, F::kVms, F::kLeaves}, "invariants.md A3; kvm.md 3 row 6", check::repeated_conversion_counts_nothing, nullptr},
+    {"A4", "attributes.mixed_means_both_kinds", "Of the blocks fully inside a slot, exactly those that hold both kinds are marked mixed.", kQuiescent, true, t::kAttributes | t::kSlots, {F::kAttributes, F::kSlots}, "invariants.md A4; kvm.md 3", check::mixed_means_both_kinds, check::audit_mixed},
+    {"A5", "attributes.belong_to_vm", "Attributes are the VM's: no change of a slot or a file changes them, only a conversion does.", kHard, true, t::kAttributes, {F::kAttributes, F::kVms}, "invariants.md A5", check::attributes_belong_to_vm, nullptr},
+    {"A6", "attributes.need_no_slot", "A well-formed conversion succeeds, whether or not there are slots.", kHard, true, t::kAttributes, {F::kOutcome, F::kVms}, "invariants.md A6; kvm.md 3", check::conversion_needs_no_slot, nullptr},
+    {"A7", "attributes.leave_rmp", "A conversion changes no RMP entry: neither owner nor acceptance (G11: nor contents).", kHard, true, t::kAttributes, {F::kRmp}, "invariants.md A7; kvm.md 3", check::conversion_leaves_rmp, nullptr},
 
     {"G1", "gmem.binding_matches_slot", "A slot with a guest_memfd has exactly its pages bound, and every bound page has its slot.", kQuiescent, true, t::kFile, {F::kGmem, F::kSlots}, "invariants.md G1; kvm.md 1.4", check::binding_matches_slot, check::audit_as_check<check::binding_matches_slot>},
     {"G2", "gmem.resident_pages_add_up", "The pages of all files are the frames that files hold.", kHard, true, t::kFrames | t::kGmemPages, {F::kGmem, F::kFrames}, "invariants.md G2", check::resident_pages_add_up, check::audit_gmem_pages},

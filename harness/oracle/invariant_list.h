@@ -1,6 +1,6 @@
 // The invariants: one row each, one function each. A checker reads trace/view.h and nothing else.
-// Rows follow invariants.md; its groups H, N, A, I, X, L, C, T and D come with the parts of the
-// model that they judge.
+// Rows follow invariants.md; its groups H, N, I, X, L, C, T and D come with the parts of the model
+// that they judge.
 #pragma once
 #include <array>
 #include <cstdint>
@@ -30,8 +30,8 @@ constexpr std::string_view name_of(Strength strength) {
 /// every row.
 namespace trigger {
 inline constexpr std::uint32_t kFrames = 1, kGmemPages = 2, kPreFault = 4, kProgress = 8,
-                               kFile = 16;
-inline constexpr std::size_t kCount = 5;  // each is one bit
+                               kFile = 16, kAttributes = 32, kSlots = 64;
+inline constexpr std::size_t kCount = 7;  // each is one bit
 }  // namespace trigger
 
 using CheckFn = std::optional<Violation> (*)(const View&);
@@ -60,13 +60,14 @@ struct InvariantRow {
   AuditFn audit;       // the whole state; null where after_step already is complete
 };
 
-extern const std::array<InvariantRow, 33> kInvariants;
+inline constexpr std::size_t kInvariantCount = 40;
+extern const std::array<InvariantRow, kInvariantCount> kInvariants;
 
 /// Index of the row with this name or id; none if there is none.
 std::optional<std::size_t> find_invariant(std::string_view name_or_id);
 
-// One function per row, in the files rmp_invariants.cc, gmem_invariants.cc,
-// pre_fault_invariants.cc, progress_invariants.cc.
+// One function per row, in the files rmp_invariants.cc, attribute_invariants.cc,
+// gmem_invariants.cc, pre_fault_invariants.cc, progress_invariants.cc.
 namespace check {
 using Result = std::optional<Violation>;
 Result validated_implies_assigned(const View&);
@@ -79,6 +80,13 @@ Result smash_preserves(const View&);
 Result one_owner(const View&);
 Result masks_follow_caller(const View&);
 Result in_use_not_aligned(const View&);
+Result attribute_is_private_or_absent(const View&);
+Result refused_conversion_changes_nothing(const View&);
+Result repeated_conversion_counts_nothing(const View&);
+Result mixed_means_both_kinds(const View&);
+Result attributes_belong_to_vm(const View&);
+Result conversion_needs_no_slot(const View&);
+Result conversion_leaves_rmp(const View&);
 Result binding_matches_slot(const View&);
 Result resident_pages_add_up(const View&);
 Result page_cache_reference_only(const View&);
@@ -106,6 +114,7 @@ Result no_livelock(const View&);
 Result audit_validated_gpa_is_unique(const View&, AuditScratch&);
 Result audit_rmp(const View&, AuditScratch&);
 Result audit_owners(const View&, AuditScratch&);
+Result audit_mixed(const View&, AuditScratch&);
 Result audit_gmem_pages(const View&, AuditScratch&);
 /// For rows whose check after a step already looks at the whole state.
 template <CheckFn kCheck>

@@ -19,6 +19,9 @@ std::uint32_t touched(const View& view) {
   if (ran<CreateVm, DestroyVm, CreateVcpu, CreateGuestMemfd, CloseGuestMemfd, SetMemoryRegion,
           GmemAllocate, GmemPunchHole>(view))
     active |= trigger::kFile;
+  if (!view.attribute_changes().empty() || ran<SetMemoryAttributes>(view))
+    active |= trigger::kAttributes;
+  if (ran<SetMemoryRegion>(view)) active |= trigger::kSlots;
   const ProgressView progress = view.progress();
   if (progress.deadlock || progress.livelock) active |= trigger::kProgress;
   return active;
@@ -41,10 +44,11 @@ std::string describe(const Finding& finding) {
 Oracle::Oracle() {
   // More than sequences reach, so that an audit allocates nothing.
   scratch_.validated.reserve(std::size_t{1} << 16);
-  static_assert(std::tuple_size_v<decltype(kInvariants)> <= 64, "a row is a bit of a RowSet");
+  static_assert(kInvariantCount <= 64 * std::tuple_size_v<RowSet>, "a row is a bit of a RowSet");
   for (std::size_t row = 0; row < kInvariants.size(); ++row) {
     for (std::size_t bit = 0; bit < trigger::kCount; ++bit) {
-      if ((kInvariants[row].triggers >> bit & 1) != 0) rows_of_trigger_[bit] |= RowSet{1} << row;
+      if ((kInvariants[row].triggers >> bit & 1) != 0)
+        rows_of_trigger_[bit][row / 64] |= std::uint64_t{1} << row % 64;
     }
   }
 }
@@ -96,13 +100,17 @@ std::optional<Finding> Oracle::judge(std::size_t row, const View& view, Function
 std::optional<Finding> Oracle::check(const View& view) {
   const std::uint32_t active = touched(view);
   if ((active & trigger::kFrames) != 0) acceptance_.note(view);
-  RowSet rows = 0;
-  for (std::uint32_t left = active; left != 0; left &= left - 1)
-    rows |= rows_of_trigger_[static_cast<std::size_t>(std::countr_zero(left))];
-  for (; rows != 0; rows &= rows - 1) {
-    const auto row = static_cast<std::size_t>(std::countr_zero(rows));
-    const auto function = [&view, row] { return kInvariants[row].after_step(view); };
-    if (auto finding = judge(row, view, function); finding.has_value()) return finding;
+  RowSet rows{};
+  for (std::uint32_t left = active; left != 0; left &= left - 1) {
+    const RowSet& more = rows_of_trigger_[static_cast<std::size_t>(std::countr_zero(left))];
+    for (std::size_t word = 0; word < rows.size(); ++word) rows[word] |= more[word];
+  }
+  for (std::size_t word = 0; word < rows.size(); ++word) {
+    for (std::uint64_t left = rows[word]; left != 0; left &= left - 1) {
+      const std::size_t row = 64 * word + static_cast<std::size_t>(std::countr_zero(left));
+      const auto function = [&view, row] { return kInvariants[row].after_step(view); };
+      if (auto finding = judge(row, view, function); finding.has_value()) return finding;
+    }
   }
   return std::nullopt;
 }

@@ -60,14 +60,14 @@ class Oracle {
   template <class Function>
   std::optional<Finding> judge(std::size_t row, const View& view, Function&& function);
 
-  /// Rows as a set, in the list's order: bit = index into kInvariants.
-  using RowSet = std::uint64_t;
+  /// Rows as a set, in the list's order: bit i % 64 of word i / 64 = index into kInvariants.
+  using RowSet = std::array<std::uint64_t, 2>;
 
   std::array<RowSet, trigger::kCount> rows_of_trigger_{};
   AcceptanceBook acceptance_;
   AuditScratch scratch_;
-  std::array<bool, 33> observable_{};
-  std::array<RowCount, 33> counts_{};
+  std::array<bool, kInvariantCount> observable_{};
+  std::array<RowCount, kInvariantCount> counts_{};
 #ifdef SLUICE_PLANTED
   std::optional<std::size_t> forced_;
 #endif

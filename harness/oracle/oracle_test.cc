@@ -73,6 +73,18 @@ void slot_with_file(FakeView& v) {
   v.bindings[0] = {{.slot = 3, .first = 8, .count = 4}};
 }
 
+void conversion(FakeView& v, const SetMemoryAttributes& op, const Outcome& outcome = {}) {
+  launched_vm(v);
+  v.ran(op, kOpBit<SetMemoryAttributes>, outcome);
+}
+/// The second 2 MiB of a slot of four became private as a whole.
+void made_private(FakeView& v) {
+  conversion(v, {.address = {kBytesPer2M}, .size = {kBytesPer2M}, .attributes = {8}});
+  v.slots_value = {{.base = {0}, .page_count = {0x800}}};
+  v.private_spans = {{.first = {0x200}, .end = {0x400}}};
+  v.attribute_changes_value = {{.first = {0x200}, .count = {0x200}, .was_private = false}};
+}
+
 struct Case {
   const char* name;
   std::function<void(FakeView&)> healthy;
@@ -148,6 +160,37 @@ const std::vector<Case>& cases() {
        [](FakeView& v) { v.rmp_value[kFrame].vmpl_mask[2] = 3; }},
       {"rmp.in_use_not_aligned", [](FakeView& v) { v.change(kHead, kInvalid, kFree); },
        [](FakeView& v) { v.rmp_value[kHead].in_use = true; }},
+
+      {"attributes.private_or_absent", made_private,
+       [](FakeView& v) { v.odd_attributes[{0x200}] = {.stored = true, .value = 0}; }},
+      {"attributes.refusal_changes_nothing",
+       [](FakeView& v) { conversion(v, {.size = {0}}, outcome_of(Check::kAttributesWraps)); },
+       [](FakeView& v) { v.leaf_changes_value.push_back({.gfn = {1}, .before = {}}); }},
+      {"attributes.repeat_counts_nothing", [](FakeView& v) { conversion(v, {}); },
+       [](FakeView& v) { v.vms_before[{0}] = v.vms[0], ++v.vms[0].invalidate_seq; }},
+      {"attributes.mixed_means_both_kinds", made_private,
+       [](FakeView& v) { v.private_spans = {{.first = {0x200}, .end = {0x280}}}; }},
+      {"attributes.mixed_means_both_kinds", made_private,
+       [](FakeView& v) {
+         v.mixed = {{MapLevel::k2M, {0x200}}};
+       },
+       true},
+      {"attributes.mixed_means_both_kinds",
+       [](FakeView& v) {
+         launched_vm(v), v.ran(SetMemoryRegion{}, kOpBit<SetMemoryRegion>);
+         v.slots_value = {{.base = {0}, .page_count = {0x400}}}, v.slots_before_value.emplace();
+         v.private_spans = {{.first = {0x300}, .end = {0x500}}};
+         v.mixed = {{MapLevel::k2M, {0x200}}};
+       },
+       [](FakeView& v) { v.mixed.clear(); }},
+      {"attributes.belong_to_vm",
+       [](FakeView& v) { launched_vm(v), v.ran(SetMemoryRegion{}, kOpBit<SetMemoryRegion>); },
+       [](FakeView& v) { v.attribute_changes_value.push_back({.count = {1}}); }},
+      {"attributes.need_no_slot", [](FakeView& v) { conversion(v, {.attributes = {8}}); },
+       [](FakeView& v) { v.outcome_value = outcome_of(Check::kAttributesValue); }},
+      {"attributes.leave_rmp",
+       [](FakeView& v) { made_private(v), v.change(kFrame, kInvalid, kInvalid); },
+       [](FakeView& v) { v.rmp_value[kFrame] = kFree; }},
 
       {"gmem.binding_matches_slot", slot_with_file,
        [](FakeView& v) { v.bindings[0][0].count = 3; }},

@@ -56,6 +56,14 @@ inline bool firmware_ran(const View& view) {
   return kills || ran<LaunchStart, LaunchUpdate, LaunchFinish, DestroyVm, CloseGuestMemfd>(view);
 }
 
+/// Attributes may change inside these.
+inline bool conversion_ran(const View& view) { return ran<SetMemoryAttributes, MapGpaRange>(view); }
+
+/// kvm.md 0, has_private_mem.
+constexpr bool has_private_memory(VmType type) {
+  return type == VmType::kSwProtected || type == VmType::kSnp || type == VmType::kTdx;
+}
+
 inline bool is_quiescent(const View& view) { return view.progress().in_flight == 0; }
 
 /// The vCPU that acted, if one did: the step's actor, or whom a resume woke.

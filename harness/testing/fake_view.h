@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <map>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -34,8 +35,15 @@ class FakeView : public View {
   std::map<std::pair<GmemIndex, std::uint64_t>, GmemPageView> gmem_pages{};
   std::array<std::vector<BindingView>, kMaxGmems> bindings{};
   std::array<VmView, kMaxVms> vms{};
+  std::map<VmIndex, VmView> vms_before{};  // of VMs that changed; the others are as they were
   std::vector<SlotView> slots_value{};
-  std::map<Gfn, LeafView> leaves{};
+  std::optional<std::vector<SlotView>> slots_before_value{};  // none: as now
+  std::vector<GfnSpan> private_spans{};                       // rising
+  std::vector<std::pair<MapLevel, Gfn>> mixed{};              // rising
+  std::map<Gfn, AttributeView> odd_attributes{};  // where the store holds something else
+  std::array<RootView, 2> roots{RootView{.used = true, .valid = true}, RootView{}};
+  std::map<Gfn, LeafView> leaves{};  // of root 0
+  std::map<Gfn, LeafView> leaves_of_root1{};
   std::map<unsigned, Op> also_ran{};  // by actor_slot(): what others ran in the step
   std::array<VmIndex, kMaxVcpus> vm_of_vcpu{};
   bool blind = false;  // observes nothing but outcomes
@@ -65,6 +73,7 @@ class FakeView : public View {
     const bool acted = ran_value != 0 && !std::holds_alternative<Resume>(step_value.op);
     return acted && actor == step_value.actor ? &step_value.op : nullptr;
   }
+  bool ran_alone() const override { return also_ran.empty(); }
   const EventLog& events() const override { return events_value; }
   ProgressView progress() const override { return progress_value; }
   /// What a change has now is what the maps say when it is asked for.
@@ -85,6 +94,15 @@ class FakeView : public View {
     return attribute_changes_value;
   }
   GmemView gmem_before(GmemIndex gmem) const override { return gmems_before[gmem.value]; }
+  std::uint32_t changed_vms() const override {
+    std::uint32_t changed = slots_before_value ? 1 : 0;
+    for (const auto& [vm, before] : vms_before) changed |= 1U << vm.value;
+    return changed;
+  }
+  VmView vm_before(VmIndex vm) const override { return find_or(vms_before, vm, vms[vm.value]); }
+  std::span<const SlotView> slots_before(VmIndex vm) const override {
+    return vm.value == 0 && slots_before_value ? *slots_before_value : slots(vm);
+  }
   std::uint64_t frame_count() const override { return kFrames; }
   RmpView rmp(Pfn pfn) const override { return find_or(rmp_value, pfn, RmpView{.covered = true}); }
   FrameView frame(Pfn pfn) const override { return find_or(frames_value, pfn, FrameView{}); }
@@ -100,9 +118,42 @@ class FakeView : public View {
   std::span<const SlotView> slots(VmIndex vm) const override {
     return vm.value == 0 ? std::span<const SlotView>(slots_value) : std::span<const SlotView>();
   }
-  bool is_private(VmIndex, Gfn) const override { return false; }
-  LeafView leaf(VmIndex, std::uint32_t, Gfn gfn) const override {
-    return find_or(leaves, gfn, LeafView{});
+  bool is_private(VmIndex, Gfn gfn) const override {
+    return std::ranges::any_of(private_spans,
+                               [gfn](const GfnSpan& span) { return span.contains(gfn); });
+  }
+  AttributeView attribute(VmIndex vm, Gfn gfn) const override {
+    constexpr std::uint64_t kPrivate = 8;
+    const bool stored = is_private(vm, gfn);
+    return find_or(odd_attributes, gfn,
+                   AttributeView{.stored = stored, .value = stored ? kPrivate : 0});
+  }
+  GfnSpan next_private(VmIndex, const GfnSpan& within) const override {
+    for (const GfnSpan& span : private_spans) {
+      const GfnSpan part{std::max(span.first, within.first), std::min(span.end, within.end)};
+      if (!part.empty()) return part;
+    }
+    return {within.end, within.end};
+  }
+  std::optional<Gfn> next_mixed(VmIndex, MapLevel level, const GfnSpan& within) const override {
+    for (const auto& [at, gfn] : mixed) {
+      if (at == level && within.contains(gfn)) return gfn;
+    }
+    return std::nullopt;
+  }
+  RootView root(VmIndex vm, std::uint32_t root) const override {
+    return vm.value == 0 && root < roots.size() ? roots[root] : RootView{};
+  }
+  LeafView leaf(VmIndex, std::uint32_t root, Gfn gfn) const override {
+    return find_or(root == 0 ? leaves : leaves_of_root1, gfn, LeafView{});
+  }
+  std::optional<LeafAt> next_leaf(VmIndex vm, std::uint32_t root,
+                                  const GfnSpan& within) const override {
+    if (vm.value != 0) return std::nullopt;
+    const std::map<Gfn, LeafView>& all = root == 0 ? leaves : leaves_of_root1;
+    const auto at = all.lower_bound(within.first);
+    if (at == all.end() || !within.contains(at->first)) return std::nullopt;
+    return LeafAt{.gfn = at->first, .leaf = at->second};
   }
   std::uint32_t current_root(VcpuIndex) const override { return 0; }
   VmIndex vm_of(VcpuIndex vcpu) const override { return vm_of_vcpu[vcpu.value]; }

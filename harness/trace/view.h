@@ -5,6 +5,7 @@
 #pragma once
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <span>
 
 #include "ops/sequence.h"
@@ -94,7 +95,22 @@ struct SlotView {
   HostVa hva{};
   GmemRef gmem{};  // kNone also where the file was closed under the slot
   std::uint64_t gmem_page_offset = 0;
+  bool gmem_only = false;  // KVM_MEMSLOT_GMEM_ONLY: shared pages come from the file, too
 };
+
+/// GFNs [first, end).
+struct GfnSpan {
+  Gfn first{};
+  Gfn end{};
+  constexpr bool empty() const { return first >= end; }
+  constexpr bool contains(Gfn gfn) const { return gfn >= first && gfn < end; }
+  constexpr bool overlaps(const GfnSpan& other) const {
+    return first < other.end && other.first < end;
+  }
+};
+constexpr GfnSpan span_of(const SlotView& slot) {
+  return {.first = slot.base, .end = slot.base + slot.page_count};
+}
 
 struct VmView {
   bool exists = false;  // the VM structure lives (the descriptor may be closed)
@@ -104,10 +120,28 @@ struct VmView {
   std::uint32_t users = 0;  // reference count
   std::uint32_t vcpu_count = 0;
   Asid asid{};
-  bool launched = false;  // LAUNCH_FINISH succeeded (pre_fault_allowed)
+  bool launching = false;  // the guest context exists: LAUNCH_START succeeded
+  bool launched = false;   // LAUNCH_FINISH succeeded (pre_fault_allowed)
   std::uint64_t invalidate_seq = 0;
   std::int64_t invalidate_in_progress = 0;
-  std::uint32_t root_count = 0;
+  GfnSpan invalidate_range{};  // faults stay out of it while invalidate_in_progress; empty: unset
+  std::array<std::uint64_t, 2> generation{};  // of the memslots, by address space
+  std::uint32_t root_count = 0;               // valid ones
+};
+inline constexpr std::uint64_t kGenerationUpdateInProgress = std::uint64_t{1} << 63;
+
+/// What the attribute store holds for a GFN. Shared pages are to have no entry at all.
+struct AttributeView {
+  bool stored = false;
+  std::uint64_t value = 0;
+};
+
+/// A root of nested page tables; vCPUs of equal role share one. An invalid one lives on until the
+/// last vCPU lets go of it.
+struct RootView {
+  bool used = false;
+  bool valid = false;
+  std::uint8_t address_space = 0;
 };
 
 /// A leaf of the nested page tables; absent leaves have present = false.
@@ -120,6 +154,11 @@ struct LeafView {
   MapLevel level = MapLevel::k4K;
   Pfn pfn{};  // of this gfn, also inside a huge leaf
   friend bool operator==(const LeafView&, const LeafView&) = default;
+};
+/// A leaf and its first GFN inside what was asked for.
+struct LeafAt {
+  Gfn gfn{};
+  LeafView leaf{};
 };
 
 // Changes of one step, each place named once, with its value before the step; of frames also the
@@ -179,6 +218,8 @@ class View {
       const = 0;  // bit i: an operation of type i ran in this step (resume and draining run others)
   /// The operation that this actor ran in the step, begun in it or resumed; null if it ran none.
   virtual const Op* ran_op(ActorId actor) const = 0;
+  /// Exactly one actor ran: what changed in the step is its doing.
+  virtual bool ran_alone() const = 0;
   virtual const EventLog& events() const = 0;
   virtual ProgressView progress() const = 0;
 
@@ -188,6 +229,10 @@ class View {
   virtual std::span<const LeafChange> leaf_changes() const = 0;
   virtual std::span<const AttributeChange> attribute_changes() const = 0;
   virtual GmemView gmem_before(GmemIndex gmem) const = 0;
+  /// VMs (bit = index) whose own fields or slots changed in the step.
+  virtual std::uint32_t changed_vms() const = 0;
+  virtual VmView vm_before(VmIndex vm) const = 0;  // root_count is that of now
+  virtual std::span<const SlotView> slots_before(VmIndex vm) const = 0;
 
   // State now.
   virtual std::uint64_t frame_count() const = 0;
@@ -200,7 +245,19 @@ class View {
   virtual VmView vm(VmIndex vm) const = 0;
   virtual std::span<const SlotView> slots(VmIndex vm) const = 0;
   virtual bool is_private(VmIndex vm, Gfn gfn) const = 0;
+  virtual AttributeView attribute(VmIndex vm, Gfn gfn) const = 0;
+  /// The first private GFNs inside `within`, cut to it; empty if there are none.
+  virtual GfnSpan next_private(VmIndex vm, const GfnSpan& within) const = 0;
+  /// The first GFN of the first block of this level that begins in `within` and is marked mixed
+  /// (bit 31 of disallow_lpage; its low bits follow from the slot alone, so no view shows them).
+  virtual std::optional<Gfn> next_mixed(VmIndex vm, MapLevel level,
+                                        const GfnSpan& within) const = 0;
+  /// `root` is below kMaxRoots.
+  virtual RootView root(VmIndex vm, std::uint32_t root) const = 0;
   virtual LeafView leaf(VmIndex vm, std::uint32_t root, Gfn gfn) const = 0;
+  /// The first present leaf or current MMIO entry that overlaps `within`.
+  virtual std::optional<LeafAt> next_leaf(VmIndex vm, std::uint32_t root,
+                                          const GfnSpan& within) const = 0;
   virtual std::uint32_t current_root(
       VcpuIndex vcpu) const = 0;  // root of the vCPU's MMU, kNoRoot if none is loaded
   virtual VmIndex vm_of(VcpuIndex vcpu) const = 0;
@@ -210,6 +267,7 @@ class View {
   virtual std::span<const Pfn> occupied_frames() const = 0;
 
   static constexpr std::uint32_t kNoRoot = 0xffffffff;
+  static constexpr std::uint32_t kMaxRoots = 12;  // of a VM, invalid ones included
 };
 
 }  // namespace sluice

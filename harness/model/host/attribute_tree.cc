@@ -10,8 +10,10 @@ namespace {
 
 constexpr std::uint64_t kShared = 0;
 constexpr std::uint64_t kPrivate = 1;  // above that: node << 1
-constexpr unsigned kWordBits = 6;      // GFNs of a word at level 0: 64
-constexpr unsigned kLowLevel = 3;      // the low tree's top entry covers 2^33 GFNs
+// Planted build only: entries are there, with the value 0 (bugs.md 35).
+constexpr std::uint64_t kStoredZero = ~std::uint64_t{0};
+constexpr unsigned kWordBits = 6;  // GFNs of a word at level 0: 64
+constexpr unsigned kLowLevel = 3;  // the low tree's top entry covers 2^33 GFNs
 constexpr unsigned kHighLevel = 6;
 constexpr std::uint64_t kLowEnd = std::uint64_t{1} << 33;
 
@@ -22,7 +24,10 @@ constexpr std::uint64_t uniform_word(unsigned level, bool value) {
   if (level == 0) return value ? ~std::uint64_t{0} : 0;
   return value ? kPrivate : kShared;
 }
-constexpr bool is_node(unsigned level, std::uint64_t word) { return level > 0 && word > kPrivate; }
+constexpr bool is_node(unsigned level, std::uint64_t word) {
+  if (kPlantedBuild && word == kStoredZero) return false;
+  return level > 0 && word > kPrivate;
+}
 constexpr NodeId node_of(std::uint64_t word) { return static_cast<NodeId>(word >> 1); }
 /// Bits [from, to) of a word.
 constexpr std::uint64_t bit_range(std::uint64_t from, std::uint64_t to) {
@@ -121,7 +126,8 @@ struct Writer {
   void make_uniform(std::uint64_t& word, const Entry& entry) {
     log_old(entry);
     drop(entry);
-    k.set(word, uniform_word(entry.level, value));
+    const bool stores_zero = entry.level > 0 && !value && planted(Planted::kSharedIsStored);
+    k.set(word, stores_zero ? kStoredZero : uniform_word(entry.level, value));
   }
   void drop(const Entry& entry) {
     if (!is_node(entry.level, entry.word)) return;
@@ -227,6 +233,18 @@ bool is_private(const Kernel& k, const Vm& vm, Gfn gfn) {
     word = k.nodes.word(node_of(word), static_cast<unsigned>(gfn.value >> shift & 511));
   }
   return (word >> (gfn.value & 63) & 1) != 0;
+}
+
+AttributeView stored_attribute(const Kernel& k, const Vm& vm, Gfn gfn) {
+  Tree tree = tree_of(gfn.value);
+  std::uint64_t word = vm.attribute_top[tree.which];
+  for (; is_node(tree.level, word); --tree.level) {
+    const unsigned shift = kWordBits + 9 * (tree.level - 1);
+    word = k.nodes.word(node_of(word), static_cast<unsigned>(gfn.value >> shift & 511));
+  }
+  const bool is_set = (tree.level > 0 ? word == kPrivate : (word >> (gfn.value & 63) & 1) != 0);
+  const bool is_zero = kPlantedBuild && tree.level > 0 && word == kStoredZero;
+  return {.stored = is_set || is_zero, .value = is_set ? kAttributePrivate : 0};
 }
 
 bool range_is(const Kernel& k, const Vm& vm, const GfnRange& range, bool value) {

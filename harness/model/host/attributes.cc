@@ -37,6 +37,7 @@ Conversion conversion_of(const SetMemoryAttributes& op) {
 
 /// Row 6: nothing to do, and nothing may be seen to happen.
 bool is_done_already(const Kernel& k, const Vm& vm, const Conversion& c) {
+  if (planted(Planted::kAttributesAlwaysInvalidate)) return false;
   return range_is(k, vm, c.range, c.to_private);
 }
 
@@ -58,6 +59,31 @@ bool begin_conversion(Kernel& k, Vm& vm, const Conversion& c) {
   return begun;
 }
 
+/// What planted bugs do to the first page of a conversion to shared.
+void plant_in_pages(Kernel& k, Vm& vm, const Memslot& slot, Gfn gfn) {
+  const bool wipes = planted(Planted::kConversionWipesPages);
+  const bool takes_back = planted(Planted::kConversionTouchesRmp);
+  if ((!wipes && !takes_back) || slot.gmem == GmemRef::kNone) return;
+  const std::uint64_t index = (gfn - slot.base).value + slot.gmem_page_offset;
+  const GmemPage page = find_page(k, k.gmems[slot.gmem], index);
+  if (!page.present()) return;
+  if (wipes) k.machine.frames.set_content(k.machine.journal, page.pfn(), 0);
+  if (takes_back && vm.sev.active) gmem_invalidate(k, page.pfn(), {1});
+}
+
+/// Planted bugs that are in how a conversion is refused.
+Check refuse_by_mistake(Kernel& k, Vm& vm, const SetMemoryAttributes& op, Check check) {
+  const Conversion c = conversion_of(op);
+  if (check == Check::kAttributesFlags && planted(Planted::kAttributesFailLate)) {
+    store_attributes(k, vm, c.range, c.to_private);
+  }
+  if (check != Check::kOk || !planted(Planted::kAttributesNeedSlot)) return check;
+  bool found = false;
+  for_each_slot(vm,
+                [&](SlotIndex, const Memslot& slot) { found |= c.range.overlaps(range_of(slot)); });
+  return found ? check : Check::kAttributesValue;
+}
+
 /// The end of the invalidation, and kvm_arch_post_set_memory_attributes(), under mmu_lock.
 void end_conversion(Kernel& k, Vm& vm, const Conversion& c) {
   invalidate_end(k, vm);
@@ -65,11 +91,7 @@ void end_conversion(Kernel& k, Vm& vm, const Conversion& c) {
     const GfnRange part = c.range.clip(range_of(slot));
     if (part.empty()) return;
     update_mixed(k, vm, slot, part, c.to_private);
-    if (planted(Planted::kConversionWipesPages) && slot.gmem != GmemRef::kNone && !c.to_private) {
-      const std::uint64_t index = (part.first - slot.base).value + slot.gmem_page_offset;
-      const GmemPage page = find_page(k, k.gmems[slot.gmem], index);
-      if (page.present()) k.machine.frames.set_content(k.machine.journal, page.pfn(), 0);
-    }
+    if (!c.to_private) plant_in_pages(k, vm, slot, part.first);
   });
 }
 
@@ -82,7 +104,8 @@ Outcome answer(Check check) {
 Outcome apply(Kernel& k, ActorId, const SetMemoryAttributes& op) {
   if (const Check gate = vm_gate(k, op.vm); gate != Check::kOk) return answer(gate);
   Vm& vm = k.vm(op.vm);
-  if (const Check check = check_arguments(k, vm, op); check != Check::kOk) return refuse(check);
+  const Check check = refuse_by_mistake(k, vm, op, check_arguments(k, vm, op));
+  if (check != Check::kOk) return refuse(check);
   const Conversion conversion = conversion_of(op);
   if (is_done_already(k, vm, conversion)) return {};
   const bool begun = begin_conversion(k, vm, conversion);
@@ -95,7 +118,7 @@ Task<Outcome> start(Kernel& k, ActorId, const SetMemoryAttributes& op) {
   const Check gate = vm_gate(k, op.vm);
   if (gate != Check::kOk) co_return answer(gate);
   Vm& vm = k.vm(op.vm);
-  const Check check = check_arguments(k, vm, op);
+  const Check check = refuse_by_mistake(k, vm, op, check_arguments(k, vm, op));
   if (check != Check::kOk) co_return refuse(check);
   const Conversion conversion = conversion_of(op);
   const LockId mmu = mmu_lock(op.vm);

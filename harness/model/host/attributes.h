@@ -6,6 +6,7 @@
 // apart from it, as the kernel stores them in lpage_info: they can go wrong on their own.
 #pragma once
 #include <bit>
+#include <optional>
 
 #include "model/host/invalidation.h"
 #include "model/host/kernel.h"
@@ -17,6 +18,8 @@ inline constexpr Gfn kGfnLimit{std::uint64_t{1} << 52};
 
 /// kvm_mem_is_private().  Cost: three loads below 32 TiB.
 bool is_private(const Kernel& k, const Vm& vm, Gfn gfn);
+/// What the store holds for a GFN, for checkers.
+AttributeView stored_attribute(const Kernel& k, const Vm& vm, Gfn gfn);
 /// kvm_range_has_memory_attributes(): every GFN of the range has this attribute.
 bool range_is(const Kernel& k, const Vm& vm, const GfnRange& range, bool is_private);
 
@@ -25,6 +28,9 @@ void store_attributes(Kernel& k, Vm& vm, const GfnRange& range, bool is_private)
 
 /// The mixed bit of the block of this level that holds `gfn`.  Pre: level above 4K.
 bool is_mixed(const Kernel& k, const Vm& vm, MapLevel level, Gfn gfn);
+/// The first GFN of the first mixed block of this level that begins in the range, for checkers.
+std::optional<Gfn> next_mixed(const Kernel& k, const Vm& vm, MapLevel level,
+                              const GfnRange& within);
 /// kvm_arch_post_set_memory_attributes() for the part of the range in one slot.
 void update_mixed(Kernel& k, Vm& vm, const Memslot& slot, const GfnRange& range, bool is_private);
 /// kvm_mmu_init_memslot_memory_attributes(): the mixed bits of a slot that appears.

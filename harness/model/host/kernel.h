@@ -85,9 +85,10 @@ struct Root {
 };
 inline constexpr std::uint8_t kNoRootIndex = 0xff;
 
-/// A VM (struct kvm). `exists` from creation until the last of VM descriptor and guest_memfds is
-/// gone; `open` while the VM descriptor is.
-struct Vm {
+/// A VM (struct kvm) without its lists, so that a checker can have the whole of it as it was before
+/// a step. `exists` from creation until the last of VM descriptor and guest_memfds is gone; `open`
+/// while the VM descriptor is.
+struct VmCore {
   bool exists = false;
   bool open = false;
   bool dead = false;  // KVM_BUG or user space said so: every ioctl answers EIO
@@ -104,9 +105,8 @@ struct Vm {
   std::int64_t active_invalidations = 0;                   // mn_active_invalidate_count
   std::array<std::uint64_t, kAddressSpaces> generation{};  // memslot generation; +1 per activation
   std::array<std::uint64_t, 2> attribute_top{};  // the attribute trees' top words, attributes.h
-  std::uint64_t slot_high_water = 0;             // slots[i] is unused for every i at or above
-  std::array<Memslot, kMaxSlotsPerVm> slots{};
-  std::array<Root, kMaxRootsPerVm> roots{};
+  Gfn mixed_end{};  // no block that begins at or above was ever marked mixed; a bound, no state
+  std::uint64_t slot_high_water = 0;  // slots[i] is unused for every i at or above
   SevVm sev{};
 
   bool has_private_memory() const {
@@ -115,6 +115,10 @@ struct Vm {
   bool has_protected_state() const {
     return type == VmType::kSevEs || type == VmType::kSnp || type == VmType::kTdx;
   }
+};
+struct Vm : VmCore {
+  std::array<Memslot, kMaxSlotsPerVm> slots{};
+  std::array<Root, kMaxRootsPerVm> roots{};
 };
 
 /// A vCPU (struct kvm_vcpu).

@@ -217,6 +217,9 @@ void remove_slot(Kernel& k, Vm& vm, SlotIndex index) {
     }
   }
   forget_mixed(k, vm, slot);
+  if (planted(Planted::kDeleteClearsAttributes)) {
+    store_attributes(k, vm, range_of(slot), false);
+  }
   bump_generation(k, vm, slot.address_space);
   write_slot(k, vm, index, Memslot{});
 }

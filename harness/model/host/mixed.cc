@@ -14,8 +14,10 @@ MixedBits& bits_of(Kernel& k, const Vm& vm, MapLevel level) {
   return k.mixed[k.index_of(vm).value][level == MapLevel::k2M ? 0 : 1];
 }
 
-void write_bit(Kernel& k, const Vm& vm, MapLevel level, Gfn gfn, bool value) {
+void write_bit(Kernel& k, Vm& vm, MapLevel level, Gfn gfn, bool value) {
   const std::uint64_t block = gfn.value / frames_in(level);
+  const Gfn end{(block + 1) * frames_in(level)};
+  if (value && end > vm.mixed_end) k.set(vm.mixed_end, end);
   std::uint64_t& word = bits_of(k, vm, level)[block / 64];
   const std::uint64_t bit = std::uint64_t{1} << (block % 64);
   const std::uint64_t now = value ? word | bit : word & ~bit;
@@ -59,7 +61,8 @@ bool is_uniform(const Kernel& k, const Vm& vm, const GfnRange& block, MapLevel l
 }
 
 /// `edge` lies in the part of the block that was just converted.
-void recompute(Kernel& k, const Vm& vm, Gfn edge, MapLevel level, bool value) {
+void recompute(Kernel& k, Vm& vm, Gfn edge, MapLevel level, bool value) {
+  if (planted(Planted::kMixedNotRecomputed)) return;
   const GfnRange block = block_of(edge, level);
   if (level == MapLevel::k1G && is_mixed(k, vm, MapLevel::k2M, edge)) {
     write_bit(k, vm, level, edge, true);  // the child most likely to be mixed, before all 512
@@ -74,6 +77,25 @@ bool is_mixed(const Kernel& k, const Vm& vm, MapLevel level, Gfn gfn) {
   const std::uint64_t block = gfn.value / frames_in(level);
   const MixedBits& bits = k.mixed[k.index_of(vm).value][level == MapLevel::k2M ? 0 : 1];
   return (bits[block / 64] >> (block % 64) & 1) != 0;
+}
+
+std::optional<Gfn> next_mixed(const Kernel& k, const Vm& vm, MapLevel level,
+                              const GfnRange& within) {
+  if (!vm.has_private_memory()) return std::nullopt;
+  const MixedBits& bits = k.mixed[k.index_of(vm).value][level == MapLevel::k2M ? 0 : 1];
+  const std::uint64_t frames = frames_in(level);
+  const std::uint64_t limit = std::min(within.last, vm.mixed_end).value;
+  const std::uint64_t last = (limit + frames - 1) / frames;  // exclusive
+  std::uint64_t block = (within.first.value + frames - 1) / frames;
+  while (block < last) {
+    const std::uint64_t rest = bits[block / 64] >> (block % 64);
+    if (rest != 0) {
+      block += static_cast<unsigned>(std::countr_zero(rest));
+      return block < last ? std::optional(Gfn{block * frames}) : std::nullopt;
+    }
+    block = (block / 64 + 1) * 64;
+  }
+  return std::nullopt;
 }
 
 void update_mixed(Kernel& k, Vm& vm, const Memslot& slot, const GfnRange& range, bool value) {

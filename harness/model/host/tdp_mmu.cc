@@ -1,5 +1,7 @@
 #include "model/host/tdp_mmu.h"
 
+#include <algorithm>
+
 #include "model/host/arch_hooks.h"
 
 namespace sluice::model {
@@ -44,6 +46,39 @@ bool zap_table(Kernel& k, NodeId node, unsigned level, const GfnRange& range) {
     }
   }
   return zapped;
+}
+
+/// The first entry at or after `slot` that is not zero; kSlots if there is none.
+unsigned next_used(const NodePool::Node& table, unsigned slot) {
+  const auto& words = table.words;
+  while (slot < kSlots && words[slot] == 0) {
+    const bool whole_line =
+        slot % 4 == 0 && (words[slot + 1] | words[slot + 2] | words[slot + 3]) == 0;
+    slot += whole_line ? 4 : 1;
+  }
+  return slot;
+}
+
+std::optional<LeafAt> first_leaf_of(const Kernel& k, const Vm& vm, const Root& root, Walk at,
+                                    const GfnRange& range) {
+  const std::uint64_t first = k.nodes.first(at.node);
+  const std::uint64_t span = pages_below_entry(at.level);
+  const unsigned from = range.first.value <= first ? 0 : node_slot(range.first.value, at.level);
+  const bool to_end = range.last.value >= first + span * kSlots;
+  const unsigned last = to_end ? kSlots - 1 : node_slot(range.last.value - 1, at.level);
+  const NodePool::Node& table = k.nodes.node(at.node);
+  for (unsigned slot = next_used(table, from); slot <= last; slot = next_used(table, slot + 1)) {
+    const Spte spte{table.words[slot]};
+    if (spte.is_table(at.level)) {
+      const Walk below{.level = at.level - 1, .node = spte.child()};
+      if (auto found = first_leaf_of(k, vm, root, below, range); found) return found;
+      continue;
+    }
+    const Gfn gfn = std::max(range.first, Gfn{first + slot * span});
+    const LeafView leaf = leaf_of(vm, root, {.spte = spte, .level = at.level}, gfn);
+    if (leaf.present || leaf.mmio) return LeafAt{.gfn = gfn, .leaf = leaf};
+  }
+  return std::nullopt;
 }
 
 /// Empties a table and everything below it and gives the nodes back, except the top one.
@@ -182,6 +217,16 @@ LeafView lookup_leaf(const Kernel& k, const Vm& vm, std::uint8_t index, Gfn gfn)
   const Root& root = vm.roots[index];
   if (!root.used) return {};
   return leaf_of(vm, root, walk(k, root, gfn), gfn);
+}
+
+std::optional<LeafAt> first_leaf(const Kernel& k, const Vm& vm, std::uint8_t index,
+                                 const GfnRange& range) {
+  const Root& root = vm.roots[index];
+  if (!root.used) return std::nullopt;
+  const Gfn end{std::uint64_t{1} << gfn_bits(root.level)};
+  const GfnRange part = range.clip({.first = Gfn{0}, .last = end});
+  if (part.empty()) return std::nullopt;
+  return first_leaf_of(k, vm, root, {.level = root.level, .node = root.table}, part);
 }
 
 void mark_accessed(Kernel& k, const Root& root, Gfn gfn, bool write) {

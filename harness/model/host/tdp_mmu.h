@@ -2,6 +2,8 @@
 // (kvm.md 6, 7; Linux arch/x86/kvm/mmu/tdp_mmu.c, spte.c make_spte()). Left out: the frozen SPTE,
 // since a step between two points is atomic here, and NX huge pages.
 #pragma once
+#include <optional>
+
 #include "model/host/invalidation.h"
 #include "model/host/kernel.h"
 
@@ -51,6 +53,9 @@ LeafView leaf_of(const Vm& vm, const Root& root, const Walk& walk, Gfn gfn);
 /// Walks down from the root as hardware does.  A GFN above what the root covers finds nothing.
 Walk walk(const Kernel& k, const Root& root, Gfn gfn);
 LeafView lookup_leaf(const Kernel& k, const Vm& vm, std::uint8_t root, Gfn gfn);
+/// The first present leaf or current MMIO entry that overlaps the range, for checkers.
+std::optional<LeafAt> first_leaf(const Kernel& k, const Vm& vm, std::uint8_t root,
+                                 const GfnRange& range);
 /// Hardware's A bit, and D for a write.  Pre: a present leaf translates the GFN.
 void mark_accessed(Kernel& k, const Root& root, Gfn gfn, bool write);
 
