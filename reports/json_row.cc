@@ -93,6 +93,10 @@ std::string row_identity(const Json& row) {
   } else if (kind == "fuzz") {
     identity.push_back(text_of(row, "engine"));
     identity.push_back(labels_of(row));
+  } else if (kind == "differential" && !object_of(row, "random").empty()) {
+    identity.push_back("random");  // never takes the place of the files' row
+  } else if (kind == "test") {
+    identity.push_back(text_of(row, "suite"));
   }
   return sorted_dump(identity);
 }

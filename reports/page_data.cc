@@ -251,6 +251,10 @@ Expected<Json> PageBuilder::build(const Store& store) {
   if (!skip_rows) return std::unexpected(skip_rows.error());
   auto skips = latest(*skip_rows);
   if (!skips) return skips;
+  const auto test_rows = store.latest("test");
+  if (!test_rows) return std::unexpected(test_rows.error());
+  auto tests = latest(*test_rows);
+  if (!tests) return tests;
   auto gate_rows = store.rows({.kind = "gate"});
   if (!gate_rows) return std::unexpected(gate_rows.error());
   std::reverse(gate_rows->begin(), gate_rows->end());
@@ -268,6 +272,7 @@ Expected<Json> PageBuilder::build(const Store& store) {
               {"benchmarks", std::move(*benchmarks)},
               {"fuzz", std::move(*fuzz)},
               {"differential", std::move(*differential)},
+              {"tests", std::move(*tests)},
               {"skips", std::move(*skips)},
               {"gates", std::move(*gates)},
               {"left_out", left_out_}};

@@ -17,7 +17,7 @@ struct PageOptions {
   std::size_t points_max = 1000;
 };
 
-/// {"schema":1,"title","newest","hosts","runs","points","reasons","benchmarks","fuzz","differential","skips","gates",
+/// {"schema":1,"title","newest","hosts","runs","points","reasons","benchmarks","fuzz","differential","tests","skips","gates",
 /// "left_out"}; docs/report-format.md describes each.
 /// Errors: store.h's.  Cost: parses every row once, keeps one per line of history.
 Expected<Json> page_data(const Store& store, const PageOptions& options);

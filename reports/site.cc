@@ -119,6 +119,7 @@ Expected<void> write_site(const SiteOptions& options, const Store& store, SiteSu
   result.targets_missed = totals.at("targets_missed").get<std::size_t>();
   result.findings = summary->at("findings").size();
   result.mismatches = summary->at("mismatches").size();
+  result.tests_failed = summary->at("tests").at("failed").size();
   result.skipped = summary->at("skipped").size();
   result.index = options.out_dir / "index.html";
   if (auto written = write_rows(options, store); !written) return written;

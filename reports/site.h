@@ -28,8 +28,9 @@ struct SiteSummary {
   std::size_t series = 0;         // lines of history on the page
   std::size_t targets_met = 0;
   std::size_t targets_missed = 0;
-  std::size_t findings = 0;    // of fuzzers
-  std::size_t mismatches = 0;  // of the differential
+  std::size_t findings = 0;      // of fuzzers
+  std::size_t mismatches = 0;    // of the differential
+  std::size_t tests_failed = 0;  // of other suites
   std::size_t skipped = 0;
 };
 

@@ -115,6 +115,27 @@ TEST_F(SiteTest, WritesAWholeDirectoryAndCountsIt) {
   EXPECT_EQ(summary["newest_run"]["host"], kHost);
 }
 
+TEST_F(SiteTest, TestsOfOtherSuitesAreShownByTheirNewestRow) {
+  const auto rows = rows_file(test_row(1, "a_test", "failed", "exit status 254") + "\n" +
+                              test_row(2, "a_test", "passed", "") + "\n" +
+                              test_row(2, "a_test -n 2", "failed", "did not end") + "\n" +
+                              test_row(2, "b_test", "skipped", "no such VM") + "\n");
+  const auto made = generate_site({.rows_files = {rows}, .out_dir = dir_.path() / "site"});
+  ASSERT_TRUE(made) << made.error().message();
+  const auto tests = data_of(made->index)["tests"];
+  ASSERT_EQ(tests.size(), 3u);
+  EXPECT_EQ(tests[1]["name"], "a_test");
+  EXPECT_EQ(tests[1]["verdict"], "passed");
+  EXPECT_EQ(tests[1]["run"], 1);
+  EXPECT_EQ(made->tests_failed, 1u);
+  const auto summary = nlohmann::json::parse(text_of_file(dir_.path() / "site/summary.json"));
+  EXPECT_EQ(summary["totals"]["tests"],
+            (nlohmann::json{{"passed", 1}, {"failed", 1}, {"skipped", 1}}));
+  EXPECT_EQ(summary["tests"]["failed"][0]["name"], "a_test -n 2");
+  EXPECT_EQ(summary["tests"]["failed"][0]["reason"], "did not end");
+  EXPECT_EQ(summary["tests"]["skipped"][0]["reason"], "no such VM");
+}
+
 TEST_F(SiteTest, TheSameRowsGiveTheSamePage) {
   const auto rows = rows_file(host_row(1, kHost, "6.18") + "\n" + benchmark_row({.run = 1}) + "\n");
   ASSERT_TRUE(generate_site({.rows_files = {rows}, .out_dir = dir_.path() / "a"}));

@@ -27,7 +27,7 @@ struct ImportSummary {
 
 /// Which rows to return; an empty field means any.
 struct RowFilter {
-  std::string kind{};  // "benchmark", "fuzz", "skip", "differential", "host", "gate"
+  std::string kind{};  // "benchmark", "fuzz", "skip", "differential", "host", "gate", "test"
   std::string host{};
   std::string run{};
 };
@@ -50,7 +50,8 @@ struct RunInfo {
 
 /// What makes two rows of a kind the same measurement on a host, as canonical JSON text: for a
 /// benchmark its name, backend, arguments, unit, label, and whether it was simulated or a smoke
-/// run; those never share a line. Errors: text that is no row.  Source: the row format,
+/// run; those never share a line. Nor does a differential of random sequences share one with files.
+/// Errors: text that is no row.  Source: the row format,
 /// harness/record.
 Expected<std::string> identity_of(std::string_view row_json);
 

@@ -22,6 +22,7 @@ class Summary {
   void add_benchmark(const Json& row);
   void add_fuzz(const Json& row);
   void add_differential(const Json& row);
+  void add_test(const Json& row);
   void add_skip(const Json& row) {
     skipped_.push_back(pick(row, {"name", "reason", "host", "run"}));
   }
@@ -44,6 +45,9 @@ class Summary {
   Json unmeasured_ = Json::array();
   Json findings_ = Json::array();
   Json mismatches_ = Json::array();
+  std::size_t tests_passed_ = 0;
+  Json tests_failed_ = Json::array();
+  Json tests_skipped_ = Json::array();
   Json skipped_ = Json::array();
 };
 
@@ -117,6 +121,16 @@ void Summary::add_differential(const Json& row) {
   }
 }
 
+void Summary::add_test(const Json& row) {
+  const std::string verdict = text_of(row, "verdict");
+  if (verdict == "passed") {
+    tests_passed_++;
+    return;
+  }
+  Json& list = verdict == "skipped" ? tests_skipped_ : tests_failed_;
+  list.push_back(pick(row, {"suite", "name", "seconds", "reason", "host", "run"}));
+}
+
 Json Summary::finish(const std::string& title, const std::vector<RunInfo>& runs, std::size_t rows) {
   Json newest = nullptr;
   if (!runs.empty()) {
@@ -135,25 +149,31 @@ Json Summary::finish(const std::string& title, const std::vector<RunInfo>& runs,
                              {"compared", compared_},
                              {"uncomparable", uncomparable_},
                              {"mismatches", mismatches_.size()}};
-  return Json{{"schema", 1},
-              {"title", title},
-              {"newest_run", std::move(newest)},
-              {"rows", rows},
-              {"totals",
-               {{"targets_met", met_.size()},
-                {"targets_missed", missed_.size()},
-                {"targets_unmeasured", unmeasured_.size()},
-                {"benchmarks", benchmarks},
-                {"fuzz", fuzz},
-                {"differential", differential},
-                {"skipped", skipped_.size()}}},
-              {"targets",
-               {{"met", std::move(met_)},
-                {"missed", std::move(missed_)},
-                {"unmeasured", std::move(unmeasured_)}}},
-              {"findings", std::move(findings_)},
-              {"mismatches", std::move(mismatches_)},
-              {"skipped", std::move(skipped_)}};
+  const Json tests = {{"passed", tests_passed_},
+                      {"failed", tests_failed_.size()},
+                      {"skipped", tests_skipped_.size()}};
+  return Json{
+      {"schema", 1},
+      {"title", title},
+      {"newest_run", std::move(newest)},
+      {"rows", rows},
+      {"totals",
+       {{"targets_met", met_.size()},
+        {"targets_missed", missed_.size()},
+        {"targets_unmeasured", unmeasured_.size()},
+        {"benchmarks", benchmarks},
+        {"fuzz", fuzz},
+        {"differential", differential},
+        {"tests", tests},
+        {"skipped", skipped_.size()}}},
+      {"targets",
+       {{"met", std::move(met_)},
+        {"missed", std::move(missed_)},
+        {"unmeasured", std::move(unmeasured_)}}},
+      {"findings", std::move(findings_)},
+      {"mismatches", std::move(mismatches_)},
+      {"tests", {{"failed", std::move(tests_failed_)}, {"skipped", std::move(tests_skipped_)}}},
+      {"skipped", std::move(skipped_)}};
 }
 
 Expected<void> add_each(const Expected<std::vector<std::string>>& texts, Summary& summary,
@@ -175,6 +195,7 @@ Expected<Json> summarize(const Store& store, const std::string& title) {
        {add_each(store.latest("benchmark"), summary, &Summary::add_benchmark),
         add_each(store.latest("fuzz"), summary, &Summary::add_fuzz),
         add_each(store.latest("differential"), summary, &Summary::add_differential),
+        add_each(store.latest("test"), summary, &Summary::add_test),
         add_each(store.skips(), summary, &Summary::add_skip)}) {
     if (!added) return std::unexpected(added.error());
   }

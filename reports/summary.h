@@ -11,8 +11,9 @@
 namespace sluice::reports {
 
 /// {"schema":1,"title","newest_run","rows","totals","targets":{"met","missed","unmeasured"},"findings","mismatches",
-/// "skipped"}. Smoke and simulated rows count as measured but never meet or miss a target: their
-/// sizes and clocks are not those that the targets speak of. Errors: store.h's.
+/// "tests":{"failed","skipped"},"skipped"}. Smoke and simulated rows count as measured but never
+/// meet or miss a target: their sizes and clocks are not those that the targets speak of. Errors:
+/// store.h's.
 Expected<Json> summarize(const Store& store, const std::string& title);
 
 }  // namespace sluice::reports

@@ -84,6 +84,16 @@ inline std::string skip_row(int run, const char* name, const char* reason) {
   return row.dump();
 }
 
+inline std::string test_row(int run, const char* name, const char* verdict, const char* reason) {
+  nlohmann::json row = common_fields("test", run, kHost);
+  row.update({{"suite", "kvm-selftests"},
+              {"name", name},
+              {"verdict", verdict},
+              {"seconds", 0.5},
+              {"reason", reason}});
+  return row.dump();
+}
+
 inline std::string host_row(int run, const std::string& host, const std::string& kernel) {
   nlohmann::json row = common_fields("host", run, host);
   row["fingerprint"] = {

@@ -72,6 +72,9 @@ std::vector<Row> one_of_each() {
   differential.mismatches = {
       {.file = "a.ops", .line = 3, .field = "errno", .model = "EINVAL", .kvm = "ok"}};
   differential.skipped_steps = {{.name = "KVM_CAP_MEMORY_ATTRIBUTES=0", .count = 2}};
+  DifferentialRow drawn{.head = head, .backend = "kvm", .sequences = 500};
+  drawn.random =
+      RandomDraw{.seed = ~std::uint64_t{0}, .first = 1000, .count = 500, .acting_share = 0.5};
   HostRow host{.head = head,
                .fingerprint = {{.name = "kernel", .value = std::string("6.18.44")},
                                {.name = "huge_pages.2M", .value = std::int64_t{0}},
@@ -83,7 +86,20 @@ std::vector<Row> one_of_each() {
           fuzz,
           differential,
           host,
+          drawn,
           SkipRow{.head = head, .name = "lane", .reason = "no qemu"},
+          TestRow{.head = head,
+                  .suite = "kvm-selftests",
+                  .name = "guest_memfd_test",
+                  .verdict = TestVerdict::kPassed,
+                  .seconds = 0.25},
+          TestRow{.head = head,
+                  .suite = "kvm-selftests",
+                  .name = "private_mem_kvm_exits_test",
+                  .verdict = TestVerdict::kSkipped,
+                  .seconds = 0.5,
+                  .reason = "no such VM"},
+          TestRow{.head = head, .suite = "kvm-selftests", .name = "x -n 2", .reason = "hangs"},
           GateRow{.head = head,
                   .base = "main",
                   .revision = "HEAD",
@@ -145,6 +161,11 @@ TEST(RowJson, WrongInputNamesKeyAndRemedy) {
   EXPECT_THAT(broken("\"reason\":\"r\"", "\"reason\":7"),
               HasSubstr("key \"reason\" should be a text; delete or mend"));
   EXPECT_THAT(broken("\"run\"", "\"ran\""), HasSubstr("key \"run\""));
+  const std::string test = to_json(TestRow{.head = example_head(), .name = "n"});
+  std::string unclear = test;
+  unclear.replace(unclear.find("failed"), 6, "fai1ed");
+  EXPECT_THAT(from_json(unclear).error().message(),
+              HasSubstr(R"(key "verdict" should be "passed", "failed" or "skipped")"));
   EXPECT_THAT(from_json("[1,2]").error().message(), HasSubstr("rows.jsonl"));
   EXPECT_THAT(from_json("\x7f"
                         "ELF")

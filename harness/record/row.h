@@ -118,9 +118,20 @@ struct Count {
   friend bool operator==(const Count&, const Count&) = default;
 };
 
+/// Random sequences instead of files: numbers `first` to `first + count - 1` of a seed, which give
+/// the same sequences again on a host of the same profile.
+struct RandomDraw {
+  std::uint64_t seed = 0;
+  std::uint64_t first = 0;
+  std::uint64_t count = 0;  // that ran; fewer than asked for where there were findings enough
+  double acting_share = 0;  // operations that acted, of all
+  friend bool operator==(const RandomDraw&, const RandomDraw&) = default;
+};
+
 struct DifferentialRow {
   Head head{};
   std::string backend{};
+  std::optional<RandomDraw> random{};  // empty: files
   std::uint64_t sequences = 0;
   std::vector<Count> compared{};      // by field
   std::vector<Count> uncomparable{};  // by field
@@ -137,6 +148,19 @@ struct SkipRow {
   friend bool operator==(const SkipRow&, const SkipRow&) = default;
 };
 
+enum class TestVerdict { kPassed, kFailed, kSkipped };
+
+/// A program of another suite that ran here and judged by itself (KVM's selftests).
+struct TestRow {
+  Head head{};
+  std::string suite{};  // "kvm-selftests"
+  std::string name{};   // with its arguments: "private_mem_conversions_test -n 2"
+  TestVerdict verdict = TestVerdict::kFailed;
+  std::optional<double> seconds{};  // empty where it did not come to its end
+  std::string reason{};             // why it failed or was skipped
+  friend bool operator==(const TestRow&, const TestRow&) = default;
+};
+
 /// The pre-merge gate's verdict on two revisions.
 struct GateRow {
   Head head{};
@@ -147,7 +171,8 @@ struct GateRow {
   friend bool operator==(const GateRow&, const GateRow&) = default;
 };
 
-using Row = std::variant<BenchmarkRow, FuzzRow, SkipRow, DifferentialRow, HostRow, GateRow>;
+using Row =
+    std::variant<BenchmarkRow, FuzzRow, SkipRow, DifferentialRow, HostRow, GateRow, TestRow>;
 
 inline const Head& head_of(const Row& row) {
   return std::visit([](const auto& r) -> const Head& { return r.head; }, row);

@@ -51,6 +51,14 @@ class Fields {
       in.read("cpu_median", to.cpu_median);
     });
   }
+  void read(const char* key, RandomDraw& to) {
+    nested(key, [&](Fields in) {
+      in.read("seed", to.seed);
+      in.read("first", to.first);
+      in.read("count", to.count);
+      in.read("acting_share", to.acting_share);
+    });
+  }
   void read(const char* key, std::vector<Count>& to) {
     const Json* const at = want(key, "an object", &Json::is_object);
     if (at == nullptr) return;
@@ -196,6 +204,7 @@ void read_row(Fields in, FuzzRow& row) {
 
 void read_row(Fields in, DifferentialRow& row) {
   in.read("backend", row.backend);
+  in.read("random", row.random);
   in.read("sequences", row.sequences);
   in.read("compared", row.compared);
   in.read("uncomparable", row.uncomparable);
@@ -211,6 +220,22 @@ void read_row(Fields in, DifferentialRow& row) {
 
 void read_row(Fields in, SkipRow& row) {
   in.read("name", row.name);
+  in.read("reason", row.reason);
+}
+
+void read_row(Fields in, TestRow& row) {
+  in.read("suite", row.suite);
+  in.read("name", row.name);
+  std::string verdict;
+  in.read("verdict", verdict);
+  if (verdict == "passed") {
+    row.verdict = TestVerdict::kPassed;
+  } else if (verdict == "skipped") {
+    row.verdict = TestVerdict::kSkipped;
+  } else if (verdict != "failed") {
+    in.fail("verdict", R"("passed", "failed" or "skipped")");
+  }
+  in.read("seconds", row.seconds);
   in.read("reason", row.reason);
 }
 
@@ -284,6 +309,7 @@ Expected<Row> from_json(std::string_view line) {
   if (kind == "fuzz") return read_as<FuzzRow>(json);
   if (kind == "differential") return read_as<DifferentialRow>(json);
   if (kind == "skip") return read_as<SkipRow>(json);
+  if (kind == "test") return read_as<TestRow>(json);
   if (kind == "gate") return read_as<GateRow>(json);
   return input_error(fmt::format("unknown kind of row \"{}\"; use the build that wrote it", kind));
 }

@@ -61,6 +61,14 @@ Json json_of(const std::optional<Floor>& floor) {
   return Json{{"name", floor->name}, {"cpu_median", floor->cpu_median}};
 }
 
+Json json_of(const std::optional<RandomDraw>& random) {
+  if (!random) return nullptr;
+  return Json{{"seed", random->seed},
+              {"first", random->first},
+              {"count", random->count},
+              {"acting_share", random->acting_share}};
+}
+
 Json json_of(const std::vector<Count>& counts) {
   Json object = Json::object();
   for (const Count& count : counts) object[count.name] = count.count;
@@ -133,6 +141,7 @@ Json row_json(const FuzzRow& row) {
 Json row_json(const DifferentialRow& row) {
   Json json = head_json("differential", row.head);
   json["backend"] = row.backend;
+  json["random"] = json_of(row.random);
   json["sequences"] = row.sequences;
   json["compared"] = json_of(row.compared);
   json["uncomparable"] = json_of(row.uncomparable);
@@ -151,6 +160,28 @@ Json row_json(const DifferentialRow& row) {
 Json row_json(const SkipRow& row) {
   Json json = head_json("skip", row.head);
   json["name"] = row.name;
+  json["reason"] = row.reason;
+  return json;
+}
+
+const char* name_of(TestVerdict verdict) {
+  switch (verdict) {
+    case TestVerdict::kPassed:
+      return "passed";
+    case TestVerdict::kSkipped:
+      return "skipped";
+    case TestVerdict::kFailed:
+      break;
+  }
+  return "failed";
+}
+
+Json row_json(const TestRow& row) {
+  Json json = head_json("test", row.head);
+  json["suite"] = row.suite;
+  json["name"] = row.name;
+  json["verdict"] = name_of(row.verdict);
+  json["seconds"] = json_of(row.seconds);
   json["reason"] = row.reason;
   return json;
 }

@@ -12,7 +12,7 @@ function newestRuns(data) {
   data.newestRun = data.hosts.map(() => -1);
   data.newestHost = 0;
   let newest = -1;
-  for (const row of [...data.lines.map((line) => line.row), ...data.fuzzLines.map((line) => line.row), ...data.differential, ...data.skips]) {
+  for (const row of [...data.lines.map((line) => line.row), ...data.fuzzLines.map((line) => line.row), ...data.differential, ...data.tests, ...data.skips]) {
     data.newestRun[row.host] = Math.max(data.newestRun[row.host], row.run);
     if (row.run > newest) [newest, data.newestHost] = [row.run, row.host];
   }
@@ -91,7 +91,7 @@ function update(data, state, changed) {
   renderControls(data, state);
   if (any("host")) {
     renderHeader(data, state);
-    [renderTiles, renderFuzz, renderDifferential, renderGate, renderSkipped, renderHosts].forEach((render) => render(data, state));
+    [renderTiles, renderFuzz, renderDifferential, renderTests, renderGate, renderSkipped, renderHosts].forEach((render) => render(data, state));
     renderNavigation();
   }
   const selection = any("host", "q", "missed", "targets", "nosmoke", "group", "sort", "down", "log");

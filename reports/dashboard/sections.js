@@ -1,4 +1,4 @@
-// Everything but the table of results: totals, trends, fuzzing, the differential, the gate, what was skipped, hosts.
+// Everything but the table of results: totals, trends, fuzzing, the differential, tests of other suites, the gate, what was skipped, hosts.
 "use strict";
 
 function ofHost(rows, data, state) {
@@ -45,6 +45,7 @@ function renderTiles(data, state) {
       findings ? "bad" : "good") : tile("Fuzz findings", MISSING, "no fuzzing recorded"),
     differential.length ? tile("Mismatches", mismatches, grouped(compared) + " fields compared", mismatches ? "bad" : compared ? "good" : "")
       : tile("Mismatches", MISSING, "no differential recorded"),
+    testTile(data, state),
     tile("Skipped", skipped, skipped ? "each with its reason" : "nothing"));
 }
 
@@ -111,6 +112,10 @@ function renderFuzz(data, state) {
     findings.length ? [el("h3", null, "Findings"), table([["Fuzzer"], ["Engine"], ["Invariant"], ["File"]], findings)] : null);
 }
 
+function randomText(random) {
+  return random ? " random (seed " + random.seed + ", from number " + random.first + ", " + percent(random.acting_share) + " acting)" : "";
+}
+
 function differentialBlock(row, data) {
   const fields = [...new Set([...Object.keys(row.compared || {}), ...Object.keys(row.uncomparable || {})])];
   const counts = fields.map((field) => {
@@ -127,7 +132,7 @@ function differentialBlock(row, data) {
     el("tr", null, el("td", null, reason), el("td.number", null, grouped(count))));
   const run = data.runs[row.run];
   return el("div.block", null,
-    el("p", null, el("b", null, grouped(row.sequences || 0)), " sequences on ", el("b", null, row.backend), ", ", dateText(run.time), ", host ",
+    el("p", null, el("b", null, grouped(row.sequences || 0)), randomText(row.random), " sequences on ", el("b", null, row.backend), ", ", dateText(run.time), ", host ",
       el("code", null, data.hosts[row.host].id), ": ", el("b" + (mismatches.length ? ".missed" : ".met"), null,
         mismatches.length ? mismatches.length + " mismatches" : "no mismatch"), "."),
     mismatches.length ? table([["Where"], ["Field"], ["Model"], ["Kernel"]], mismatches) : null,
@@ -138,6 +143,38 @@ function differentialBlock(row, data) {
 
 function renderDifferential(data, state) {
   return section("differential", ofHost(data.differential, data, state).map((row) => differentialBlock(row, data)));
+}
+
+// Other suites' tests run on kernels of their own, in guests: a host that ran none shows those of the newest run that did.
+function testsShown(data, state) {
+  const own = ofHost(data.tests, data, state), newest = Math.max(...data.tests.map((row) => row.run));
+  return own.length ? own : data.tests.filter((row) => row.run === newest);
+}
+
+function testTile(data, state) {
+  const shown = testsShown(data, state), count = (verdict) => shown.filter((row) => row.verdict === verdict).length;
+  if (!shown.length) return null;
+  return tile("Selftests", count("passed") + " of " + (shown.length - count("skipped")), count("failed") + " failed, " + count("skipped") + " skipped",
+    count("failed") ? "bad" : count("passed") ? "good" : "");
+}
+
+function testBlock(rows, data) {
+  const words = {passed: ["met", "\u2713 passed"], failed: ["missed", "\u2717 failed"], skipped: ["muted", "skipped"]};
+  const host = data.hosts[rows[0].host], fingerprint = host.fingerprint || {};
+  const lines = rows.slice().sort((a, b) => (a.name < b.name ? -1 : 1)).map((row) => el("tr", {"data-test": row.name}, el("td", null, el("code", null, row.name), el("small", null, " " + row.suite)),
+    el("td", null, el("span.verdict." + words[row.verdict][0], null, words[row.verdict][1])),
+    el("td.number", null, row.seconds === null ? MISSING : row.seconds.toFixed(1) + " s"), el("td", null, row.reason),
+    el("td", null, dateText(row.time))));
+  return el("div.block", {"data-tests-of": host.id},
+    el("h3", null, fingerprint.kernel ? "Linux " + fingerprint.kernel : "Kernel not recorded", fingerprint.lane ? " \u00b7 " + fingerprint.lane : "",
+      el("small", null, " \u00b7 host ", el("code", null, host.id))),
+    table([["Test"], ["Verdict"], ["Time", true], ["Reason"], ["Date"]], lines));
+}
+
+function renderTests(data, state) {
+  const byHost = new Map();
+  for (const row of testsShown(data, state)) byHost.set(row.host, (byHost.get(row.host) || []).concat(row));
+  return section("selftests", [...byHost.values()].map((rows) => testBlock(rows, data)));
 }
 
 function renderGate(data, state) {

@@ -158,11 +158,31 @@ const tests = {
     assert.match(await page.innerText("#subtitle"), /AMD EPYC 9555.*synthetic topology/);
     assert.equal(await page.locator('.badge.label:text-is("synthetic topology")').count() > 10, true);
     assert.equal(await tile(page, "Mismatches"), "1");
+    assert.match(await page.innerText("#differential-body"), /500 random \(seed 7, from number 1000, 62% acting\) sequences on kvm/);
     assert.match(await page.innerText("#differential-body"), /prefault_order\.ops:7\s+errno\s+EINVAL\s+EOPNOTSUPP/);
     assert.match(await hash(page), new RegExp("host=" + HOST_B));
     await page.selectOption("#host", "all");
     assert.equal(await page.innerText("#shown"), "42 of 42");
     assert.equal(await page.locator("#hosts-body .block").count(), 2);
+  },
+
+  async "tests of other suites have a place of their own, also from a host that ran none"(page) {
+    const check = async () => {
+      assert.equal(await tile(page, "Selftests"), "1 of 2");
+      assert.match(await page.innerText('.tile[data-tile="Selftests"]'), /1 failed, 1 skipped/);
+      assert.match(await page.innerText("#selftests-body h3"), new RegExp("^Linux 6\\.12\\.117 \u00b7 host " + HOST_B));
+      const lines = await page.$$eval("#selftests-body tbody tr", (found) => found.map((row) => [...row.children].map((cell) => cell.innerText.trim())));
+      assert.deepEqual(lines, [
+        ["pre_fault_memory_test kvm-selftests", "\u2713 passed", "0.4 s", "", "2026-10-10 03:12"],
+        ["private_mem_conversions_test -n 2 kvm-selftests", "skipped", "0.0 s", "Requirement not met: SW_PROTECTED_VM", "2026-10-10 03:12"],
+        ["set_memory_region_test kvm-selftests", "\u2717 failed", "\u2013", HOSTILE_REASON, "2026-10-10 03:12"]]);
+      assert.equal(await page.evaluate(() => window.hacked), undefined);
+    };
+    await check();
+    await page.selectOption("#host", HOST_B);
+    await check();
+    await page.selectOption("#host", "all");
+    await check();
   },
 
   async "the log axis and the zoom reach every chart and the hash"(page) {

@@ -91,6 +91,15 @@ function differential(run, host) {
     skipped_steps: {"KVM_SET_MEMORY_ATTRIBUTES: ENOTTY": 320, "park is not for the real kernel": 41}};
 }
 
+function randomDifferential(run, host) {
+  return {...head("differential", run, host, 710), backend: "kvm", random: {seed: 7, first: 1000, count: 500, acting_share: 0.62}, sequences: 500,
+    compared: {errno: 5000}, uncomparable: {}, mismatches: [], skipped_steps: {}};
+}
+
+function selftest(run, host, name, verdict, seconds, reason = "") {
+  return {...head("test", run, host, 750), suite: "kvm-selftests", name, verdict, seconds, reason};
+}
+
 export function rows() {
   const all = [];
   for (const [host, count] of [[HOST_A, RUNS_A], [HOST_B, 10]]) {
@@ -115,6 +124,12 @@ export function rows() {
       all.push(fuzz("fuzz_sequence", "afl", run, host, 41000, 43000, 0.9, host === HOST_A && run === RUNS_A - 1
         ? {findings: [{invariant: "rmp.assigned_implies_single_npt_leaf", file: "out/findings/r2-0c11.ops"}]} : {}));
       all.push(differential(run, host));
+      if (host === HOST_B) {
+        all.push(randomDifferential(run, host));
+        all.push(selftest(run, host, "pre_fault_memory_test", run < 9 ? "failed" : "passed", 0.41));
+        all.push(selftest(run, host, "private_mem_conversions_test -n 2", "skipped", 0.02, "Requirement not met: SW_PROTECTED_VM"));
+        all.push(selftest(run, host, "set_memory_region_test", "failed", null, HOSTILE_REASON));
+      }
     }
   }
   const last = RUNS_A - 1;
