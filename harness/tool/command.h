@@ -21,6 +21,7 @@ void add_decode(CLI::App& app, int& status);
 void add_fuzz(CLI::App& app, int& status);
 void add_bench(CLI::App& app, int& status);
 void add_lane(CLI::App& app, int& status);
+void add_kselftest(CLI::App& app, int& status);
 void add_compare(CLI::App& app, int& status);
 void add_site(CLI::App& app, int& status);
 

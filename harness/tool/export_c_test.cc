@@ -4,46 +4,23 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
-#include <filesystem>
 #include <nlohmann/json.hpp>
 
-#include "ops/files.h"
 #include "tool/command.h"
-#include "tool/programs.h"
+#include "tool/test_folder.h"
 
 namespace sluice::tool {
 namespace {
 
-namespace fs = std::filesystem;
 using ::testing::HasSubstr;
 
-constexpr std::size_t kMaxOutput = std::size_t{1} << 20;
 const std::string kCorpus = std::string(SLUICE_SOURCE_DIR) + "/corpora/regressions/";
 
 class ExportC : public ::testing::Test {
  protected:
-  void SetUp() override {
-    root_ = ::testing::TempDir() + "sluice_export_test_" +
-            ::testing::UnitTest::GetInstance()->current_test_info()->name();
-    fs::remove_all(root_);
-    fs::create_directories(root_);
-  }
-  void TearDown() override { fs::remove_all(root_); }
-
-  struct Answer {
-    int status = -1;
-    std::string text{};  // standard output and standard error
-  };
-  Answer run(const std::vector<std::string>& command) {
-    const std::string log = root_ + "/log";
-    const auto finished = run_program(command, {.output_file = log});
-    const auto text = read_file(log, kMaxOutput);
-    if (!finished || !text) return {};
-    return {.status = finished->status, .text = *text};
-  }
+  Answer run(const std::vector<std::string>& command) { return folder_.run(command); }
   std::string file(const std::string& name, std::string_view contents) {
-    EXPECT_TRUE(write_file(root_ + "/" + name, contents));
-    return root_ + "/" + name;
+    return folder_.file(name, contents);
   }
   /// Exports, compiles; the path of the program.
   std::string compiled(const std::string& sequence, const std::vector<std::string>& more = {}) {
@@ -56,7 +33,9 @@ class ExportC : public ::testing::Test {
     EXPECT_EQ(built.status, 0) << built.text;
     return program;
   }
-  std::string root_;
+  const TestFolder folder_{::testing::TempDir() + "sluice_export_test_" +
+                           ::testing::UnitTest::GetInstance()->current_test_info()->name()};
+  const std::string& root_ = folder_.path();
 };
 
 TEST_F(ExportC, WhatHasNoSystemCallIsRefused) {

@@ -21,6 +21,7 @@ void add_all(CLI::App& app, int& status) {
   add_fuzz(app, status);
   add_bench(app, status);
   add_lane(app, status);
+  add_kselftest(app, status);
   add_compare(app, status);
   add_site(app, status);
 }

@@ -103,13 +103,17 @@ Expected<Running> start_program(const std::vector<std::string>& command,
     ::posix_spawn_file_actions_adddup2(&actions, STDOUT_FILENO, STDERR_FILENO);
   }
   if (options.capture) ::posix_spawn_file_actions_adddup2(&actions, pipe[1], STDOUT_FILENO);
+  posix_spawnattr_t attributes;
+  ::posix_spawnattr_init(&attributes);
+  if (options.own_group) ::posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP);
   std::vector<std::string> arguments = command;
   std::vector<std::string> environment;
   for (char** entry = environ; *entry != nullptr; ++entry) environment.emplace_back(*entry);
   environment.insert(environment.end(), options.environment.begin(), options.environment.end());
   pid_t child = 0;
-  const int error = ::posix_spawnp(&child, command.front().c_str(), &actions, nullptr,
+  const int error = ::posix_spawnp(&child, command.front().c_str(), &actions, &attributes,
                                    pointers(arguments).data(), pointers(environment).data());
+  ::posix_spawnattr_destroy(&attributes);
   ::posix_spawn_file_actions_destroy(&actions);
   if (options.capture) ::close(pipe[1]);
   if (error != 0) {
@@ -117,6 +121,12 @@ Expected<Running> start_program(const std::vector<std::string>& command,
     return std::unexpected(SystemError{.number = error, .what = "start " + command.front()});
   }
   return Running{.pid = child, .out = pipe[0], .name = command.front()};
+}
+
+bool has_ended(const Running& running) {
+  siginfo_t info{};
+  return ::waitid(P_PID, static_cast<id_t>(running.pid), &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+         info.si_pid != 0;
 }
 
 // NOLINTNEXTLINE(performance-unnecessary-value-param): it takes the process over.

@@ -30,6 +30,9 @@ struct RunOptions {
   bool capture = false;                    // keep stdout; else it goes where ours goes
   std::string output_file{};               // stdout and stderr go there; empty: where ours go
   std::vector<std::string> environment{};  // NAME=value, added to ours
+  // A process group of its own: a signal to -pid reaches all that it starts, and one to us does
+  // not.
+  bool own_group = false;
 };
 /// A program that runs. Ended by finish_program().
 struct Running {
@@ -37,9 +40,12 @@ struct Running {
   int out = -1;  // read end of its stdout, if captured
   std::string name{};
 };
-/// Error: it could not be started. Interrupting us interrupts it, too (same process group).
+/// Error: it could not be started. Interrupting us interrupts it, too (same process group), unless
+/// it has a group of its own.
 Expected<Running> start_program(const std::vector<std::string>& command,
                                 const RunOptions& options = {});
+/// True if it has ended; it still wants finish_program().
+bool has_ended(const Running& running);
 /// Waits for its end.
 Expected<Finished> finish_program(Running running);
 /// From now on, processes that a finished program leaves behind become our children, so that

@@ -6,23 +6,34 @@
 
 namespace sluice::tool {
 
-Expected<void> append_row(const RowTarget& target, record::Row row) {
-  if (target.file.empty()) return {};
+Expected<RowWriter> RowWriter::open(const RowTarget& target) {
+  RowWriter writer;
+  if (target.file.empty()) return writer;
   auto sink = record::RowSink::open(target.file);
   if (!sink) return std::unexpected(sink.error());
+  writer.sink_.emplace(std::move(*sink));
   platform::Fingerprint host = platform::read_fingerprint();
   const platform::BuildInfo& build = platform::build_info();
-  const record::Head head{.run = target.run.empty() ? platform::new_run_id() : target.run,
-                          .time = platform::utc_now(),
-                          .commit = build.commit,
-                          .dirty = build.dirty,
-                          .host = host.id};
-  if (auto written =
-          sink->append(record::HostRow{.head = head, .fingerprint = std::move(host.facts)});
-      !written)
-    return written;
-  std::visit([&head](auto& r) { r.head = head; }, row);
-  return sink->append(row);
+  writer.head_ = {.run = target.run.empty() ? platform::new_run_id() : target.run,
+                  .time = {},
+                  .commit = build.commit,
+                  .dirty = build.dirty,
+                  .host = host.id};
+  if (auto written = writer.append(record::HostRow{.fingerprint = std::move(host.facts)}); !written)
+    return std::unexpected(written.error());
+  return writer;
+}
+
+Expected<void> RowWriter::append(record::Row row) {
+  if (!sink_) return {};
+  head_.time = platform::utc_now();
+  std::visit([this](auto& r) { r.head = head_; }, row);
+  return sink_->append(row);
+}
+
+Expected<void> append_row(const RowTarget& target, record::Row row) {
+  auto writer = RowWriter::open(target);
+  return writer ? writer->append(std::move(row)) : std::unexpected(writer.error());
 }
 
 }  // namespace sluice::tool

@@ -10,6 +10,7 @@
 #include "tool/command.h"
 #include "tool/programs.h"
 #include "tool/progress.h"
+#include "tool/run_session.h"
 #include "tool/sandbox.h"
 
 namespace sluice::tool {
@@ -124,6 +125,19 @@ TEST(RandomOnTheModel, PeopleSeeTheShareThatActed) {
   EXPECT_THAT(answer.out, HasSubstr("25 of 50 sequences"));
   EXPECT_TRUE(fs::is_empty(out)) << "nothing was found, and nothing runs any more";
   fs::remove_all(out);
+}
+
+TEST(RandomRows, TheDrawStandsInTheRow) {
+  Session session;
+  session.tally_of["kvm"].sequences = 40;
+  EXPECT_FALSE(differential_row(session).random.has_value()) << "files have no seed";
+  session.random = RandomReport{.seed = 77, .first = 100, .sequences = 40};
+  session.ops[0] = {.steps = 6, .acted = 5};
+  session.ops[1] = {.steps = 4, .acted = 1};
+  const record::DifferentialRow row = differential_row(session);
+  EXPECT_EQ(row.random,
+            (record::RandomDraw{.seed = 77, .first = 100, .count = 40, .acting_share = 0.6}));
+  EXPECT_EQ(row.sequences, 40u);
 }
 
 TEST(Progress, SaysRateAndWhatIsLeft) {

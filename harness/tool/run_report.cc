@@ -56,6 +56,11 @@ OpCount sum_of(const Session& session) {
   return sum;
 }
 
+/// Of the operations that acted; 0 where there were none.
+double share_of(const OpCount& sum) {
+  return sum.steps == 0 ? 0 : static_cast<double>(sum.acted) / static_cast<double>(sum.steps);
+}
+
 Json json_of(const RandomReport& random, const Session& session) {
   const OpCount sum = sum_of(session);
   Json out = {{"seed", random.seed},
@@ -86,28 +91,6 @@ Json json_of(const RandomReport& random, const Session& session) {
   return out;
 }
 
-record::DifferentialRow row_of(const Session& session) {
-  record::DifferentialRow row{.backend = "kvm", .sequences = session.tally_of.at("kvm").sequences};
-  for (std::size_t i = 0; i < oracle::kDifferentialFieldCount; ++i) {
-    const auto field = static_cast<oracle::DifferentialField>(i);
-    row.compared.push_back({.name = std::string(oracle::name_of(field)),
-                            .count = session.differential.counts(field).compared});
-    row.uncomparable.push_back({.name = std::string(oracle::name_of(field)),
-                                .count = session.differential.counts(field).uncomparable});
-  }
-  for (const run::Verdict& verdict : session.verdicts) {
-    for (const run::StepMismatch& m : verdict.differences)
-      row.mismatches.push_back({.file = verdict.file,
-                                .line = m.line,
-                                .field = m.text,
-                                .model = m.expected,
-                                .kvm = m.got});
-  }
-  for (const auto& [reason, count] : session.skips)
-    row.skipped_steps.push_back({.name = reason, .count = count});
-  return row;
-}
-
 void print_random(const Session& session) {
   const RandomReport& random = *session.random;
   const OpCount sum = sum_of(session);
@@ -117,11 +100,10 @@ void print_random(const Session& session) {
     if (counts.steps != 0)
       fmt::print("{:<28}{:>10}{:>10}\n", kOpInfo[i].name, counts.steps, counts.acted);
   }
-  const double share =
-      sum.steps == 0 ? 0 : 100.0 * static_cast<double>(sum.acted) / static_cast<double>(sum.steps);
   const double rate =
       random.seconds > 0 ? static_cast<double>(random.sequences) / random.seconds : 0;
-  fmt::print("{:<28}{:>10}{:>10}  ({:.1f} %)\n", "all", sum.steps, sum.acted, share);
+  fmt::print("{:<28}{:>10}{:>10}  ({:.1f} %)\n", "all", sum.steps, sum.acted,
+             100.0 * share_of(sum));
   fmt::print(
       "seed {}, numbers {} to {}: {:.0f} sequences a second, {} different answers of the model\n",
       random.seed, random.first, random.first + random.sequences - 1, rate, random.answers);
@@ -156,6 +138,33 @@ void print_json(const Session& session) {
 
 }  // namespace
 
+record::DifferentialRow differential_row(const Session& session) {
+  record::DifferentialRow row{.backend = "kvm", .sequences = session.tally_of.at("kvm").sequences};
+  if (session.random)
+    row.random = record::RandomDraw{.seed = session.random->seed,
+                                    .first = session.random->first,
+                                    .count = session.random->sequences,
+                                    .acting_share = share_of(sum_of(session))};
+  for (std::size_t i = 0; i < oracle::kDifferentialFieldCount; ++i) {
+    const auto field = static_cast<oracle::DifferentialField>(i);
+    row.compared.push_back({.name = std::string(oracle::name_of(field)),
+                            .count = session.differential.counts(field).compared});
+    row.uncomparable.push_back({.name = std::string(oracle::name_of(field)),
+                                .count = session.differential.counts(field).uncomparable});
+  }
+  for (const run::Verdict& verdict : session.verdicts) {
+    for (const run::StepMismatch& m : verdict.differences)
+      row.mismatches.push_back({.file = verdict.file,
+                                .line = m.line,
+                                .field = m.text,
+                                .model = m.expected,
+                                .kvm = m.got});
+  }
+  for (const auto& [reason, count] : session.skips)
+    row.skipped_steps.push_back({.name = reason, .count = count});
+  return row;
+}
+
 int report(const Session& session, const RunCommand& command) {
   command.json ? print_json(session) : print(session);
   // A corpus of which hardly anything was compared has shown nothing (decision 30).
@@ -163,7 +172,7 @@ int report(const Session& session, const RunCommand& command) {
                                       {.status_per_mille = 100, .compared_at_least = {1, 0, 0, 0}})
                                 : std::nullopt;
   if (session.kvm) {
-    if (const auto written = append_row(command.rows, row_of(session)); !written)
+    if (const auto written = append_row(command.rows, differential_row(session)); !written)
       return complain(written.error());
   }
   if (session.tally.errors > 0) return kUsage;

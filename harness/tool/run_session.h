@@ -73,6 +73,8 @@ run::Verdict run_on_model(Session& session, const Sequence& sequence, const run:
 run::Verdict run_on_kernel(Session& session, const Sequence& sequence, const run::RunOptions& how);
 /// Counts a verdict. Pre: of this sequence.
 void count(Session& session, const run::Verdict& verdict, const Sequence& sequence);
+/// What was compared with the kernel. Pre: something was counted for it.
+record::DifferentialRow differential_row(const Session& session);
 /// Prints all that was counted, writes the row. Answers the exit status.
 int report(const Session& session, const RunCommand& command);
 

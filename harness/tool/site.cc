@@ -16,9 +16,9 @@ int make_site(const reports::SiteOptions& options) {
   if (!made) return complain(made.error());
   fmt::print(
       "{}: {} rows ({} new), {} series, targets {} met {} missed, {} findings, {} mismatches, {} "
-      "skipped\n",
+      "tests failed, {} skipped\n",
       made->index.string(), made->rows, made->rows_added, made->series, made->targets_met,
-      made->targets_missed, made->findings, made->mismatches, made->skipped);
+      made->targets_missed, made->findings, made->mismatches, made->tests_failed, made->skipped);
   if (made->incomplete > 0)
     fmt::print("{} line(s) cut off by an interruption were left out\n", made->incomplete);
   return kFine;

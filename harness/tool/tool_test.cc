@@ -9,7 +9,7 @@
 
 #include "ops/files.h"
 #include "tool/command.h"
-#include "tool/programs.h"
+#include "tool/test_folder.h"
 #include "trace/capability.h"
 
 namespace sluice::tool {
@@ -21,42 +21,23 @@ using ::testing::HasSubstr;
 constexpr const char* kGood = "create_vm vm=0 type=default => ok\n";
 constexpr std::size_t kMaxOutput = std::size_t{1} << 20;
 
-struct Answer {
-  int status = -1;
-  std::string text{};  // standard output and standard error
-};
-
-/// A directory of this test's own, removed at its end.
 class Tool : public ::testing::Test {
  protected:
-  void SetUp() override {
-    root_ = ::testing::TempDir() + "sluice_tool_test_" +
-            ::testing::UnitTest::GetInstance()->current_test_info()->name();
-    fs::remove_all(root_);
-    fs::create_directories(root_);
-  }
-  void TearDown() override { fs::remove_all(root_); }
-
   std::string file(const std::string& name, std::string_view contents) {
-    const std::string path = root_ + "/" + name;
-    EXPECT_TRUE(write_file(path, contents));
-    return path;
+    return folder_.file(name, contents);
   }
   Answer sluice(std::vector<std::string> arguments) {
     arguments.insert(arguments.begin(), SLUICE_PROGRAM);
-    const std::string log = root_ + "/log";
-    const auto finished =
-        run_program(arguments, {.capture = false, .output_file = log, .environment = {}});
-    const auto text = read_file(log, kMaxOutput);
-    if (!finished || !text) return {};
-    return {.status = finished->status, .text = *text};
+    return folder_.run(arguments);
   }
   void expect_refused(const std::vector<std::string>& arguments, const std::string& why) {
     const Answer answer = sluice(arguments);
     EXPECT_EQ(answer.status, kUsage) << answer.text;
     EXPECT_THAT(answer.text, HasSubstr(why));
   }
-  std::string root_;
+  const TestFolder folder_{::testing::TempDir() + "sluice_tool_test_" +
+                           ::testing::UnitTest::GetInstance()->current_test_info()->name()};
+  const std::string& root_ = folder_.path();
 };
 
 TEST_F(Tool, UnknownWordsAreNamed) {
