@@ -1,6 +1,6 @@
 // The invariants: one row each, one function each. A checker reads trace/view.h and nothing else.
-// Rows follow invariants.md; its groups H, N, I, X, L, C, T and D come with the parts of the model
-// that they judge.
+// Rows follow invariants.md; its groups H, C, T and D, and what is missing of N and X, come with
+// the parts of the model that they judge.
 #pragma once
 #include <array>
 #include <cstdint>
@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "oracle/leaf_record.h"
 #include "trace/view.h"
 
 namespace sluice::oracle {
@@ -30,12 +31,13 @@ constexpr std::string_view name_of(Strength strength) {
 /// every row.
 namespace trigger {
 inline constexpr std::uint32_t kFrames = 1, kGmemPages = 2, kPreFault = 4, kProgress = 8,
-                               kFile = 16, kAttributes = 32, kSlots = 64;
-inline constexpr std::size_t kCount = 7;  // each is one bit
+                               kFile = 16, kAttributes = 32, kSlots = 64, kVms = 128, kLeaves = 256,
+                               kExits = 512, kDeadVm = 1024;
+inline constexpr std::size_t kCount = 11;  // each is one bit
 }  // namespace trigger
 
 using CheckFn = std::optional<Violation> (*)(const View&);
-/// Room that audits sort in; the oracle keeps it, so that a warm one allocates nothing.
+/// Room that audits work in; the oracle keeps it, so that a warm one allocates nothing.
 struct AuditScratch {
   struct ValidatedPages {  // of one RMP entry
     Asid asid{};
@@ -44,6 +46,8 @@ struct AuditScratch {
     Pfn pfn{};
   };
   std::vector<ValidatedPages> validated{};
+  std::vector<LeafRecord> leaves{};  // of this audit, if `has_leaves`
+  bool has_leaves = false;
 };
 using AuditFn = std::optional<Violation> (*)(const View&, AuditScratch&);
 
@@ -60,14 +64,15 @@ struct InvariantRow {
   AuditFn audit;       // the whole state; null where after_step already is complete
 };
 
-inline constexpr std::size_t kInvariantCount = 40;
+inline constexpr std::size_t kInvariantCount = 70;
+/// The first row in this order that does not hold names the finding, so the rule that was broken
+/// comes before what comes of it.
 extern const std::array<InvariantRow, kInvariantCount> kInvariants;
 
 /// Index of the row with this name or id; none if there is none.
 std::optional<std::size_t> find_invariant(std::string_view name_or_id);
 
-// One function per row, in the files rmp_invariants.cc, attribute_invariants.cc,
-// gmem_invariants.cc, pre_fault_invariants.cc, progress_invariants.cc.
+// One function per row, in the files *_invariants.cc.
 namespace check {
 using Result = std::optional<Violation>;
 Result validated_implies_assigned(const View&);
@@ -80,6 +85,21 @@ Result smash_preserves(const View&);
 Result one_owner(const View&);
 Result masks_follow_caller(const View&);
 Result in_use_not_aligned(const View&);
+Result kind_is_attribute(const View&);
+Result roots_agree(const View&);
+Result huge_leaf_is_uniform(const View&);
+Result huge_leaf_fits(const View&);
+Result leaf_follows_slot(const View&);
+Result leaf_has_a_slot(const View&);
+Result deleted_slot_has_no_leaf(const View&);
+Result delete_spares_others(const View&);
+Result frame_changes_through_zap(const View&);
+Result level_within_rmp(const View&);
+Result private_leaf_is_assigned(const View&);
+Result one_address_space(const View&);
+Result root_count(const View&);
+Result hole_has_no_leaf(const View&);
+Result prefetch_is_not_accessed(const View&);
 Result attribute_is_private_or_absent(const View&);
 Result refused_conversion_changes_nothing(const View&);
 Result repeated_conversion_counts_nothing(const View&);
@@ -87,6 +107,13 @@ Result mixed_means_both_kinds(const View&);
 Result attributes_belong_to_vm(const View&);
 Result conversion_needs_no_slot(const View&);
 Result conversion_leaves_rmp(const View&);
+Result invalidation_is_balanced(const View&);
+Result invalidation_has_a_range(const View&);
+Result seq_counts_ends(const View&);
+Result install_is_fresh(const View&);
+Result slots_are_stable(const View&);
+Result unbound_hole_is_silent(const View&);
+Result generation_parity(const View&);
 Result binding_matches_slot(const View&);
 Result resident_pages_add_up(const View&);
 Result page_cache_reference_only(const View&);
@@ -107,6 +134,14 @@ Result not_before_allowed(const View&);
 Result idempotent(const View&);
 Result ends_when_slot_goes(const View&);
 Result prefix_is_mapped(const View&);
+Result memory_fault_format(const View&);
+Result mismatch_says_access(const View&);
+Result conversion_helps(const View&);
+Result only_launched_pages(const View&);
+Result failed_page_goes_back(const View&);
+Result page_is_launched_once(const View&);
+Result nothing_stays_assigned(const View&);
+Result dead_vm_is_frozen(const View&);
 Result no_deadlock(const View&);
 Result no_livelock(const View&);
 
@@ -114,7 +149,17 @@ Result no_livelock(const View&);
 Result audit_validated_gpa_is_unique(const View&, AuditScratch&);
 Result audit_rmp(const View&, AuditScratch&);
 Result audit_owners(const View&, AuditScratch&);
+Result audit_kind(const View&, AuditScratch&);
+Result audit_agreement(const View&, AuditScratch&);
+Result audit_uniform(const View&, AuditScratch&);
+Result audit_fit(const View&, AuditScratch&);
+Result audit_frame(const View&, AuditScratch&);
+Result audit_slot(const View&, AuditScratch&);
+Result audit_level(const View&, AuditScratch&);
+Result audit_owner(const View&, AuditScratch&);
 Result audit_mixed(const View&, AuditScratch&);
+Result audit_invalidation(const View&, AuditScratch&);
+Result audit_generation(const View&, AuditScratch&);
 Result audit_gmem_pages(const View&, AuditScratch&);
 /// For rows whose check after a step already looks at the whole state.
 template <CheckFn kCheck>

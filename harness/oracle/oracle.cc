@@ -8,30 +8,6 @@
 #include "oracle/view_helpers.h"
 
 namespace sluice::oracle {
-namespace {
-
-/// What the step touched, as triggers.
-std::uint32_t touched(const View& view) {
-  std::uint32_t active = 0;
-  if (!view.frame_changes().empty()) active |= trigger::kFrames;
-  if (!view.gmem_page_changes().empty()) active |= trigger::kGmemPages;
-  if (ran<PreFaultMemory>(view)) active |= trigger::kPreFault;
-  if (ran<CreateVm, DestroyVm, CreateVcpu, CreateGuestMemfd, CloseGuestMemfd, SetMemoryRegion,
-          GmemAllocate, GmemPunchHole>(view))
-    active |= trigger::kFile;
-  if (!view.attribute_changes().empty() || ran<SetMemoryAttributes>(view))
-    active |= trigger::kAttributes;
-  if (ran<SetMemoryRegion>(view)) active |= trigger::kSlots;
-  const ProgressView progress = view.progress();
-  if (progress.deadlock || progress.livelock) active |= trigger::kProgress;
-  return active;
-}
-
-constexpr bool is_r8(const InvariantRow& row) {
-  return row.audit == check::audit_validated_gpa_is_unique;
-}
-
-}  // namespace
 
 std::string describe(const Finding& finding) {
   const InvariantRow& row = kInvariants[finding.invariant];
@@ -44,6 +20,7 @@ std::string describe(const Finding& finding) {
 Oracle::Oracle() {
   // More than sequences reach, so that an audit allocates nothing.
   scratch_.validated.reserve(std::size_t{1} << 16);
+  scratch_.leaves.reserve(std::size_t{1} << 12);
   static_assert(kInvariantCount <= 64 * std::tuple_size_v<RowSet>, "a row is a bit of a RowSet");
   for (std::size_t row = 0; row < kInvariants.size(); ++row) {
     for (std::size_t bit = 0; bit < trigger::kCount; ++bit) {
@@ -55,6 +32,9 @@ Oracle::Oracle() {
 
 void Oracle::begin(const View& view) {
   acceptance_.clear();
+  bindings_.clear();
+  mismatches_.clear();
+  a_vm_died_ = false;
   std::array<bool, kViewFieldCount> seen{};
   for (std::size_t i = 0; i < kViewFieldCount; ++i) {
     const auto field = static_cast<ViewField>(i);
@@ -67,14 +47,43 @@ void Oracle::begin(const View& view) {
   }
 }
 
+/// What the step touched, as triggers.
+std::uint32_t Oracle::touched(const View& view) {
+  std::uint32_t active = 0;
+  if (!view.frame_changes().empty()) active |= trigger::kFrames;
+  if (!view.gmem_page_changes().empty()) active |= trigger::kGmemPages;
+  if (ran<PreFaultMemory>(view)) active |= trigger::kPreFault;
+  if (ran<CreateVm, DestroyVm, CreateVcpu, CreateGuestMemfd, CloseGuestMemfd, SetMemoryRegion,
+          GmemAllocate, GmemPunchHole, HostUnmap>(view))
+    active |= trigger::kFile;
+  if (!view.attribute_changes().empty() || ran<SetMemoryAttributes>(view))
+    active |= trigger::kAttributes;
+  if (ran<SetMemoryRegion>(view)) active |= trigger::kSlots;
+  if (!view.leaf_changes().empty()) active |= trigger::kLeaves;
+  if (view.outcome().exit.reason == kExitMemoryFault) active |= trigger::kExits;
+  if (view.changed_vms() != 0) active |= trigger::kVms;
+  if (a_vm_died_) active |= trigger::kDeadVm;
+  const ProgressView progress = view.progress();
+  if (progress.deadlock || progress.livelock) active |= trigger::kProgress;
+  return active;
+}
+
+bool Oracle::condition_holds(std::size_t row, const View& view) const {
+  const InvariantRow& r = kInvariants[row];
+  if (r.strength != Strength::kConditional) return true;
+  if (r.audit == check::audit_validated_gpa_is_unique) return acceptance_.holds();
+  if (r.after_step == check::private_leaf_is_assigned) return bindings_.holds();
+  if (r.after_step == check::conversion_helps) return mismatches_.was_helped(view);
+  return true;  // the row's function knows its condition
+}
+
 bool Oracle::applies(std::size_t row, const View& view) {
   if (!observable_[row]) {
     ++counts_[row].not_observable;
     return false;
   }
   const bool in_scope = !kInvariants[row].host_scope_only || view.header().scope == Scope::kHost;
-  const bool condition = !is_r8(kInvariants[row]) || acceptance_.holds();
-  if (!in_scope || !condition) {
+  if (!in_scope || !condition_holds(row, view)) {
     ++counts_[row].not_applicable;
     return false;
   }
@@ -100,11 +109,18 @@ std::optional<Finding> Oracle::judge(std::size_t row, const View& view, Function
 std::optional<Finding> Oracle::check(const View& view) {
   const std::uint32_t active = touched(view);
   if ((active & trigger::kFrames) != 0) acceptance_.note(view);
+  if ((active & trigger::kFile) != 0) bindings_.note(view);
   RowSet rows{};
   for (std::uint32_t left = active; left != 0; left &= left - 1) {
     const RowSet& more = rows_of_trigger_[static_cast<std::size_t>(std::countr_zero(left))];
     for (std::size_t word = 0; word < rows.size(); ++word) rows[word] |= more[word];
   }
+  auto finding = judge_rows(rows, view);
+  note_for_later(view, active);
+  return finding;
+}
+
+std::optional<Finding> Oracle::judge_rows(const RowSet& rows, const View& view) {
   for (std::size_t word = 0; word < rows.size(); ++word) {
     for (std::uint64_t left = rows[word]; left != 0; left &= left - 1) {
       const std::size_t row = 64 * word + static_cast<std::size_t>(std::countr_zero(left));
@@ -115,9 +131,16 @@ std::optional<Finding> Oracle::check(const View& view) {
   return std::nullopt;
 }
 
+void Oracle::note_for_later(const View& view, std::uint32_t active) {
+  mismatches_.note(view);
+  if ((active & trigger::kVms) == 0) return;
+  for (std::uint8_t i = 0; i < kMaxVms; ++i) a_vm_died_ |= view.vm({i}).dead;
+}
+
 std::optional<Finding> Oracle::audit(const View& view) {
   std::array<AuditFn, kInvariants.size()> ran_already{};  // and found nothing
   std::size_t ran_count = 0;
+  scratch_.has_leaves = false;
   for (std::size_t row = 0; row < kInvariants.size(); ++row) {
     const AuditFn whole = kInvariants[row].audit;
     if (whole == nullptr) continue;

@@ -1,6 +1,6 @@
 // The judge: runs the invariants that apply after each step, over what the step touched, and all of
-// them over the whole state at the end. It keeps no state of its own but the book of
-// acceptance (R8) and counters.
+// them over the whole state at the end. It keeps no state of its own but the books
+// that conditional rows need (acceptance.h, conditions.h) and counters.
 #pragma once
 #include <array>
 #include <cstdint>
@@ -8,6 +8,7 @@
 #include <string>
 
 #include "oracle/acceptance.h"
+#include "oracle/conditions.h"
 #include "oracle/invariant_list.h"
 
 namespace sluice::oracle {
@@ -55,16 +56,23 @@ class Oracle {
 #endif
 
  private:
+  /// Rows as a set, in the list's order: bit i % 64 of word i / 64 = index into kInvariants.
+  using RowSet = std::array<std::uint64_t, 2>;
+
+  std::uint32_t touched(const View& view);
+  bool condition_holds(std::size_t row, const View& view) const;
   bool applies(std::size_t row, const View& view);
+  std::optional<Finding> judge_rows(const RowSet& rows, const View& view);
+  void note_for_later(const View& view, std::uint32_t active);
   /// Runs `function` for the row if the row applies.
   template <class Function>
   std::optional<Finding> judge(std::size_t row, const View& view, Function&& function);
 
-  /// Rows as a set, in the list's order: bit i % 64 of word i / 64 = index into kInvariants.
-  using RowSet = std::array<std::uint64_t, 2>;
-
   std::array<RowSet, trigger::kCount> rows_of_trigger_{};
   AcceptanceBook acceptance_;
+  BindingBook bindings_;
+  MismatchBook mismatches_;
+  bool a_vm_died_ = false;
   AuditScratch scratch_;
   std::array<bool, kInvariantCount> observable_{};
   std::array<RowCount, kInvariantCount> counts_{};

@@ -9,47 +9,17 @@
 #include <string>
 
 #include "oracle/view_helpers.h"
-#include "testing/fake_view.h"
+#include "testing/launch_cases.h"
+#include "testing/leaf_cases.h"
 
 namespace sluice::oracle {
 namespace {
 
+using testing::conversion, testing::file_with_page, testing::launched_vm, testing::with;
 using testing::FakeView;
+using testing::InvariantCase;
+using testing::kFrame, testing::kFree, testing::kGuest, testing::kHead, testing::kInvalid;
 
-constexpr Pfn kFrame{0x205};
-constexpr Pfn kHead{0x200};
-constexpr Asid kGuest{5};
-const RmpView kFree{.covered = true};
-const RmpView kInvalid{.covered = true,
-                       .assigned = true,
-                       .asid = kGuest,
-                       .gpa = {0x5000},
-                       .vmpl_mask = {0x1f, 0, 0, 0}};
-
-RmpView with(RmpView entry, const std::function<void(RmpView&)>& edit) {
-  edit(entry);
-  return entry;
-}
-
-void launched_vm(FakeView& v) {
-  v.vms[0] = {.exists = true,
-              .open = true,
-              .type = VmType::kSnp,
-              .users = 2,
-              .vcpu_count = 1,
-              .asid = kGuest,
-              .launched = true};
-}
-
-void file_with_page(FakeView& v) {
-  launched_vm(v);
-  v.vms[0].users = 3;
-  v.gmems[0] = v.gmems_before[0] = {
-      .open = true, .vm = {0}, .page_count = 512, .flags = 0, .resident_pages = 1};
-  v.gmem_pages[{{0}, 7}] = {.present = true, .uptodate = true, .pfn = kFrame, .references = 1};
-  v.frames_value[kFrame] = {.use = FrameUse::kGmem, .gmem = {0}, .index = 7, .content = 0};
-  v.books.by_use = {FakeView::kFrames - 1, 1, 0, 0, 0, 0};
-}
 void page_appears(FakeView& v) {
   file_with_page(v);
   v.gmem_page_changes_value.push_back({.gmem = {0}, .index = 7, .before = {}});
@@ -63,6 +33,7 @@ void pre_faulted(FakeView& v, Outcome outcome = {}) {
   v.slots_value = {{.base = {0}, .page_count = {16}}};
   for (const std::uint64_t gfn : {1u, 2u}) {
     v.leaves[{gfn}] = {.present = true, .pfn = {kFrame.value + gfn}};
+    v.frames_value[{kFrame.value + gfn}] = {.use = FrameUse::kHostUser, .index = gfn};
     v.leaf_changes_value.push_back({.gfn = {gfn}, .before = {}});
   }
 }
@@ -73,10 +44,6 @@ void slot_with_file(FakeView& v) {
   v.bindings[0] = {{.slot = 3, .first = 8, .count = 4}};
 }
 
-void conversion(FakeView& v, const SetMemoryAttributes& op, const Outcome& outcome = {}) {
-  launched_vm(v);
-  v.ran(op, kOpBit<SetMemoryAttributes>, outcome);
-}
 /// The second 2 MiB of a slot of four became private as a whole.
 void made_private(FakeView& v) {
   conversion(v, {.address = {kBytesPer2M}, .size = {kBytesPer2M}, .attributes = {8}});
@@ -85,16 +52,9 @@ void made_private(FakeView& v) {
   v.attribute_changes_value = {{.first = {0x200}, .count = {0x200}, .was_private = false}};
 }
 
-struct Case {
-  const char* name;
-  std::function<void(FakeView&)> healthy;
-  std::function<void(FakeView&)> broken;  // applied on top of `healthy`
-  bool audit = false;
-};
-
 // NOLINTNEXTLINE(readability-function-size): a table.
-const std::vector<Case>& cases() {
-  static const std::vector<Case> list{
+const std::vector<InvariantCase>& cases() {
+  static const std::vector<InvariantCase> list{
       {"rmp.validated_implies_assigned", [](FakeView& v) { v.change(kFrame, kFree, kInvalid); },
        [](FakeView& v) {
          v.ran(LaunchUpdate{}, kOpBit<LaunchUpdate>),
@@ -167,7 +127,9 @@ const std::vector<Case>& cases() {
        [](FakeView& v) { conversion(v, {.size = {0}}, outcome_of(Check::kAttributesWraps)); },
        [](FakeView& v) { v.leaf_changes_value.push_back({.gfn = {1}, .before = {}}); }},
       {"attributes.repeat_counts_nothing", [](FakeView& v) { conversion(v, {}); },
-       [](FakeView& v) { v.vms_before[{0}] = v.vms[0], ++v.vms[0].invalidate_seq; }},
+       [](FakeView& v) {
+         v.leaf_changes_value.push_back({.gfn = {1}, .before = {.present = true}});
+       }},
       {"attributes.mixed_means_both_kinds", made_private,
        [](FakeView& v) { v.private_spans = {{.first = {0x200}, .end = {0x280}}}; }},
       {"attributes.mixed_means_both_kinds", made_private,
@@ -267,7 +229,7 @@ const std::vector<Case>& cases() {
       {"pre_fault.everything_mapped", [](FakeView& v) { pre_faulted(v); },
        [](FakeView& v) { v.leaves.erase({2}); }},
       {"pre_fault.stays_in_slot", [](FakeView& v) { pre_faulted(v); },
-       [](FakeView& v) { v.slots_value[0].page_count = {2}; }},
+       [](FakeView& v) { v.slots_value[0].page_count = {2}, v.progress_value.in_flight = 1; }},
       {"pre_fault.changes_only_mappings", [](FakeView& v) { pre_faulted(v); },
        [](FakeView& v) { v.attribute_changes_value.push_back({}); }},
       {"pre_fault.not_before_allowed",
@@ -279,7 +241,7 @@ const std::vector<Case>& cases() {
        [](FakeView& v) { v.gmem_page_changes_value.push_back({}); }},
       {"pre_fault.idempotent",
        [](FakeView& v) { pre_faulted(v), v.leaf_changes_value[0].before = v.leaves[{1}]; },
-       [](FakeView& v) { v.leaf_changes_value[0].before.pfn = {1}; }},
+       [](FakeView& v) { v.leaf_changes_value[0].before.writable = true; }},
       {"pre_fault.ends_when_slot_goes",
        [](FakeView& v) {
          pre_faulted(v, outcome_of(Check::kPreFaultSlotInvalid));
@@ -300,20 +262,35 @@ const std::vector<Case>& cases() {
   return list;
 }
 
-std::optional<Finding> judge(const FakeView& view, bool audit) {
+std::vector<InvariantCase> all_cases() {
+  std::vector<InvariantCase> all = cases();
+  for (const auto& more :
+       {testing::leaf_cases(), testing::invalidation_cases(), testing::launch_cases()}) {
+    all.insert(all.end(), more.begin(), more.end());
+  }
+  return all;
+}
+
+std::optional<Finding> judge(const FakeView& view, bool audit,
+                             const std::function<void(FakeView&)>& earlier = {}) {
   Oracle oracle;
   oracle.begin(view);
+  if (earlier) {
+    FakeView before;
+    earlier(before);
+    EXPECT_FALSE(oracle.check(before).has_value());
+  }
   return audit ? oracle.audit(view) : oracle.check(view);
 }
 
 TEST(Oracle, EveryInvariantAcceptsTheHealthyAndNamesTheBroken) {
-  for (const Case& c : cases()) {
+  for (const InvariantCase& c : all_cases()) {
     FakeView view;
     c.healthy(view);
-    const auto healthy = judge(view, c.audit);
+    const auto healthy = judge(view, c.audit, c.earlier);
     EXPECT_FALSE(healthy.has_value()) << c.name << ": " << describe(*healthy);
     c.broken(view);
-    const auto broken = judge(view, c.audit);
+    const auto broken = judge(view, c.audit, c.earlier);
     ASSERT_TRUE(broken.has_value()) << c.name << " was not found broken";
     EXPECT_EQ(broken->name(), c.name) << describe(*broken);
   }
@@ -321,7 +298,7 @@ TEST(Oracle, EveryInvariantAcceptsTheHealthyAndNamesTheBroken) {
 
 TEST(Oracle, EveryInvariantHasACase) {
   std::set<std::string_view> tried;
-  for (const Case& c : cases()) tried.insert(c.name);
+  for (const InvariantCase& c : all_cases()) tried.insert(c.name);
   for (const InvariantRow& row : kInvariants)
     EXPECT_TRUE(tried.contains(row.name)) << row.id << " " << row.name;
 }

@@ -145,12 +145,14 @@ class FakeView : public View {
     return vm.value == 0 && root < roots.size() ? roots[root] : RootView{};
   }
   LeafView leaf(VmIndex, std::uint32_t root, Gfn gfn) const override {
-    return find_or(root == 0 ? leaves : leaves_of_root1, gfn, LeafView{});
+    return covering(root == 0 ? leaves : leaves_of_root1, gfn);
   }
   std::optional<LeafAt> next_leaf(VmIndex vm, std::uint32_t root,
                                   const GfnSpan& within) const override {
     if (vm.value != 0) return std::nullopt;
     const std::map<Gfn, LeafView>& all = root == 0 ? leaves : leaves_of_root1;
+    const LeafView first = covering(all, within.first);
+    if (first.present) return LeafAt{.gfn = within.first, .leaf = first};
     const auto at = all.lower_bound(within.first);
     if (at == all.end() || !within.contains(at->first)) return std::nullopt;
     return LeafAt{.gfn = at->first, .leaf = at->second};
@@ -171,6 +173,17 @@ class FakeView : public View {
   template <class Op>
   static sluice::Op as_variant(const Op& op) {
     return op;
+  }
+  /// A leaf is kept at its first GFN.
+  static LeafView covering(const std::map<Gfn, LeafView>& all, Gfn gfn) {
+    const auto next = all.upper_bound(gfn);
+    if (next == all.begin()) return {};
+    const auto& [first, leaf] = *std::prev(next);
+    const std::uint64_t offset = (gfn - first).value;
+    if (offset >= frames_in(leaf.level)) return {};
+    LeafView found = leaf;
+    found.pfn = leaf.pfn + PageCount{offset};
+    return found;
   }
   template <class Map, class Key, class Value>
   static Value find_or(const Map& map, const Key& key, Value otherwise) {

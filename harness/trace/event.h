@@ -17,11 +17,13 @@ enum class EventKind : std::uint8_t {
   kFrameLeaked,      // a = pfn
   kArchInvalidate,   // a = pfn: gmem_invalidate reset this frame to the hypervisor
   kCacheFlush,       // a = pfn, b = frames
-  kInvalidateBegin,  // a = first gfn, b = last gfn + 1, vm
+  kInvalidateBegin,  // vm: mmu_invalidate_in_progress was raised
+  kInvalidateRange,  // a = first gfn, b = last gfn + 1, vm: added to what faults stay out of
+  kInvalidateSlots,  // a = slots found at the begin, b = at the end, a bit each, vm
   kInvalidateEnd,    // a = new sequence number, vm
   kZap,              // a = first gfn, b = frames, vm
   kTlbFlush,         // vm
-  kMap,              // a = gfn, b = pfn, vm
+  kMap,              // a = gfn, b = sequence number that the fault had read, vm
   kNpf,              // a = gfn, b = EXITINFO1, vm
   kExitToUser,       // a = reason, vm
   kRetry,            // a = gfn, vm: the fault path started over

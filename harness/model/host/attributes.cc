@@ -35,21 +35,30 @@ Conversion conversion_of(const SetMemoryAttributes& op) {
           .to_private = (op.attributes.value & kAttributePrivate) != 0};
 }
 
+/// The slots that the range overlaps.
+SlotMask slots_in(const Vm& vm, const GfnRange& range) {
+  SlotMask slots = 0;
+  for_each_slot(vm, [&](SlotIndex i, const Memslot& slot) {
+    if (range.overlaps(range_of(slot))) slots |= mask_of(i);
+  });
+  return slots;
+}
+
 /// Row 6: nothing to do, and nothing may be seen to happen.
 bool is_done_already(const Kernel& k, const Vm& vm, const Conversion& c) {
   if (planted(Planted::kAttributesAlwaysInvalidate)) return false;
   return range_is(k, vm, c.range, c.to_private);
 }
 
-/// kvm_pre_set_memory_attributes(), under mmu_lock; false if no slot lies in the range.
-bool begin_conversion(Kernel& k, Vm& vm, const Conversion& c) {
-  bool begun = false;
+/// kvm_pre_set_memory_attributes(), under mmu_lock; the slots in the range.
+SlotMask begin_conversion(Kernel& k, Vm& vm, const Conversion& c) {
+  SlotMask begun = 0;
   bool flush = false;
-  for_each_slot(vm, [&](SlotIndex, const Memslot& slot) {
+  for_each_slot(vm, [&](SlotIndex i, const Memslot& slot) {
     const GfnRange part = c.range.clip(range_of(slot));
     if (part.empty()) return;
-    if (!begun) invalidate_begin(k, vm);
-    begun = true;
+    if (begun == 0) invalidate_begin(k, vm);
+    begun |= mask_of(i);
     invalidate_range_add(k, vm, range_under_conversion(k, vm, slot, part));
     if (!planted(Planted::kAttributesSkipZap)) {
       flush |= zap_leaves(k, vm, slot.address_space, part);
@@ -78,10 +87,7 @@ Check refuse_by_mistake(Kernel& k, Vm& vm, const SetMemoryAttributes& op, Check 
     store_attributes(k, vm, c.range, c.to_private);
   }
   if (check != Check::kOk || !planted(Planted::kAttributesNeedSlot)) return check;
-  bool found = false;
-  for_each_slot(vm,
-                [&](SlotIndex, const Memslot& slot) { found |= c.range.overlaps(range_of(slot)); });
-  return found ? check : Check::kAttributesValue;
+  return slots_in(vm, c.range) != 0 ? check : Check::kAttributesValue;
 }
 
 /// The end of the invalidation, and kvm_arch_post_set_memory_attributes(), under mmu_lock.
@@ -108,9 +114,9 @@ Outcome apply(Kernel& k, ActorId, const SetMemoryAttributes& op) {
   if (check != Check::kOk) return refuse(check);
   const Conversion conversion = conversion_of(op);
   if (is_done_already(k, vm, conversion)) return {};
-  const bool begun = begin_conversion(k, vm, conversion);
+  const SlotMask begun = begin_conversion(k, vm, conversion);
   store_attributes(k, vm, conversion.range, conversion.to_private);
-  if (begun) end_conversion(k, vm, conversion);
+  if (begun != 0) end_conversion(k, vm, conversion);
   return {};
 }
 
@@ -128,12 +134,13 @@ Task<Outcome> start(Kernel& k, ActorId, const SetMemoryAttributes& op) {
     co_return Outcome{};
   }
   co_await lock(k, mmu);
-  const bool begun = begin_conversion(k, vm, conversion);
+  const SlotMask begun = begin_conversion(k, vm, conversion);
   unlock(k, mmu);
   co_await point(k, Point::kAttributesAfterPre);
   store_attributes(k, vm, conversion.range, conversion.to_private);
   co_await point(k, Point::kAttributesAfterStore);
-  if (begun) {
+  note_slots(k, vm, begun, slots_in(vm, conversion.range));
+  if (begun != 0) {
     co_await lock(k, mmu);
     end_conversion(k, vm, conversion);
     unlock(k, mmu);

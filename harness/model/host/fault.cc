@@ -35,6 +35,9 @@ FaultResult memory_fault(const PageFault& fault, Check check) {
                    .flags = fault.is_private ? kMemoryFaultPrivate : 0,
                    .gpa = address_of(fault.gfn).value,
                    .size = kPageBytes};
+    const bool flips = check == Check::kFaultMismatch && planted(Planted::kMismatchSaysAttribute);
+    if (flips) result.exit.flags ^= kMemoryFaultPrivate;
+    if (planted(Planted::kMemoryFaultIsBlockSized)) result.exit.size = kBytesPer2M;
   }
   return result;
 }
@@ -77,6 +80,9 @@ FaultResult look_up_host_page(Kernel& k, const Memslot& slot, PageFault& fault) 
   const bool readonly = (slot.flags & kMemReadonly) != 0;
   if (readonly && fault.write) return emulate(fault, Check::kFaultReadonly);
   const std::uint64_t offset = (fault.gfn - slot.base).value << kPageShift;
+  if (fault.prefetch && planted(Planted::kFaultMovesHostPage)) {
+    move_host_page(k, slot.hva + offset);
+  }
   HostPage* const page = touch_host_page(k, slot.hva + offset);
   if (page == nullptr) return error_of(Check::kFaultHvaUnmapped);
   fault.pfn = page->pfn();
@@ -104,7 +110,7 @@ void plant_in_install(Kernel& k, Vm& vm, const Vcpu& vcpu, const PageFault& faul
   if (!fault.prefetch) return;
   const Gfn next = fault.gfn + PageCount{1};
   if (planted(Planted::kPreFaultPastSlotEnd) && next == vm.slots[fault.slot].end()) {
-    map_leaf(k, vm, vcpu.root, {.gfn = next, .pfn = fault.pfn, .prefetch = true});
+    map_leaf(k, vm, vcpu.root, {.gfn = next, .pfn = fault.pfn, .prefetch = true, .seq = fault.seq});
   }
   if (planted(Planted::kPreFaultMakesPrivate) && !fault.is_private && vm.has_private_memory()) {
     store_attributes(k, vm, {.first = fault.gfn, .last = next}, true);
@@ -122,6 +128,9 @@ FaultResult fault_begin(Kernel& k, Vcpu& vcpu, PageFault& fault) {
   if (!vm.has_private_memory()) fault.is_private = false;
   if (vm.type == VmType::kSwProtected && !fault.prefetch) {
     fault.is_private = is_private(k, vm, fault.gfn) && !meets_mmio_entry(k, vm, vcpu, fault.gfn);
+  }
+  if (vm.sev.active && !fault.prefetch && planted(Planted::kFaultIgnoresCBit)) {
+    fault.is_private = !is_private(k, vm, fault.gfn);
   }
   fault.slot = find_slot(vm, address_space_of(vcpu), fault.gfn);
   fault.goal_level = MapLevel::k4K;
@@ -221,13 +230,15 @@ FaultResult fault_install(Kernel& k, Vcpu& vcpu, PageFault& fault) {
     if (leaf.present && allowed) return {.status = FaultStatus::kSpurious};
   }
   fault.goal_level = goal_level(k, vm, vm.slots[fault.slot], fault);
+  const bool beside = planted(Planted::kLongRootMapsNeighbor) && vm.roots[vcpu.root].level == 5;
   const MapResult mapped = map_leaf(k, vm, vcpu.root,
                                     {.gfn = fault.gfn,
-                                     .pfn = fault.pfn,
+                                     .pfn = beside ? fault.pfn + PageCount{1} : fault.pfn,
                                      .level = fault.goal_level,
                                      .writable = fault.map_writable,
                                      .prefetch = fault.prefetch,
-                                     .write = fault.write});
+                                     .write = fault.write,
+                                     .seq = fault.seq});
   plant_in_install(k, vm, vcpu, fault);
   return {.status = mapped == MapResult::kFixed ? FaultStatus::kFixed : FaultStatus::kSpurious};
 }

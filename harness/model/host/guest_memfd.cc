@@ -163,8 +163,8 @@ Outcome apply(Kernel& k, ActorId, const CloseGuestMemfd& op) {
   Gmem& gmem = k.gmem(op.gmem);
   if (!gmem.has_descriptor()) return skip(Check::kSkipNoGmem);
   const PageRange all{.first = 0, .last = gmem.page_count};
-  const bool begun = gmem_invalidate_begin(k, gmem, all);
-  if (begun) gmem_invalidate_end(k, gmem);
+  const SlotMask begun = gmem_invalidate_begin(k, gmem, all);
+  if (begun != 0) gmem_invalidate_end(k, gmem);
   detach_slots(k, gmem);
   finish_close(k, gmem);
   return {};
@@ -179,8 +179,8 @@ Task<Outcome> start(Kernel& k, ActorId, const CloseGuestMemfd& op) {
   co_await lock(k, invalidate_lock(op.gmem));
   const PageRange all{.first = 0, .last = gmem.page_count};
   co_await lock(k, mmu_lock(vm));
-  const bool begun = gmem_invalidate_begin(k, gmem, all);
-  if (begun) gmem_invalidate_end(k, gmem);
+  const SlotMask begun = gmem_invalidate_begin(k, gmem, all);
+  if (begun != 0) gmem_invalidate_end(k, gmem);
   unlock(k, mmu_lock(vm));
   detach_slots(k, gmem);
   unlock(k, invalidate_lock(op.gmem));
@@ -195,9 +195,9 @@ Outcome apply(Kernel& k, ActorId, const GmemAllocate& op) {
   if (call.check != Check::kOk) return answer(call.check);
   Gmem& gmem = k.gmem(op.gmem);
   if ((op.mode.value & kFallocPunchHole) != 0) {
-    const bool begun = gmem_invalidate_begin(k, gmem, call.pages);
+    const SlotMask begun = gmem_invalidate_begin(k, gmem, call.pages);
     drop_pages(k, gmem, call.pages);
-    if (begun) gmem_invalidate_end(k, gmem);
+    if (begun != 0) gmem_invalidate_end(k, gmem);
     return {};
   }
   const PageRange pages = pages_to_allocate(k, gmem, call.pages);
@@ -209,6 +209,17 @@ Outcome apply(Kernel& k, ActorId, const GmemAllocate& op) {
 
 namespace {
 
+/// The slots to which one of these pages is bound.
+SlotMask bound_slots(const Gmem& gmem, const PageRange& pages) {
+  SlotMask slots = 0;
+  for (const Binding& binding : gmem.bindings) {
+    const bool overlaps =
+        binding.used && binding.first < pages.last && pages.first < binding.first + binding.count;
+    if (overlaps) slots |= mask_of(binding.slot);
+  }
+  return slots;
+}
+
 Task<Outcome> punch(Kernel& k, GmemIndex index, PageRange pages) {
   Gmem& gmem = k.gmem(index);
   const VmIndex vm = gmem.vm;
@@ -218,12 +229,13 @@ Task<Outcome> punch(Kernel& k, GmemIndex index, PageRange pages) {
     co_return skip(Check::kSkipNoGmem);
   }
   co_await lock(k, mmu_lock(vm));
-  const bool begun = gmem_invalidate_begin(k, gmem, pages);
+  const SlotMask begun = gmem_invalidate_begin(k, gmem, pages);
   unlock(k, mmu_lock(vm));
   co_await point(k, Point::kPunchAfterBegin);
   drop_pages(k, gmem, pages);
   co_await point(k, Point::kPunchAfterDrop);
-  if (begun) {
+  note_slots(k, k.vm(vm), begun, bound_slots(gmem, pages));
+  if (begun != 0) {
     co_await lock(k, mmu_lock(vm));
     gmem_invalidate_end(k, gmem);
     unlock(k, mmu_lock(vm));
@@ -296,9 +308,9 @@ GfnRange range_to_retry(const Kernel& k, const Memslot& slot, const GfnRange& ra
 
 }  // namespace
 
-bool gmem_invalidate_begin(Kernel& k, Gmem& gmem, const PageRange& pages) {
+SlotMask gmem_invalidate_begin(Kernel& k, Gmem& gmem, const PageRange& pages) {
   Vm& vm = k.vm(gmem.vm);
-  bool begun = false;
+  SlotMask begun = 0;
   bool flush = false;
   for (const Binding& binding : gmem.bindings) {
     if (!binding.used) continue;
@@ -308,12 +320,18 @@ bool gmem_invalidate_begin(Kernel& k, Gmem& gmem, const PageRange& pages) {
     const Memslot& slot = vm.slots[binding.slot];
     const GfnRange range{.first = slot.base + PageCount{first - slot.gmem_page_offset},
                          .last = slot.base + PageCount{last - slot.gmem_page_offset}};
-    if (!begun) invalidate_begin(k, vm);
-    begun = true;
-    invalidate_range_add(k, vm, range_to_retry(k, slot, range));
+    if (begun == 0) invalidate_begin(k, vm);
+    begun |= mask_of(binding.slot);
+    if (!planted(Planted::kPunchForgetsRange)) {
+      invalidate_range_add(k, vm, range_to_retry(k, slot, range));
+    }
     if (!planted(Planted::kPunchSkipsZap)) flush |= zap_leaves(k, vm, slot.address_space, range);
   }
   if (flush) k.event(EventKind::kTlbFlush, vm);
+  if (begun == 0 && planted(Planted::kPunchUnboundCounts)) {
+    invalidate_begin(k, vm);
+    invalidate_end(k, vm);
+  }
   return begun;
 }
 
@@ -379,11 +397,14 @@ Check populate_page(Kernel& k, Vm& vm, const Memslot& slot, Gfn gfn, const HookC
   Gmem& gmem = k.gmems[slot.gmem];
   Check check = Check::kOk;
   const bool ready = find_page(k, gmem, hold.index).uptodate();
-  if (ready && !behavior::gmem_always_prepares(k.version())) {
+  if (ready && !behavior::gmem_always_prepares(k.version()) && !planted(Planted::kLaunchTwice)) {
     check = Check::kLaunchUpdatePrepared;  // row 6
   } else if (!is_private(k, vm, gfn)) {
     check = Check::kLaunchUpdateNotPrivate;  // row 7
   } else {
+    // Assumption: with 2 MiB folios, ahead of mainline, a launch splits the one that it fills page
+    // by page: "uptodate" is the folio's and would vouch for pages that nobody has prepared.
+    split_large_folio(k, gmem, hold.index);
     check = call.hook(k, vm, gfn, hold, call.argument);  // row 8
     if (check == Check::kOk) mark_uptodate(k, gmem, hold.index);
   }

@@ -63,6 +63,8 @@ Check hold_page(Kernel& k, const Memslot& slot, Gfn gfn, GmemHold& hold);
 Check prepare_page(Kernel& k, Vm& vm, const Memslot& slot, Gfn gfn, const GmemHold& hold);
 /// Both, for those who cannot be interrupted.  Fails: as above, with no reference held.
 Check get_pfn(Kernel& k, Vm& vm, const Memslot& slot, Gfn gfn, GmemHold& hold);
+/// A large folio around the page becomes 512 small ones.
+void split_large_folio(Kernel& k, Gmem& gmem, std::uint64_t index);
 /// The folio holds what the guest may see.
 void mark_uptodate(Kernel& k, const Gmem& gmem, std::uint64_t index);
 /// Drops the reference; frees the frame if the page has left the page cache meanwhile.
@@ -85,9 +87,9 @@ void unbind(Kernel& k, Gmem& gmem, SlotIndex slot);
 
 // Pieces of punch hole and of the last close.
 
-/// kvm_gmem_invalidate_begin(): zaps what the bound slots map of these pages.  False if no slot is
-/// bound there: then nothing was begun, and end must not be called.
-bool gmem_invalidate_begin(Kernel& k, Gmem& gmem, const PageRange& pages);
+/// kvm_gmem_invalidate_begin(): zaps what the bound slots map of these pages.  The slots that are
+/// bound there; where there are none, nothing was begun, and end must not be called.
+SlotMask gmem_invalidate_begin(Kernel& k, Gmem& gmem, const PageRange& pages);
 void gmem_invalidate_end(Kernel& k, Gmem& gmem);
 /// truncate_inode_pages(): pages leave the page cache; each is the hypervisor's again at once and
 /// free with its last reference.

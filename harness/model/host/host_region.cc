@@ -58,15 +58,24 @@ GfnRange gfns_of(const Memslot& slot, const RegionPages& pages) {
   return {.first = slot.base + PageCount{first - base}, .last = slot.base + PageCount{last - base}};
 }
 
-/// kvm_mmu_notifier_invalidate_range_start() of one VM; true if a slot lies there.
-bool notifier_start(Kernel& k, Vm& vm, const RegionPages& pages) {
-  bool begun = false;
+/// The slots that have one of these pages behind them.
+SlotMask slots_over(const Vm& vm, const RegionPages& pages) {
+  SlotMask slots = 0;
+  for_each_slot(vm, [&](SlotIndex i, const Memslot& slot) {
+    if (!gfns_of(slot, pages).empty()) slots |= mask_of(i);
+  });
+  return slots;
+}
+
+/// kvm_mmu_notifier_invalidate_range_start() of one VM; the slots that lie there.
+SlotMask notifier_start(Kernel& k, Vm& vm, const RegionPages& pages) {
+  SlotMask begun = 0;
   bool flush = false;
-  for_each_slot(vm, [&](SlotIndex, const Memslot& slot) {
+  for_each_slot(vm, [&](SlotIndex i, const Memslot& slot) {
     const GfnRange range = gfns_of(slot, pages);
     if (range.empty()) return;
-    if (!begun) invalidate_begin(k, vm);
-    begun = true;
+    if (begun == 0) invalidate_begin(k, vm);
+    begun |= mask_of(i);
     invalidate_range_add(k, vm, range);
     flush |= zap_leaves(k, vm, slot.address_space, range);
   });
@@ -109,9 +118,22 @@ HostPage* touch_host_page(Kernel& k, std::uint64_t hva) {
   return &page;
 }
 
+void move_host_page(Kernel& k, std::uint64_t hva) {
+  if (!is_in_region(hva)) return;
+  const std::uint64_t index = (hva - kHostRegionAddress) >> kPageShift;
+  HostPage& page = k.host_pages[index];
+  if (!page.present()) return;
+  const Pfn old = page.pfn();
+  const auto pfn =
+      k.machine.frames.allocate(k.machine.journal, {.use = FrameUse::kHostUser, .index = index});
+  if (!pfn) return;
+  k.machine.frames.release(k.machine.journal, old);
+  k.set(page, HostPage{.word = HostPage::kPresent | pfn->value << 12});
+}
+
 void renew_host_region(Kernel& k) {
   const RegionPages all{.first = 0, .last = kHostRegionPages};
-  std::array<bool, kMaxVms> begun{};
+  std::array<SlotMask, kMaxVms> begun{};
   for (Vm& vm : k.vms) {
     if (vm.exists) begun[k.index_of(vm).value] = notifier_start(k, vm, all);
   }
@@ -121,7 +143,7 @@ void renew_host_region(Kernel& k) {
     if (page.word != 0) k.set(page, HostPage{});
   }
   for (Vm& vm : k.vms) {
-    if (begun[k.index_of(vm).value]) invalidate_end(k, vm);
+    if (begun[k.index_of(vm).value] != 0) invalidate_end(k, vm);
   }
 }
 
@@ -148,13 +170,13 @@ Outcome apply(Kernel& k, ActorId, const HostUnmap& op) {
   const UnmapCall call = check_unmap(k, op);
   if (call.check != Check::kOk) return answer(call.check);
   if (call.pages.first == call.pages.last) return {};
-  std::array<bool, kMaxVms> begun{};
+  std::array<SlotMask, kMaxVms> begun{};
   for (Vm& vm : k.vms) {
     if (vm.exists) begun[k.index_of(vm).value] = notifier_start(k, vm, call.pages);
   }
   unmap_pages(k, call.pages);
   for (Vm& vm : k.vms) {
-    if (begun[k.index_of(vm).value]) invalidate_end(k, vm);
+    if (begun[k.index_of(vm).value] != 0) invalidate_end(k, vm);
   }
   return {};
 }
@@ -164,7 +186,7 @@ Task<Outcome> start(Kernel& k, ActorId, const HostUnmap& op) {
   if (call.check != Check::kOk) co_return answer(call.check);
   if (call.pages.first == call.pages.last) co_return Outcome{};
   std::array<bool, kMaxVms> told{};
-  std::array<bool, kMaxVms> begun{};
+  std::array<SlotMask, kMaxVms> begun{};
   for (std::uint8_t i = 0; i < kMaxVms; ++i) {
     if (!k.vms[i].exists) continue;
     begin_active_invalidation(k, VmIndex{i});
@@ -178,7 +200,8 @@ Task<Outcome> start(Kernel& k, ActorId, const HostUnmap& op) {
   co_await point(k, Point::kNotifierAfterUnmap);
   for (std::uint8_t i = 0; i < kMaxVms; ++i) {
     if (!told[i]) continue;
-    if (begun[i]) {
+    note_slots(k, k.vms[i], begun[i], slots_over(k.vms[i], call.pages));
+    if (begun[i] != 0) {
       co_await lock(k, mmu_lock(VmIndex{i}));
       invalidate_end(k, k.vms[i]);
       unlock(k, mmu_lock(VmIndex{i}));

@@ -9,6 +9,9 @@ namespace sluice::model {
 /// nothing is mapped.
 HostPage* touch_host_page(Kernel& k, std::uint64_t hva);
 
+/// A planted bug's: the page gets another frame, and nobody is told.
+void move_host_page(Kernel& k, std::uint64_t hva);
+
 /// What no operation does and user space may between sequences: mmap(2) anew over the whole region.
 /// The notifier zaps what was mapped, every page is zero at its next touch, holes are mapped again.
 void renew_host_region(Kernel& k);

@@ -6,12 +6,17 @@
 
 namespace sluice::model {
 
+void note_slots(Kernel& k, const Vm& vm, SlotMask at_begin, SlotMask at_end) {
+  if ((at_begin | at_end) != 0) k.event(EventKind::kInvalidateSlots, vm, at_begin, at_end);
+}
+
 void invalidate_begin(Kernel& k, Vm& vm) {
   if (vm.invalidate_in_progress == 0) {
     k.set(vm.invalidate_first, Gfn{~std::uint64_t{0}});
     k.set(vm.invalidate_last, Gfn{0});
   }
   k.set(vm.invalidate_in_progress, vm.invalidate_in_progress + 1);
+  k.event(EventKind::kInvalidateBegin, vm);
 }
 
 void invalidate_range_add(Kernel& k, Vm& vm, const GfnRange& range) {
@@ -19,7 +24,7 @@ void invalidate_range_add(Kernel& k, Vm& vm, const GfnRange& range) {
   // The union of all ranges in flight: coarse, but never too small.
   k.set(vm.invalidate_first, std::min(vm.invalidate_first, range.first));
   k.set(vm.invalidate_last, std::max(vm.invalidate_last, range.last));
-  k.event(EventKind::kInvalidateBegin, vm, range.first.value, range.last.value);
+  k.event(EventKind::kInvalidateRange, vm, range.first.value, range.last.value);
 }
 
 void invalidate_end(Kernel& k, Vm& vm) {

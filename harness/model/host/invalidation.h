@@ -24,6 +24,13 @@ struct GfnRange {
 };
 inline GfnRange range_of(const Memslot& slot) { return {.first = slot.base, .last = slot.end()}; }
 
+/// Slots of a VM, a bit each by SlotIndex: those that an invalidation concerns.
+using SlotMask = std::uint64_t;
+static_assert(kMaxSlotsPerVm <= 64);
+constexpr SlotMask mask_of(SlotIndex slot) { return SlotMask{1} << slot; }
+/// What an invalidation that others could interrupt found at its two ends (I5).
+void note_slots(Kernel& k, const Vm& vm, SlotMask at_begin, SlotMask at_end);
+
 /// in_progress + 1; the first one forgets the range of earlier invalidations.
 void invalidate_begin(Kernel& k, Vm& vm);
 /// Widens the range that faults must stay out of to its union with `range`.

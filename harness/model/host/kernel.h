@@ -102,8 +102,10 @@ struct VmCore {
   std::int64_t invalidate_in_progress = 0;
   Gfn invalidate_first{};  // union of the ranges under invalidation; first > last means unset
   Gfn invalidate_last{};   // exclusive
-  std::int64_t active_invalidations = 0;                   // mn_active_invalidate_count
-  std::array<std::uint64_t, kAddressSpaces> generation{};  // memslot generation; +1 per activation
+  std::int64_t active_invalidations = 0;  // mn_active_invalidate_count
+  // Memslot generations. One starts at its address space's number and rises by the number of
+  // address spaces; kGenerationUpdateInProgress is set until nobody reads the old slots any more.
+  std::array<std::uint64_t, kAddressSpaces> generation{};
   std::array<std::uint64_t, 2> attribute_top{};  // the attribute trees' top words, attributes.h
   Gfn mixed_end{};  // no block that begins at or above was ever marked mixed; a bound, no state
   std::uint64_t slot_high_water = 0;  // slots[i] is unused for every i at or above

@@ -87,6 +87,7 @@ bool decommission(Kernel& k, Vm& vm) {
 /// Firmware's LAUNCH_UPDATE of one page that is Pre-Guest.  False once the guest is running, or if
 /// the page is in another state.
 bool firmware_launch_update(Kernel& k, const Vm& vm, Pfn pfn, bool vmsa) {
+  if (!vmsa && !vm.sev.launched && planted(Planted::kLaunchSkipsFirmware)) return true;
   if (vm.sev.launched) return false;
   return k.machine.rmp.firmware_launch_update(k.machine.journal, pfn, vmsa) ==
          FirmwareStatus::kSuccess;
@@ -138,7 +139,8 @@ Check post_populate(Kernel& k, Vm& vm, Gfn gfn, const GmemHold& hold, void* argu
   const Populate& populate = *static_cast<const Populate*>(argument);
   const std::uint64_t offset = (gfn - populate.op.gfn).value * kPageBytes;
   const RmpLookup entry = snp_lookup_rmpentry(k, hold.pfn);
-  if (entry.error != HostError::kNone || entry.assigned) return fail(Check::kLaunchUpdateAssigned);
+  const bool taken = entry.assigned && !planted(Planted::kLaunchTwice);
+  if (entry.error != HostError::kNone || taken) return fail(Check::kLaunchUpdateAssigned);
   if (populate.op.type.value != kTypeZero) {
     const Check copied = copy_source(k, populate.source + offset, hold.pfn);
     if (copied != Check::kOk) return fail(copied);
@@ -149,7 +151,8 @@ Check post_populate(Kernel& k, Vm& vm, Gfn gfn, const GmemHold& hold, void* argu
       k, {.pfn = hold.pfn, .gpa = address_of(gfn), .asid = vm.sev.asid, .immutable = true});
   if (error != HostError::kNone) return fail(Check::kLaunchUpdateFirmware);
   if (firmware_launch_update(k, vm, hold.pfn, false)) return Check::kOk;
-  snp_page_reclaim(k, vm, hold.pfn);
+  if (planted(Planted::kDeadVmWorks)) k.set(vm.dead, true);
+  if (!planted(Planted::kLaunchFailureKeepsPage)) snp_page_reclaim(k, vm, hold.pfn);
   return fail(Check::kLaunchUpdateFirmware);
 }
 
@@ -298,6 +301,7 @@ void sev_vm_destroy(Kernel& k, Vm& vm) {
 void sev_free_vcpu(Kernel& k, Vcpu& vcpu) {
   if (!vcpu.sev.has_vmsa) return;
   k.set(vcpu.sev.has_vmsa, false);
+  if (planted(Planted::kDestroyKeepsVmsa)) return;
   if (kvm_rmp_make_shared(k, k.vm(vcpu.vm), vcpu.sev.vmsa, PageSize::k4K)) {
     k.machine.frames.release(k.machine.journal, vcpu.sev.vmsa);
   }

@@ -184,21 +184,26 @@ void write_slot(Kernel& k, Vm& vm, SlotIndex index, const Memslot& next) {
   if (index >= vm.slot_high_water) k.set(vm.slot_high_water, index + std::uint64_t{1});
 }
 
-void bump_generation(Kernel& k, Vm& vm, std::uint8_t address_space) {
-  k.set(vm.generation[address_space], vm.generation[address_space] + 1);
+/// kvm_swap_active_memslots(): from the publication of a set of slots until the grace period is
+/// over, no cached "no slot here" counts; then the generation rises.
+void begin_update(Kernel& k, Vm& vm, std::uint8_t address_space) {
+  k.set(vm.generation[address_space], vm.generation[address_space] | kGenerationUpdateInProgress);
+}
+void end_update(Kernel& k, Vm& vm, std::uint8_t address_space) {
+  const bool by_one = planted(Planted::kGenerationCountsByOne);
+  const std::uint64_t step = by_one ? 1 : address_space_count(k, vm);
+  const std::uint64_t now = vm.generation[address_space] & ~kGenerationUpdateInProgress;
+  k.set(vm.generation[address_space], now + step);
 }
 
 /// kvm_invalidate_memslot(): vCPUs see the INVALID slot from here.
-void publish_invalid(Kernel& k, Vm& vm, SlotIndex index) {
-  k.set(vm.slots[index].invalid, true);
-  bump_generation(k, vm, vm.slots[index].address_space);
-}
+void publish_invalid(Kernel& k, Vm& vm, SlotIndex index) { k.set(vm.slots[index].invalid, true); }
 
 /// kvm_arch_flush_shadow_memslot(): the quirk SLOT_ZAP_ALL is on by default.
 void flush_slot(Kernel& k, Vm& vm, SlotIndex index) {
   const Memslot& slot = vm.slots[index];
   if (planted(Planted::kDeleteSkipsZap)) return;
-  if (vm.type == VmType::kDefault) {
+  if (vm.type == VmType::kDefault || planted(Planted::kDeleteZapsAll)) {
     invalidate_roots(k, vm);
     zap_invalidated_roots(k, vm);
   } else if (zap_leaves(k, vm, slot.address_space, range_of(slot))) {
@@ -220,7 +225,6 @@ void remove_slot(Kernel& k, Vm& vm, SlotIndex index) {
   if (planted(Planted::kDeleteClearsAttributes)) {
     store_attributes(k, vm, range_of(slot), false);
   }
-  bump_generation(k, vm, slot.address_space);
   write_slot(k, vm, index, Memslot{});
 }
 
@@ -231,14 +235,10 @@ void move_slot(Kernel& k, Vm& vm, SlotIndex index, const Memslot& next) {
   k.set(slot.flags, next.flags);
   k.set(slot.invalid, false);
   init_mixed(k, vm, slot);
-  bump_generation(k, vm, slot.address_space);
 }
 
 /// A move that cannot be: the old slot becomes active again, its leaves stay lost.
-void restore_slot(Kernel& k, Vm& vm, SlotIndex index) {
-  k.set(vm.slots[index].invalid, false);
-  bump_generation(k, vm, vm.slots[index].address_space);
-}
+void restore_slot(Kernel& k, Vm& vm, SlotIndex index) { k.set(vm.slots[index].invalid, false); }
 
 /// Row 18 rest and row 19 of a creation.
 Check prepare_creation(Kernel& k, const Region& region) {
@@ -258,14 +258,12 @@ void create_slot(Kernel& k, Vm& vm, const Region& region) {
   write_slot(k, vm, region.slot, region.next);
   k.set(vm.had_slot, true);
   init_mixed(k, vm, vm.slots[region.slot]);
-  bump_generation(k, vm, region.next.address_space);
 }
 
 void change_flags(Kernel& k, Vm& vm, const Region& region) {
   Memslot& slot = vm.slots[region.slot];
   const bool starts_logging = (region.next.flags & kMemLogDirtyPages) != 0;
   k.set(slot.flags, region.next.flags);
-  bump_generation(k, vm, slot.address_space);
   if (starts_logging) write_protect(k, vm, slot.address_space, range_of(slot));
 }
 
@@ -273,36 +271,46 @@ Outcome answer(Check check) {
   return row_of(check).kind == StatusKind::kSkipped ? skip(check) : refuse(check);
 }
 
+std::uint8_t address_space_of(const Region& region) { return region.next.address_space; }
+
+/// The second half of a deletion or move: the final set of slots.
+Check finish_delete_or_move(Kernel& k, Vm& vm, const Region& region) {
+  if (region.change == Change::kDelete) {
+    remove_slot(k, vm, region.slot);
+  } else if (is_too_high(k, region.next)) {
+    restore_slot(k, vm, region.slot);
+    return Check::kRegionMaxGfn;
+  } else {
+    move_slot(k, vm, region.slot, region.next);
+  }
+  return Check::kOk;
+}
+
 /// The change in one go.
 Check carry_out(Kernel& k, const Region& region) {
   Vm& vm = k.vm(region.vm);
+  Check check = Check::kOk;
   switch (region.change) {
     case Change::kNothing:
       return Check::kOk;
     case Change::kFlagsOnly:
       change_flags(k, vm, region);
-      return Check::kOk;
-    case Change::kCreate: {
-      const Check check = prepare_creation(k, region);
-      if (check == Check::kOk) create_slot(k, vm, region);
-      return check;
-    }
+      break;
+    case Change::kCreate:
+      check = prepare_creation(k, region);
+      if (check != Check::kOk) return check;
+      create_slot(k, vm, region);
+      break;
     case Change::kDelete:
-      publish_invalid(k, vm, region.slot);
-      flush_slot(k, vm, region.slot);
-      remove_slot(k, vm, region.slot);
-      return Check::kOk;
     case Change::kMove:
       publish_invalid(k, vm, region.slot);
+      end_update(k, vm, address_space_of(region));
       flush_slot(k, vm, region.slot);
-      if (is_too_high(k, region.next)) {
-        restore_slot(k, vm, region.slot);
-        return Check::kRegionMaxGfn;
-      }
-      move_slot(k, vm, region.slot, region.next);
-      return Check::kOk;
+      check = finish_delete_or_move(k, vm, region);
+      break;
   }
-  return Check::kOk;
+  end_update(k, vm, address_space_of(region));
+  return check;
 }
 
 }  // namespace
@@ -328,7 +336,8 @@ SlotIndex find_slot_id(const Vm& vm, std::uint8_t address_space, std::uint16_t i
 }
 
 unsigned address_space_count(const Kernel& k, const Vm& vm) {
-  return !vm.has_private_memory() && k.machine.profile.smm_address_space ? 2 : 1;
+  const bool one = vm.has_private_memory() && !planted(Planted::kPrivateVmHasSmm);
+  return !one && k.machine.profile.smm_address_space ? 2 : 1;
 }
 
 Gfn max_gfn(const Kernel& k) {
@@ -340,8 +349,10 @@ bool is_lpage_disallowed(const Kernel& k, const Vm& vm, const Memslot& slot, Gfn
                          MapLevel level) {
   const std::uint64_t frames = frames_in(level);
   const Gfn first = gfn.align_down(frames);
+  if (planted(Planted::kHugeLeafBeyondSlot)) return false;
   if (first < slot.base || first + PageCount{frames} > slot.end()) return true;
   if (((slot.base.value ^ (slot.hva >> kPageShift)) & (frames - 1)) != 0) return true;
+  if (planted(Planted::kHugeLeafOverMixed)) return false;
   return vm.has_private_memory() && is_mixed(k, vm, level, gfn);
 }
 
@@ -371,6 +382,7 @@ Task<Check> delete_or_move(Kernel& k, const Region& region) {
   Vm& vm = k.vm(region.vm);
   co_await wait_no_active_invalidations(k, region.vm);
   publish_invalid(k, vm, region.slot);
+  begin_update(k, vm, address_space_of(region));
   const std::uint8_t bound = vm.slots[region.slot].gmem;
   const bool holds = planted(Planted::kGmemLockOverGracePeriod) && bound != GmemRef::kNone;
   if (holds) {
@@ -380,27 +392,23 @@ Task<Check> delete_or_move(Kernel& k, const Region& region) {
     co_await synchronize_srcu(k, region.vm);
   }
   if (holds) unlock(k, invalidate_lock(GmemIndex{bound}));
+  end_update(k, vm, address_space_of(region));
   co_await point(k, Point::kSlotInvalidPublished);
   co_await lock(k, mmu_lock(region.vm));
   flush_slot(k, vm, region.slot);
   unlock(k, mmu_lock(region.vm));
   co_await point(k, Point::kSlotZapped);
   co_await wait_no_active_invalidations(k, region.vm);
-  Check check = Check::kOk;
-  if (region.change == Change::kDelete) {
-    const std::uint8_t gmem = vm.slots[region.slot].gmem;
-    if (gmem != GmemRef::kNone) {
-      co_await lock(k, invalidate_lock(GmemIndex{gmem}));
-    }
-    remove_slot(k, vm, region.slot);
-    if (gmem != GmemRef::kNone) unlock(k, invalidate_lock(GmemIndex{gmem}));
-  } else if (is_too_high(k, region.next)) {
-    restore_slot(k, vm, region.slot);
-    check = Check::kRegionMaxGfn;
-  } else {
-    move_slot(k, vm, region.slot, region.next);
+  const bool unbinds = region.change == Change::kDelete;
+  const std::uint8_t gmem = unbinds ? vm.slots[region.slot].gmem : GmemRef::kNone;
+  if (gmem != GmemRef::kNone) {
+    co_await lock(k, invalidate_lock(GmemIndex{gmem}));
   }
+  const Check check = finish_delete_or_move(k, vm, region);
+  if (gmem != GmemRef::kNone) unlock(k, invalidate_lock(GmemIndex{gmem}));
+  begin_update(k, vm, address_space_of(region));
   co_await synchronize_srcu(k, region.vm);
+  end_update(k, vm, address_space_of(region));
   co_await point(k, Point::kSlotBeforeCommit);
   co_return check;
 }
@@ -408,7 +416,7 @@ Task<Check> delete_or_move(Kernel& k, const Region& region) {
 Task<Check> create_or_flags(Kernel& k, const Region& region) {
   Vm& vm = k.vm(region.vm);
   if (region.change == Change::kCreate) {
-    const bool binds = region.next.has_gmem();
+    const bool binds = region.next.has_gmem() && !planted(Planted::kBindSkipsLock);
     const GmemIndex gmem{region.next.gmem};
     if (binds) {
       co_await lock(k, invalidate_lock(gmem));
@@ -425,7 +433,9 @@ Task<Check> create_or_flags(Kernel& k, const Region& region) {
     change_flags(k, vm, region);
     unlock(k, mmu_lock(region.vm));
   }
+  begin_update(k, vm, address_space_of(region));
   co_await synchronize_srcu(k, region.vm);
+  end_update(k, vm, address_space_of(region));
   co_await point(k, Point::kSlotBeforeCommit);
   co_return Check::kOk;
 }

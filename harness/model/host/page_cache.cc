@@ -205,6 +205,10 @@ void zero_folio(Kernel& k, const GmemPage& page) {
 
 }  // namespace
 
+void split_large_folio(Kernel& k, Gmem& gmem, std::uint64_t index) {
+  if (find_page(k, gmem, index).large()) split_folio(k, gmem, index);
+}
+
 void mark_uptodate(Kernel& k, const Gmem& gmem, std::uint64_t index) {
   std::uint64_t& word = uptodate_word(k, gmem, index);
   if ((word & GmemPage::kUptodate) == 0) k.set(word, word | GmemPage::kUptodate);
@@ -213,7 +217,8 @@ void mark_uptodate(Kernel& k, const Gmem& gmem, std::uint64_t index) {
 Check hold_page(Kernel& k, const Memslot& slot, Gfn gfn, GmemHold& hold) {
   if (slot.gmem == GmemRef::kNone) return Check::kFaultGmemGone;  // kvm.md 1.5 row 1
   Gmem& gmem = k.gmems[slot.gmem];
-  const std::uint64_t index = gfn.value - slot.base.value + slot.gmem_page_offset;
+  const bool forgets = planted(Planted::kFileIndexIgnoresOffset);
+  const std::uint64_t index = gfn.value - slot.base.value + (forgets ? 0 : slot.gmem_page_offset);
   hold.index = index;
   if (const Check check = get_folio(k, gmem, index); check != Check::kOk) return check;
   std::uint64_t& word = *find_word(k, gmem, index);
@@ -221,8 +226,9 @@ Check hold_page(Kernel& k, const Memslot& slot, Gfn gfn, GmemHold& hold) {
   hold.pfn = page.pfn();
   // A block may be mapped as one if the slot has all of it and GFNs and frames are congruent.
   const std::uint64_t head = head_of(index);
-  const bool whole = head >= slot.gmem_page_offset &&
-                     head + kBlock <= slot.gmem_page_offset + slot.page_count.value &&
+  const bool inside = head >= slot.gmem_page_offset &&
+                      head + kBlock <= slot.gmem_page_offset + slot.page_count.value;
+  const bool whole = (inside || planted(Planted::kHugeLeafBeyondSlot)) &&
                      ((gfn.value ^ index) & (kBlock - 1)) == 0;
   hold.max_order = page.large() && whole ? 9 : 0;
   SLUICE_CHECK(page.references() < 0xff);

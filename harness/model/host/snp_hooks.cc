@@ -41,8 +41,9 @@ Check gmem_prepare(Kernel& k, Vm& vm, Pfn pfn, Gfn gfn, unsigned max_order) {
   if (entry.assigned) return Check::kOk;  // to whomever, for whatever address
   const bool large = is_large_entry_possible(k, pfn, max_order);
   const std::uint64_t frames = large ? kFramesPer2M : 1;
+  const Gfn as = planted(Planted::kPrepareOfOtherGfn) ? gfn + PageCount{frames} : gfn;
   const HostError error = rmp_make_private(k, {.pfn = pfn.align_down(frames),
-                                               .gpa = address_of(gfn.align_down(frames)),
+                                               .gpa = address_of(as.align_down(frames)),
                                                .level = large ? PageSize::k2M : PageSize::k4K,
                                                .asid = vm.sev.asid,
                                                .immutable = false});
@@ -61,7 +62,7 @@ void gmem_invalidate(Kernel& k, Pfn first, PageCount count) {
 }
 
 unsigned private_max_mapping_level(const Kernel& k, const Vm& vm, Pfn pfn) {
-  if (!vm.sev.active) return 0;
+  if (!vm.sev.active || planted(Planted::kRmpLevelIgnored)) return 0;
   const RmpLookup entry = snp_lookup_rmpentry(k, pfn);
   const bool large =
       entry.error == HostError::kNone && entry.assigned && entry.level == PageSize::k2M;

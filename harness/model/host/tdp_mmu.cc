@@ -126,7 +126,8 @@ std::uint8_t find_root(Kernel& k, Vm& vm, std::uint8_t level, bool smm) {
   std::uint8_t place = kNoRootIndex;
   for (std::uint8_t i = 0; i < kMaxRootsPerVm; ++i) {
     const Root& root = vm.roots[i];
-    if (root.used && root.valid && root.level == level && root.smm == smm) return i;
+    const bool fits = root.used && root.valid && root.level == level && root.smm == smm;
+    if (fits && !planted(Planted::kRootsNotShared)) return i;
     if (!root.used && place == kNoRootIndex) place = i;
   }
   SLUICE_CHECK(place != kNoRootIndex);  // kMaxVcpus invalid ones and 4 valid ones fit
@@ -180,7 +181,7 @@ std::uint64_t leaf_word(const MapRequest& request, unsigned level) {
   std::uint64_t word = Spte::kPresent | first << Spte::kFrameShift;
   if (level > 1) word |= Spte::kLarge;
   if (request.writable) word |= Spte::kWritable | Spte::kMmuWritable | Spte::kDirty;
-  if (!request.prefetch) word |= Spte::kAccessed;
+  if (!request.prefetch || planted(Planted::kPrefetchSetsAccessed)) word |= Spte::kAccessed;
   return word;
 }
 
@@ -329,7 +330,7 @@ MapResult map_leaf(Kernel& k, Vm& vm, std::uint8_t root, const MapRequest& reque
     SLUICE_CHECK(kPlantedBuild || at.spte.pfn() == Spte{word}.pfn());
   }
   k.set(word_at(k, at), word);
-  k.event(EventKind::kMap, vm, request.gfn.value, request.pfn.value);
+  k.event(EventKind::kMap, vm, request.gfn.value, request.seq);
   return MapResult::kFixed;
 }
 

@@ -84,7 +84,8 @@ struct MapRequest {
   MapLevel level = MapLevel::k4K;
   bool writable = false;
   bool prefetch = false;
-  bool write = false;  // kind of the access
+  bool write = false;     // kind of the access
+  std::uint64_t seq = 0;  // mmu_invalidate_seq as the fault read it, for the event
 };
 enum class MapResult : std::uint8_t { kFixed, kSpurious };
 /// Makes or replaces tables down to the level and writes the leaf (kvm_tdp_mmu_map()).  Pre: root

@@ -1,0 +1,61 @@
+// What two conditional rows must remember of earlier steps: where files were bound (N11), and which
+// access of a vCPU met a page of the other kind (X7). R8's book is in acceptance.h.
+#pragma once
+#include <array>
+#include <cstdint>
+#include <optional>
+
+#include "trace/view.h"
+
+namespace sluice::oracle {
+
+/// Whether user space has shown every file page at one GFN only. Once it has bound a page at a
+/// second one, its frame may still carry the first address, which nobody checks (snp_host.md 3
+/// row 3), and N11 does not apply for the rest of the sequence. Thread: compatible.
+class BindingBook {
+ public:
+  void clear() { count_ = 0, holds_ = true; }
+  /// After every step. Cost: a walk over bindings after a change of slots.
+  void note(const View& view);
+  bool holds() const { return holds_; }
+
+ private:
+  struct Bound {
+    GmemIndex gmem{};
+    std::uint64_t first = 0;
+    std::uint64_t end = 0;
+    std::uint64_t gfn_minus_index = 0;  // modulo 2^64
+  };
+  void forget(GmemIndex gmem);
+  void note_binding(const Bound& bound);
+
+  static constexpr std::size_t kRoom = 2 * kMaxOps;
+  std::array<Bound, kRoom> bound_{};
+  std::size_t count_ = 0;
+  bool holds_ = true;
+};
+
+/// The last access of each vCPU that ended in KVM_EXIT_MEMORY_FAULT because the page was of the
+/// other kind. Thread: compatible.
+class MismatchBook {
+ public:
+  void clear() { last_ = {}; }
+  /// After every step, and after its rows were judged.
+  void note(const View& view);
+  /// The step repeats such an access, and user space has made the page what the exit asked for.
+  bool was_helped(const View& view) const;
+
+ private:
+  struct Mismatch {
+    VmIndex vm{};
+    Gfn gfn{};
+    bool c_bit = false;
+    bool wants_private = false;
+  };
+  std::array<std::optional<Mismatch>, kMaxVcpus> last_{};
+};
+
+/// The step ended in KVM_EXIT_MEMORY_FAULT because access and page are of different kinds.
+bool is_mismatch(const View& view);
+
+}  // namespace sluice::oracle

@@ -1,0 +1,42 @@
+// Invariants X5-X7: KVM_EXIT_MEMORY_FAULT (invariants.md H; kvm.md 5).
+#include <algorithm>
+#include <array>
+#include <cerrno>
+
+#include "oracle/conditions.h"
+#include "oracle/invariant_list.h"
+#include "oracle/view_helpers.h"
+
+namespace sluice::oracle::check {
+
+Result memory_fault_format(const View& view) {
+  const Outcome& out = view.outcome();
+  if (out.exit.reason != kExitMemoryFault) return std::nullopt;
+  // The last four are what looking the page up may answer.
+  constexpr std::array kErrnos{EFAULT, EHWPOISON, ENOMEM, EIO, EINVAL, ENOENT};
+  const bool right_answer =
+      out.kind == StatusKind::kExit ||
+      (out.kind == StatusKind::kErrno && std::ranges::find(kErrnos, out.number) != kErrnos.end());
+  const bool right_fields = out.exit.gpa % kPageBytes == 0 && out.exit.size == kPageBytes &&
+                            (out.exit.flags & ~kMemoryFaultPrivate) == 0;
+  return right_answer && right_fields ? Result{}
+                                      : Violation{.subject = out.exit.gpa, .other = out.exit.size};
+}
+
+Result mismatch_says_access(const View& view) {
+  // The attribute is the one that the fault saw if all of it happened here.
+  const bool here = view.ran_alone() && !std::holds_alternative<Resume>(view.step().op);
+  if (!is_mismatch(view) || !here || conversion_ran(view)) return std::nullopt;
+  const ExitInfo& exit = view.outcome().exit;
+  const bool wants_private = (exit.flags & kMemoryFaultPrivate) != 0;
+  const bool is_private =
+      view.is_private(view.vm_of(acting_vcpu(view)), Gpa{exit.gpa}.containing_frame());
+  return wants_private != is_private ? Result{}
+                                     : Violation{.subject = exit.gpa, .other = exit.flags};
+}
+
+Result conversion_helps(const View& view) {
+  return is_mismatch(view) ? Violation{.subject = view.outcome().exit.gpa} : Result{};
+}
+
+}  // namespace sluice::oracle::check

@@ -1,0 +1,193 @@
+// Invariants I1-I7: the protocol between those who take mappings away and those who install them,
+// and the memslot generation (invariants.md E; kvm.md 5).
+#include <algorithm>
+#include <array>
+
+#include "oracle/invariant_list.h"
+#include "oracle/view_helpers.h"
+
+namespace sluice::oracle {
+namespace {
+
+/// Calls judge(VmIndex) for every VM whose own fields changed in the step.
+template <class Judge>
+std::optional<Violation> each_changed_vm(const View& view, Judge&& judge) {
+  for (std::uint8_t i = 0; i < kMaxVms; ++i) {
+    if ((view.changed_vms() >> i & 1) == 0) continue;
+    if (auto wrong = judge(VmIndex{i}); wrong.has_value()) return wrong;
+  }
+  return std::nullopt;
+}
+
+std::uint64_t ends_of(const View& view, VmIndex vm) {
+  const auto is_end = [vm](const Event& e) {
+    return e.kind == EventKind::kInvalidateEnd && e.vm == vm.value;
+  };
+  return static_cast<std::uint64_t>(std::ranges::count_if(view.events().events(), is_end));
+}
+
+/// What a fault must look at under mmu_lock, followed through the events of a step.
+struct Protocol {
+  std::uint64_t seq = 0;
+  std::int64_t in_progress = 0;
+  GfnSpan range{};
+
+  void follow(const Event& event) {
+    switch (event.kind) {
+      case EventKind::kInvalidateBegin:
+        if (in_progress == 0) range = {};
+        ++in_progress;
+        break;
+      case EventKind::kInvalidateRange: {
+        const GfnSpan more{{event.a}, {event.b}};
+        range = range.empty()
+                    ? more
+                    : GfnSpan{std::min(range.first, more.first), std::max(range.end, more.end)};
+        break;
+      }
+      case EventKind::kInvalidateEnd:
+        ++seq;
+        --in_progress;
+        break;
+      default:
+        break;
+    }
+  }
+  /// mmu_invalidate_retry_gfn(), said the other way round.
+  bool allows(Gfn gfn, std::uint64_t snapshot) const {
+    const bool held_off = in_progress > 0 && (range.empty() || range.contains(gfn));
+    return !held_off && seq == snapshot;
+  }
+};
+
+/// The file pages [first, end) that a punch has taken, if that is what the step did.
+struct PunchedPages {
+  GmemIndex gmem{};
+  std::uint64_t first = 0;
+  std::uint64_t end = 0;
+};
+std::optional<PunchedPages> lone_punch(const View& view) {
+  const auto* const op = finished<GmemPunchHole>(view);
+  if (op == nullptr || !view.ran_alone() || !view.outcome().ok()) return std::nullopt;
+  return PunchedPages{.gmem = op->gmem,
+                      .first = op->offset.value >> kPageShift,
+                      .end = (op->offset.value + op->size.value) >> kPageShift};
+}
+
+/// Address spaces of a VM (kvm.md 0, MULTI_ADDRESS_SPACE).
+unsigned address_spaces(const View& view, const VmView& vm) {
+  return !has_private_memory(vm.type) && view.profile().smm_address_space ? 2 : 1;
+}
+
+std::optional<Violation> judge_balance(const View& view, VmIndex vm) {
+  const std::int64_t in_progress = view.vm(vm).invalidate_in_progress;
+  const bool wrong = in_progress < 0 || (in_progress != 0 && is_quiescent(view));
+  return wrong ? std::optional(Violation{.subject = vm.value,
+                                         .other = static_cast<std::uint64_t>(in_progress)})
+               : std::nullopt;
+}
+
+std::optional<Violation> judge_generation(const View& view, VmIndex index) {
+  const VmView vm = view.vm(index);
+  if (!vm.exists || !is_quiescent(view)) return std::nullopt;
+  const unsigned count = address_spaces(view, vm);
+  for (unsigned id = 0; id < count; ++id) {
+    const bool updating = (vm.generation[id] & kGenerationUpdateInProgress) != 0;
+    if (updating || vm.generation[id] % count != id)
+      return Violation{.subject = index.value, .other = vm.generation[id]};
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+namespace check {
+
+Result invalidation_is_balanced(const View& view) {
+  return each_changed_vm(view, [&view](VmIndex vm) { return judge_balance(view, vm); });
+}
+
+Result invalidation_has_a_range(const View& view) {
+  return each_changed_vm(view, [&view](VmIndex index) -> Result {
+    const VmView vm = view.vm(index);
+    return vm.invalidate_in_progress > 0 && vm.invalidate_range.empty()
+               ? Violation{.subject = index.value}
+               : Result{};
+  });
+}
+
+Result seq_counts_ends(const View& view) {
+  if (view.events().dropped() != 0) return std::nullopt;
+  return each_changed_vm(view, [&view](VmIndex vm) -> Result {
+    const VmView before = view.vm_before(vm), now = view.vm(vm);
+    if (!before.exists || !now.exists) return std::nullopt;  // born or gone in this step
+    const bool counts = now.invalidate_seq - before.invalidate_seq == ends_of(view, vm);
+    return counts ? Result{} : Violation{.subject = vm.value, .other = now.invalidate_seq};
+  });
+}
+
+Result install_is_fresh(const View& view) {
+  if (view.events().dropped() != 0) return std::nullopt;
+  std::array<std::optional<Protocol>, kMaxVms> protocols{};
+  for (const Event& event : view.events().events()) {
+    const bool installs = event.kind == EventKind::kMap;
+    const bool moves = event.kind == EventKind::kInvalidateBegin ||
+                       event.kind == EventKind::kInvalidateRange ||
+                       event.kind == EventKind::kInvalidateEnd;
+    if (!installs && !moves) continue;
+    std::optional<Protocol>& protocol = protocols[event.vm];
+    if (!protocol) {
+      const VmView before = view.vm_before({event.vm});
+      protocol = Protocol{.seq = before.invalidate_seq,
+                          .in_progress = before.invalidate_in_progress,
+                          .range = before.invalidate_range};
+    }
+    if (installs && !protocol->allows({event.a}, event.b))
+      return Violation{.subject = event.a, .other = event.b};
+    protocol->follow(event);
+  }
+  return std::nullopt;
+}
+
+Result slots_are_stable(const View& view) {
+  for (const Event& event : view.events().events()) {
+    if (event.kind == EventKind::kInvalidateSlots && event.a != event.b)
+      return Violation{.subject = event.a, .other = event.b};
+  }
+  return std::nullopt;
+}
+
+Result unbound_hole_is_silent(const View& view) {
+  const auto punched = lone_punch(view);
+  if (!punched) return std::nullopt;
+  const auto overlaps = [&punched](const BindingView& binding) {
+    return binding.first < punched->end && punched->first < binding.first + binding.count;
+  };
+  if (std::ranges::any_of(view.gmem_bindings(punched->gmem), overlaps)) return std::nullopt;
+  const VmIndex index = view.gmem(punched->gmem).vm;
+  const VmView before = view.vm_before(index), now = view.vm(index);
+  const bool silent = before.invalidate_seq == now.invalidate_seq &&
+                      before.invalidate_in_progress == now.invalidate_in_progress;
+  return silent ? Result{} : Violation{.subject = punched->first, .other = now.invalidate_seq};
+}
+
+Result generation_parity(const View& view) {
+  return each_changed_vm(view, [&view](VmIndex vm) { return judge_generation(view, vm); });
+}
+
+Result audit_invalidation(const View& view, AuditScratch&) {
+  for (std::uint8_t i = 0; i < kMaxVms; ++i) {
+    if (auto wrong = judge_balance(view, {i}); wrong.has_value()) return wrong;
+  }
+  return std::nullopt;
+}
+
+Result audit_generation(const View& view, AuditScratch&) {
+  for (std::uint8_t i = 0; i < kMaxVms; ++i) {
+    if (auto wrong = judge_generation(view, {i}); wrong.has_value()) return wrong;
+  }
+  return std::nullopt;
+}
+
+}  // namespace check
+}  // namespace sluice::oracle

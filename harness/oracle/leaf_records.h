@@ -1,0 +1,69 @@
+// How the rows about nested page tables come by leaves: what a step installed, or all there are.
+#pragma once
+#include <algorithm>
+#include <vector>
+
+#include "oracle/invariant_list.h"
+#include "oracle/view_helpers.h"
+
+namespace sluice::oracle {
+
+inline const SlotView* slot_at(const View& view, VmIndex vm, std::uint8_t address_space, Gfn gfn) {
+  for (const SlotView& slot : view.slots(vm)) {
+    if (slot.address_space == address_space && span_of(slot).contains(gfn)) return &slot;
+  }
+  return nullptr;
+}
+
+/// Calls judge(const LeafRecord&) for every leaf that the step installed or gave another frame or
+/// level, until it returns a violation.
+template <class Judge>
+std::optional<Violation> each_installed(const View& view, Judge&& judge) {
+  for (const LeafChange& change : view.leaf_changes()) {
+    const LeafView now = view.leaf(change.vm, change.root, change.gfn);
+    const bool maps_anew = now.present && (!change.before.present || change.before.pfn != now.pfn ||
+                                           change.before.level != now.level);
+    if (!maps_anew && !(now.mmio && !change.before.mmio)) continue;
+    const std::uint8_t address_space = view.root(change.vm, change.root).address_space;
+    const LeafRecord record{.vm = change.vm,
+                            .root = change.root,
+                            .address_space = address_space,
+                            .gfn = change.gfn,
+                            .leaf = now,
+                            .slot = slot_at(view, change.vm, address_space, change.gfn)};
+    if (auto wrong = judge(record); wrong.has_value()) return wrong;
+  }
+  return std::nullopt;
+}
+
+/// Calls visit(const LeafRecord&) for the leaves of one root inside the span until it says false.
+template <class Visit>
+void each_leaf_in(const View& view, VmIndex vm, std::uint32_t root, GfnSpan span, Visit&& visit) {
+  const std::uint8_t address_space = view.root(vm, root).address_space;
+  while (!span.empty()) {
+    const auto found = view.next_leaf(vm, root, span);
+    if (!found) return;
+    const LeafRecord record{.vm = vm,
+                            .root = root,
+                            .address_space = address_space,
+                            .gfn = found->gfn,
+                            .leaf = found->leaf,
+                            .slot = slot_at(view, vm, address_space, found->gfn)};
+    if (!visit(record)) return;
+    span.first = std::max(record.span().end, found->gfn + PageCount{1});
+  }
+}
+
+/// Calls visit(root index) for the used roots of a VM's address space.
+template <class Visit>
+void each_root(const View& view, VmIndex vm, std::uint8_t address_space, Visit&& visit) {
+  for (std::uint32_t i = 0; i < View::kMaxRoots; ++i) {
+    const RootView root = view.root(vm, i);
+    if (root.used && root.address_space == address_space) visit(i);
+  }
+}
+
+/// All leaves of all VMs. Cost: a walk over the page tables.
+void collect_leaves(const View& view, std::vector<LeafRecord>& leaves);
+
+}  // namespace sluice::oracle

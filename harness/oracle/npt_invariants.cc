@@ -1,0 +1,251 @@
+// Invariants N1-N6, N9-N11, N13, N14, N16: what nested page tables may hold (invariants.md C;
+// kvm.md 5-7). N7, N8 and N15, what must be gone, are in npt_zap_invariants.cc. Left out: N12,
+// dirty logging, which no huge leaf can meet yet.
+#include "oracle/invariant_list.h"
+#include "oracle/leaf_records.h"
+
+namespace sluice::oracle {
+
+void collect_leaves(const View& view, std::vector<LeafRecord>& leaves) {
+  leaves.clear();
+  for (std::uint8_t vm = 0; vm < kMaxVms; ++vm) {
+    if (!view.vm({vm}).exists) continue;
+    for (std::uint32_t root = 0; root < View::kMaxRoots; ++root) {
+      if (!view.root({vm}, root).used) continue;
+      each_leaf_in(view, {vm}, root, {{0}, {~std::uint64_t{0}}}, [&](const LeafRecord& record) {
+        leaves.push_back(record);
+        return true;
+      });
+    }
+  }
+}
+
+namespace {
+
+using check::Result;
+constexpr std::uint64_t kMaxValidRoots = 6;  // kvm.md 7
+
+Violation wrong_at(const LeafRecord& r) {
+  return {.subject = r.gfn.value, .other = r.leaf.pfn.value};
+}
+
+/// N1.
+Result judge_kind(const View& view, const LeafRecord& r) {
+  if (!r.maps() || r.slot == nullptr) return std::nullopt;
+  const bool from_file = view.frame(r.leaf.pfn).use == FrameUse::kGmem;
+  const bool should_be = r.slot->gmem_only || view.is_private(r.vm, r.gfn);
+  return from_file == should_be ? Result{} : wrong_at(r);
+}
+
+/// N2.
+Result judge_agreement(const View& view, const LeafRecord& r) {
+  if (!r.maps() || view.vm(r.vm).root_count < 2) return std::nullopt;
+  bool agree = true;
+  each_root(view, r.vm, r.address_space, [&](std::uint32_t other) {
+    if (other == r.root || !view.root(r.vm, other).valid) return;
+    const LeafView leaf = view.leaf(r.vm, other, r.gfn);
+    agree = agree && (!leaf.present || leaf.pfn == r.leaf.pfn);
+  });
+  return agree ? Result{} : wrong_at(r);
+}
+
+/// N3.
+Result judge_uniform(const View& view, const LeafRecord& r) {
+  if (!r.is_huge()) return std::nullopt;
+  const GfnSpan block = r.span();
+  const GfnSpan run = view.next_private(r.vm, block);
+  const bool uniform = run.empty() || (run.first == block.first && run.end == block.end);
+  return uniform ? Result{} : wrong_at(r);
+}
+
+/// N4.
+Result judge_fit(const View&, const LeafRecord& r) {
+  if (!r.is_huge() || r.slot == nullptr) return std::nullopt;
+  const GfnSpan block = r.span(), slot = span_of(*r.slot);
+  const bool inside = block.first >= slot.first && block.end <= slot.end;
+  const bool congruent = ((r.gfn.value ^ r.leaf.pfn.value) & (frames_in(r.leaf.level) - 1)) == 0;
+  return inside && congruent ? Result{} : wrong_at(r);
+}
+
+/// N5.
+Result judge_frame(const View& view, const LeafRecord& r) {
+  if (!r.maps() || r.slot == nullptr) return std::nullopt;
+  const std::uint64_t offset = (r.gfn - r.slot->base).value;
+  if (r.slot->gmem_only || view.is_private(r.vm, r.gfn)) {
+    if (!r.slot->gmem.is_gmem()) return wrong_at(r);
+    const GmemPageView page =
+        view.gmem_page({r.slot->gmem.value}, r.slot->gmem_page_offset + offset);
+    return page.present && page.pfn == r.leaf.pfn ? Result{} : wrong_at(r);
+  }
+  const FrameView frame = view.frame(r.leaf.pfn);
+  // An address that a sequence names as it is may lie in the host region; where, nobody says.
+  const bool right_page =
+      r.slot->hva.raw || frame.index == (r.slot->hva.value >> kPageShift) + offset;
+  return frame.use == FrameUse::kHostUser && right_page ? Result{} : wrong_at(r);
+}
+
+/// N6. A conversion leaves MMIO entries alone, since it looks at slots only (Linux
+/// kvm_pre_set_memory_attributes()), so that their kind counts when they are written.
+Result judge_slot(const View&, const LeafRecord& r) {
+  const bool wrong = r.maps() ? r.slot == nullptr : r.leaf.mmio && r.slot != nullptr;
+  return wrong ? wrong_at(r) : Result{};
+}
+
+bool is_snp_private(const View& view, const LeafRecord& r) {
+  return r.maps() && view.vm(r.vm).type == VmType::kSnp && view.is_private(r.vm, r.gfn);
+}
+
+/// N10.
+Result judge_level(const View& view, const LeafRecord& r) {
+  if (!r.is_huge() || !is_snp_private(view, r)) return std::nullopt;
+  return view.rmp(r.leaf.pfn).page_size == PageSize::k2M ? Result{} : wrong_at(r);
+}
+
+/// N11.
+Result judge_owner(const View& view, const LeafRecord& r) {
+  if (!is_snp_private(view, r)) return std::nullopt;
+  const RmpView entry = view.rmp(r.leaf.pfn);
+  const bool own = entry.assigned && entry.asid == view.vm(r.vm).asid;
+  return own && entry.gpa == address_of(r.gfn) ? Result{} : wrong_at(r);
+}
+
+using JudgeLeaf = Result (*)(const View&, const LeafRecord&);
+
+template <JudgeLeaf kJudge>
+Result installed(const View& view) {
+  return each_installed(view, [&view](const LeafRecord& r) { return kJudge(view, r); });
+}
+template <JudgeLeaf kJudge>
+Result installed_at_rest(const View& view) {
+  return is_quiescent(view) ? installed<kJudge>(view) : std::nullopt;
+}
+template <JudgeLeaf kJudge>
+Result all_at_rest(const View& view, AuditScratch& scratch) {
+  if (!is_quiescent(view)) return std::nullopt;
+  if (!scratch.has_leaves) collect_leaves(view, scratch.leaves);
+  scratch.has_leaves = true;
+  for (const LeafRecord& record : scratch.leaves) {
+    if (auto wrong = kJudge(view, record); wrong.has_value()) return wrong;
+  }
+  return std::nullopt;
+}
+
+/// Judges the leaves that are left where attributes changed.
+template <JudgeLeaf kJudge>
+Result converted(const View& view) {
+  Result wrong{};
+  for (const AttributeChange& change : view.attribute_changes()) {
+    const GfnSpan span{change.first, change.first + change.count};
+    each_root(view, change.vm, 0, [&](std::uint32_t root) {
+      if (wrong) return;
+      each_leaf_in(view, change.vm, root, span, [&](const LeafRecord& record) {
+        wrong = kJudge(view, record);
+        return !wrong.has_value();
+      });
+    });
+    if (wrong) return wrong;
+  }
+  return std::nullopt;
+}
+
+bool was_zapped(const View& view, const LeafChange& change) {
+  if (view.events().dropped() != 0) return true;
+  return std::ranges::any_of(view.events().events(), [&change](const Event& e) {
+    return e.kind == EventKind::kZap && e.vm == change.vm.value && change.gfn.value - e.a < e.b;
+  });
+}
+
+/// A shared page was looked for in this step from its beginning, and nothing else happened.
+bool one_fault_alone(const View& view) {
+  return view.ran_alone() && !conversion_ran(view) &&
+         !std::holds_alternative<Resume>(view.step().op);
+}
+
+}  // namespace
+
+namespace check {
+
+Result kind_is_attribute(const View& view) {
+  if (!is_quiescent(view)) return std::nullopt;
+  if (auto wrong = installed<judge_kind>(view); wrong) return wrong;
+  return converted<judge_kind>(view);
+}
+Result roots_agree(const View& view) { return installed_at_rest<judge_agreement>(view); }
+Result huge_leaf_is_uniform(const View& view) {
+  if (auto wrong = installed<judge_uniform>(view); wrong) return wrong;
+  return converted<judge_uniform>(view);
+}
+Result huge_leaf_fits(const View& view) { return installed<judge_fit>(view); }
+Result leaf_follows_slot(const View& view) { return installed_at_rest<judge_frame>(view); }
+Result leaf_has_a_slot(const View& view) {
+  if (!is_quiescent(view)) return std::nullopt;
+  const bool shared_only = one_fault_alone(view);
+  return each_installed(view, [&](const LeafRecord& r) {
+    const bool of_private = shared_only && r.leaf.mmio && view.is_private(r.vm, r.gfn);
+    return of_private ? wrong_at(r) : judge_slot(view, r);
+  });
+}
+Result frame_changes_through_zap(const View& view) {
+  for (const LeafChange& change : view.leaf_changes()) {
+    if (!change.before.present) continue;
+    const LeafView now = view.leaf(change.vm, change.root, change.gfn);
+    if (now.present && now.pfn != change.before.pfn && !was_zapped(view, change))
+      return Violation{.subject = change.gfn.value, .other = now.pfn.value};
+  }
+  return std::nullopt;
+}
+Result level_within_rmp(const View& view) { return installed_at_rest<judge_level>(view); }
+Result private_leaf_is_assigned(const View& view) { return installed<judge_owner>(view); }
+
+Result one_address_space(const View& view) {
+  for (std::uint8_t vm = 0; vm < kMaxVms; ++vm) {
+    if (!has_private_memory(view.vm({vm}).type)) continue;
+    for (const SlotView& slot : view.slots({vm})) {
+      if (slot.address_space != 0) return Violation{.subject = vm, .other = slot.id};
+    }
+  }
+  return std::nullopt;
+}
+
+Result root_count(const View& view) {
+  for (std::uint8_t vm = 0; vm < kMaxVms; ++vm) {
+    const std::uint32_t count = view.vm({vm}).root_count;
+    if (count > kMaxValidRoots) return Violation{.subject = vm, .other = count};
+  }
+  return std::nullopt;
+}
+
+Result prefetch_is_not_accessed(const View& view) {
+  if (view.ran_ops() != kOpBit<PreFaultMemory>) return std::nullopt;
+  const auto had_it = [&view](const LeafChange& child) {
+    // Pieces of a huge leaf keep the bits that it had.
+    return std::ranges::any_of(view.leaf_changes(), [&child](const LeafChange& change) {
+      const std::uint64_t frames = frames_in(change.before.level);
+      return change.before.present && change.before.accessed && change.vm == child.vm &&
+             change.root == child.root &&
+             change.gfn.align_down(frames) == child.gfn.align_down(frames);
+    });
+  };
+  for (const LeafChange& change : view.leaf_changes()) {
+    const LeafView now = view.leaf(change.vm, change.root, change.gfn);
+    if (now.present && now.accessed && !had_it(change))
+      return Violation{.subject = change.gfn.value};
+  }
+  return std::nullopt;
+}
+
+Result audit_kind(const View& view, AuditScratch& s) { return all_at_rest<judge_kind>(view, s); }
+Result audit_agreement(const View& view, AuditScratch& s) {
+  return all_at_rest<judge_agreement>(view, s);
+}
+Result audit_uniform(const View& view, AuditScratch& s) {
+  return all_at_rest<judge_uniform>(view, s);
+}
+Result audit_fit(const View& view, AuditScratch& s) { return all_at_rest<judge_fit>(view, s); }
+Result audit_frame(const View& view, AuditScratch& s) { return all_at_rest<judge_frame>(view, s); }
+Result audit_slot(const View& view, AuditScratch& s) { return all_at_rest<judge_slot>(view, s); }
+Result audit_level(const View& view, AuditScratch& s) { return all_at_rest<judge_level>(view, s); }
+Result audit_owner(const View& view, AuditScratch& s) { return all_at_rest<judge_owner>(view, s); }
+
+}  // namespace check
+}  // namespace sluice::oracle

@@ -1,0 +1,109 @@
+// Invariants N7, N8 and N15: what must be gone from nested page tables, and what must stay
+// (invariants.md C; kvm.md 1.3, 2).
+#include "oracle/invariant_list.h"
+#include "oracle/leaf_records.h"
+
+namespace sluice::oracle {
+namespace {
+
+/// The slot is still where it was.
+bool is_there(const View& view, const SlotView& old) {
+  return std::ranges::any_of(view.slots(old.vm), [&old](const SlotView& now) {
+    return now.id == old.id && now.address_space == old.address_space && now.base == old.base;
+  });
+}
+
+/// Calls visit(const SlotView&) for the slots that the step deleted or moved away.
+template <class Visit>
+void each_gone_slot(const View& view, VmIndex vm, Visit&& visit) {
+  for (const SlotView& old : view.slots_before(vm)) {
+    if (!is_there(view, old)) visit(old);
+  }
+}
+
+/// The first leaf of the span in any root of the address space for which `is_wrong` holds.
+template <class IsWrong>
+std::optional<Violation> first_leaf_in(const View& view, VmIndex vm, std::uint8_t address_space,
+                                       const GfnSpan& span, IsWrong&& is_wrong) {
+  std::optional<Violation> wrong{};
+  each_root(view, vm, address_space, [&](std::uint32_t root) {
+    if (wrong) return;
+    each_leaf_in(view, vm, root, span, [&](const LeafRecord& record) {
+      if (record.maps() && is_wrong(record))
+        wrong = Violation{.subject = record.gfn.value, .other = root};
+      return !wrong.has_value();
+    });
+  });
+  return wrong;
+}
+
+/// A punch that came to its end in this step, begun in it or resumed; nobody else ran.
+const GmemPunchHole* ended_punch(const View& view) {
+  if (!view.ran_alone() || !view.outcome().ok()) return nullptr;
+  const auto* const resumed = std::get_if<Resume>(&view.step().op);
+  const Op* const op = view.ran_op(resumed != nullptr ? resumed->target : view.step().actor);
+  return op == nullptr ? nullptr : std::get_if<GmemPunchHole>(op);
+}
+
+}  // namespace
+
+namespace check {
+
+Result deleted_slot_has_no_leaf(const View& view) {
+  for (std::uint8_t i = 0; i < kMaxVms; ++i) {
+    const VmIndex vm{i};
+    if ((view.changed_vms() >> i & 1) == 0 || !view.vm(vm).exists) continue;
+    Result wrong{};
+    each_gone_slot(view, vm, [&](const SlotView& old) {
+      if (wrong) return;
+      wrong = first_leaf_in(view, vm, old.address_space, span_of(old),
+                            [](const LeafRecord& record) { return record.slot == nullptr; });
+    });
+    if (wrong) return wrong;
+  }
+  return std::nullopt;
+}
+
+Result delete_spares_others(const View& view) {
+  const auto* const op = finished<SetMemoryRegion>(view);
+  if (op == nullptr || !view.ran_alone() || view.vm(op->vm).type == VmType::kDefault)
+    return std::nullopt;
+  for (const LeafChange& change : view.leaf_changes()) {
+    if (!change.before.present || view.leaf(change.vm, change.root, change.gfn) == change.before)
+      continue;
+    const std::uint8_t address_space = view.root(change.vm, change.root).address_space;
+    bool of_gone_slot = false;
+    const std::uint64_t frames = frames_in(change.before.level);
+    const GfnSpan leaf{change.gfn, change.gfn + PageCount{frames}};
+    each_gone_slot(view, change.vm, [&](const SlotView& old) {
+      of_gone_slot |= old.address_space == address_space && span_of(old).overlaps(leaf);
+    });
+    // Dirty logging takes write permission from the leaves of a slot that stays.
+    const bool logs = (op->flags.value & 1) != 0;
+    if (!of_gone_slot && !logs) return Violation{.subject = change.gfn.value};
+  }
+  return std::nullopt;
+}
+
+Result hole_has_no_leaf(const View& view) {
+  const auto* const op = ended_punch(view);
+  if (op == nullptr) return std::nullopt;
+  const std::uint64_t first = op->offset.value >> kPageShift;
+  const std::uint64_t end = first + (op->size.value >> kPageShift);
+  const VmIndex vm = view.gmem(op->gmem).vm;
+  for (const SlotView& slot : view.slots(vm)) {
+    if (slot.gmem.value != op->gmem.value) continue;
+    const std::uint64_t slot_end = slot.gmem_page_offset + slot.page_count.value;
+    const std::uint64_t from = std::max(first, slot.gmem_page_offset);
+    const std::uint64_t to = std::min(end, slot_end);
+    if (from >= to) continue;
+    const Gfn base = slot.base - PageCount{slot.gmem_page_offset};
+    const GfnSpan span{base + PageCount{from}, base + PageCount{to}};
+    const auto any = [](const LeafRecord&) { return true; };
+    if (auto wrong = first_leaf_in(view, vm, slot.address_space, span, any); wrong) return wrong;
+  }
+  return std::nullopt;
+}
+
+}  // namespace check
+}  // namespace sluice::oracle
