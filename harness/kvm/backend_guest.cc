@@ -176,7 +176,7 @@ Outcome KvmBackend::run(const Step& step, const MapGpaRange& op) {
                        : kernel_outcome(StatusKind::kRax, static_cast<unsigned>(-returned));
 }
 
-/// Plays the VMM as the policy axis `vmm` says: the rule stands in model/vmm/map_gpa_range.h, which
+/// Plays the VMM as the policy axis `vmm` says: the rule stands in model/vmm/conversion.h, which
 /// this room may not include.
 Outcome KvmBackend::answer_conversion(const Acting& acting, const MapGpaRange& op, VmIndex index) {
   const kvm_run& page = acting.vcpu->vcpu.run_page();
@@ -195,8 +195,9 @@ Outcome KvmBackend::answer_conversion(const Acting& acting, const MapGpaRange& o
   }
   const GpaRange range{.gpa = op.gpa.value, .size = op.page_count.value * kPageBytes};
   const bool to_private = (op.attributes.value & kEncrypted) != 0;
-  const SysResult converted = convert(*acting.vm, range, to_private);
-  const std::uint64_t answer = converted.ok() ? 0 : static_cast<std::uint64_t>(-EINVAL);
+  const bool converted =
+      header_.policy.vmm != VmmPolicy::kRefuse && convert(*acting.vm, range, to_private).ok();
+  const std::uint64_t answer = converted ? 0 : static_cast<std::uint64_t>(-EINVAL);
   const CommandResult finished = acting.vcpu->guest.finish_hypercall(answer);
   if (finished.exit.kind != ExitKind::kDone) return of_guest_exit(finished, false);
   const auto returned = static_cast<std::int64_t>(finished.value);

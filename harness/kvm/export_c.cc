@@ -29,8 +29,8 @@ std::string_view why_no_call(const Step& step) {
   if (info_of(step.op).machine_scope_only) {
     return "no system call executes it; it exists in the model only";
   }
-  if (is_one_of<SevInit2, LaunchStart, LaunchUpdate, LaunchFinish, Pvalidate, RmpAdjust, RmpQuery>(
-          step.op)) {
+  if (is_one_of<SevInit2, LaunchStart, LaunchUpdate, LaunchFinish, Pvalidate, RmpAdjust, RmpQuery,
+                PscMsr, Psc, GhcbWriteHeader, GhcbWriteEntry, GuestConvert>(step.op)) {
     return "it needs SEV-SNP hardware and a guest of its own, which an exported program has not";
   }
   return {};
@@ -119,7 +119,8 @@ struct CallOf {
     return fmt::format("guest_write({}, {}, {})", actor, gpa, number(op.value.value));
   }
   std::string operator()(const MapGpaRange& op) const {
-    constexpr std::array<std::string_view, 3> kVmm{"VMM_CONVERTS", "VMM_KILLS", "VMM_IGNORES"};
+    constexpr std::array<std::string_view, 4> kVmm{"VMM_CONVERTS", "VMM_KILLS", "VMM_IGNORES",
+                                                   "VMM_REFUSES"};
     return fmt::format(
         "map_gpa_range({}, (struct hypercall){{.gpa = {}, .pages = {}, .attributes = {},\n"
         "                         .cpl = {}, .vmm = {}, .punches = {}}})",

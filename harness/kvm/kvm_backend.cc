@@ -230,6 +230,11 @@ Outcome KvmBackend::run(const Step&, const SevInit2&) { return skip(Capability::
 Outcome KvmBackend::run(const Step&, const LaunchStart&) { return skip(Capability::kSnp); }
 Outcome KvmBackend::run(const Step&, const LaunchUpdate&) { return skip(Capability::kSnp); }
 Outcome KvmBackend::run(const Step&, const LaunchFinish&) { return skip(Capability::kSnp); }
+Outcome KvmBackend::run(const Step&, const PscMsr&) { return skip(Capability::kSnp); }
+Outcome KvmBackend::run(const Step&, const Psc&) { return skip(Capability::kSnp); }
+Outcome KvmBackend::run(const Step&, const GhcbWriteHeader&) { return skip(Capability::kSnp); }
+Outcome KvmBackend::run(const Step&, const GhcbWriteEntry&) { return skip(Capability::kSnp); }
+Outcome KvmBackend::run(const Step&, const GuestConvert&) { return skip(Capability::kSnp); }
 Outcome KvmBackend::run(const Step&, const Resume&) { return skip(Capability::kParking); }
 
 }  // namespace sluice::kvm

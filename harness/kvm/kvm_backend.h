@@ -94,6 +94,11 @@ class KvmBackend {
   Outcome run(const Step& step, const LaunchStart& op);
   Outcome run(const Step& step, const LaunchUpdate& op);
   Outcome run(const Step& step, const LaunchFinish& op);
+  Outcome run(const Step& step, const PscMsr& op);
+  Outcome run(const Step& step, const Psc& op);
+  Outcome run(const Step& step, const GhcbWriteHeader& op);
+  Outcome run(const Step& step, const GhcbWriteEntry& op);
+  Outcome run(const Step& step, const GuestConvert& op);
   Outcome run(const Step& step, const Resume& op);
 
   Outcome skip(Check check, std::string reason);

@@ -58,6 +58,7 @@ class KvmView final : public View {
   }
   std::uint32_t current_root(VcpuIndex) const override { return kNoRoot; }
   VmIndex vm_of(VcpuIndex) const override { return {}; }
+  PscView psc(VcpuIndex) const override { return {}; }
   std::span<const Pfn> occupied_frames() const override { return {}; }
 
   void set_profile(const HostProfile& profile) { profile_ = profile; }

@@ -15,7 +15,9 @@
 #include "model/host/launch.h"
 #include "model/host/raw_ops.h"
 #include "model/schedule/lock_plan.h"
+#include "model/vmm/guest_convert.h"
 #include "model/vmm/map_gpa_range.h"
+#include "model/vmm/psc.h"
 #include "ops/op_list.h"
 
 namespace sluice::model {

@@ -70,6 +70,7 @@ class ModelView final : public View {
                                   const GfnSpan& within) const override;
   std::uint32_t current_root(VcpuIndex vcpu) const override;
   VmIndex vm_of(VcpuIndex vcpu) const override { return k_->vcpu(vcpu).vm; }
+  PscView psc(VcpuIndex vcpu) const override;
   std::span<const Pfn> occupied_frames() const override;
 
  private:

@@ -91,6 +91,16 @@ enum class Planted : std::uint8_t {
   kLaunchTwice,
   kDestroyKeepsVmsa,
   kDeadVmWorks,
+  // Page state changes.
+  kPscBatchMixesOperations,
+  kPscIgnoresReply,
+  kPscSkipsTwo,
+  kPscKeepsBatch,
+  kPscBoundFromProtocol,
+  kPscReadsHeaderTwice,
+  kPscTakesScratchOutside,
+  kPscLengthIgnoresHeader,
+  kReclaimPunchesNeighbor,
 };
 
 struct PlantedRow {
@@ -255,6 +265,24 @@ inline constexpr std::array kPlanted = std::to_array<PlantedRow>({
      "a VMSA page stays the guest's when its VM goes"},
     {Planted::kDeadVmWorks, "dead_vm_works", "launch.dead_vm_is_frozen",
      "a refused LAUNCH_UPDATE kills the VM, whose ioctls go on working"},
+    {Planted::kPscBatchMixesOperations, "psc_batch_mixes_operations", "psc.exits_are_what_was_done",
+     "a batch takes in entries that ask for the other state and marks them done"},
+    {Planted::kPscIgnoresReply, "psc_ignores_reply", "psc.exits_are_what_was_done",
+     "a batch that user space refused is marked done"},
+    {Planted::kPscSkipsTwo, "psc_skips_two", "psc.entries_go_forward",
+     "an entry with nothing left to do advances cur_entry by two"},
+    {Planted::kPscKeepsBatch, "psc_keeps_batch", "psc.no_batch_without_exit",
+     "a request that ends in an error leaves its batch counted"},
+    {Planted::kPscBoundFromProtocol, "psc_bound_from_protocol", "psc.index_within_buffer",
+     "indices are checked against the protocol's 253 entries, not the buffer's (bugs.md 65)"},
+    {Planted::kPscReadsHeaderTwice, "psc_reads_header_twice", "psc.index_within_buffer",
+     "end_entry is checked and then read again (bugs.md 69)"},
+    {Planted::kPscTakesScratchOutside, "psc_takes_scratch_outside", "psc.index_within_buffer",
+     "a version 2 guest may have its buffer outside of the GHCB (bugs.md 66)"},
+    {Planted::kPscLengthIgnoresHeader, "psc_length_ignores_header", "psc.index_within_buffer",
+     "the header's bytes count as room for an entry (bugs.md 67)"},
+    {Planted::kReclaimPunchesNeighbor, "reclaim_punches_neighbor",
+     "guest.accepted_page_takes_no_vc", "user space punches one page more than what it converted"},
 });
 
 #ifdef SLUICE_PLANTED

@@ -83,6 +83,14 @@ void add_vm(Hash& hash, const Kernel& k, const ModelView& view, VmIndex index) {
   add_roots(hash, k, vm);
 }
 
+/// The buffer and what KVM knows of it; records for the view are left out.
+void add_psc(Hash& hash, const PscState& psc) {
+  std::size_t count = psc.buffer.used;
+  while (count > 0 && psc.buffer.words[count - 1] == 0) --count;
+  add(hash, count, psc.room, psc.batch_start, psc.batch_size, psc.exit_pending, psc.open);
+  for (std::size_t i = 0; i < count; ++i) add(hash, psc.buffer.words[i]);
+}
+
 void add_vcpu(Hash& hash, const Kernel& k, VcpuIndex index) {
   const Vcpu& vcpu = k.vcpu(index);
   add(hash, vcpu.exists);
@@ -91,6 +99,7 @@ void add_vcpu(Hash& hash, const Kernel& k, VcpuIndex index) {
   add(hash, vcpu.vm.value, vcpu.ran, vcpu.smm, vcpu.phys_addr_bits, vcpu.sev.has_vmsa,
       vcpu.sev.vmsa.value, has_root);
   if (has_root) add(hash, hash_of_root(k, k.vm(vcpu.vm), vcpu.root));
+  add_psc(hash, vcpu.psc);
 }
 
 void add_gmem(Hash& hash, const Kernel& k, GmemIndex index) {

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <iterator>
 #include <vector>
@@ -103,6 +104,49 @@ Parsed parse_host_va(const DomainSpec& spec, std::string_view text) {
   return offset;
 }
 
+/// What stands before the next of `ends` (or all of it); `text` keeps what begins with that.
+std::string_view take_until(std::string_view& text, std::string_view ends) {
+  const std::size_t end = std::min(text.find_first_of(ends), text.size());
+  const std::string_view part = text.substr(0, end);
+  text.remove_prefix(end);
+  return part;
+}
+
+/// `number` after `mark`, if that comes next; 0 if not.
+Parsed take_marked(std::string_view& text, char mark, std::uint64_t max) {
+  if (!text.starts_with(mark)) return FieldValue{};
+  text.remove_prefix(1);
+  const auto number = parse_number(take_until(text, "+!"));
+  if (!number) return wrong("has a part that " + number.error());
+  if (*number > max) return wrong(fmt::format("has a part that is larger than {:#x}", max));
+  return FieldValue{.bits = *number};
+}
+
+/// operation:gfn, then :2M, +pages done, !reserved bits, as far as there are any.
+Parsed parse_psc_entry(const DomainSpec& spec, std::string_view text) {
+  const std::string_view first = take_until(text, ":");
+  const NamedValue* const named = find_name(spec, first);
+  const auto operation = named != nullptr ? std::expected<std::uint64_t, std::string>(named->value)
+                                          : parse_number(first);
+  if (!operation || *operation > 15)
+    return wrong("is no PSC entry; write shared:0x200, private:0x200:2M or shared:0x200:2M+300");
+  if (text.empty()) return wrong("lacks the frame; write shared:0x200");
+  text.remove_prefix(1);
+  const auto gfn = parse_number(take_until(text, ":+!"));
+  if (!gfn) return wrong("has a frame that " + gfn.error());
+  if (*gfn > PscEntry::kGfnMask) return wrong("has a frame of more than 40 bits");
+  const bool is_2m = text.starts_with(":2M");
+  if (is_2m) text.remove_prefix(3);
+  const Parsed done = take_marked(text, '+', 0xfff);
+  if (!done) return done;
+  const Parsed reserved = take_marked(text, '!', 0x7f);
+  if (!reserved) return reserved;
+  if (!text.empty()) return wrong(fmt::format("has '{}' at its end, which means nothing", text));
+  const PscEntry entry = psc_entry(static_cast<std::uint8_t>(*operation), {*gfn}, is_2m,
+                                   static_cast<unsigned>(done->bits));
+  return FieldValue{.bits = entry.value | reserved->bits << 57};
+}
+
 void append_hex(std::string& out, std::uint64_t number) {
   fmt::format_to(std::back_inserter(out), "{:#x}", number);
 }
@@ -138,6 +182,21 @@ void format_flags(const DomainSpec& spec, std::uint64_t bits, std::string& out) 
   if (bits == 0 && !first) return;
   if (!first) out += '|';
   bits == 0 ? append_decimal(out, 0) : append_hex(out, bits);
+}
+
+void format_psc_entry(const DomainSpec& spec, PscEntry entry, std::string& out) {
+  const auto named =
+      std::ranges::find(spec.names, std::uint64_t{entry.operation()}, &NamedValue::value);
+  if (named != spec.names.end()) {
+    out += named->name;
+  } else {
+    append_decimal(out, entry.operation());
+  }
+  out += ':';
+  append_hex(out, entry.gfn().value);
+  if (entry.is_2m()) out += ":2M";
+  if (entry.cur_page() != 0) append_decimal(out += '+', entry.cur_page());
+  if (entry.reserved() != 0) append_hex(out += '!', entry.reserved());
 }
 
 FieldValue clamped(const DomainSpec& spec, FieldValue value) {
@@ -186,6 +245,8 @@ void format_value(const DomainSpec& spec, FieldValue value, std::string& out) {
     case TextKind::kHostVa:
       if (value.raw) out += "raw:";
       return append_hex(out, value.bits);
+    case TextKind::kPscEntry:
+      return format_psc_entry(spec, {value.bits}, out);
   }
 }
 
@@ -203,6 +264,8 @@ std::expected<FieldValue, std::string> parse_value(const DomainSpec& spec, std::
       return parse_choice(spec, text);
     case TextKind::kHostVa:
       return parse_host_va(spec, text);
+    case TextKind::kPscEntry:
+      return parse_psc_entry(spec, text);
   }
   return wrong("has a kind of value that text does not know");
 }

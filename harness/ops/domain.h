@@ -33,6 +33,7 @@ enum class TextKind : std::uint8_t {
   kFlags,    // guest_memfd|0x8
   kChoice,   // a name, or a number up to max_number
   kHostVa,   // 0x1000 or raw:0x1000
+  kPscEntry  // shared:0x200:2M+300
 };
 
 /// How many values of a domain have a one-byte form (hot: small, likely to exist or to be a

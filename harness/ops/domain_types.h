@@ -395,3 +395,5 @@ struct Domain<ActorId> {
 };
 
 }  // namespace sluice
+
+#include "ops/psc_domains.h"  // more specializations

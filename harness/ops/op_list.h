@@ -5,6 +5,7 @@
 #include <array>
 
 #include "ops/memory_ops.h"
+#include "ops/psc_ops.h"
 #include "ops/rmp_ops.h"
 #include "ops/vm_ops.h"
 
@@ -17,7 +18,8 @@ using AllOps =
            GuestAccess, MapGpaRange,                                                     //
            RmpUpdate, Psmash, RmpRead, HostStore, Pvalidate, RmpAdjust, RmpQuery,        //
            SevInit2, LaunchStart, LaunchUpdate, LaunchFinish,                            //
-           Resume>;
+           Resume,                                                                       //
+           PscMsr, Psc, GhcbWriteHeader, GhcbWriteEntry, GuestConvert>;
 using Op = AllOps::Variant;
 
 /// Calls visit.template operator()<Op>() for every operation type, in list order.

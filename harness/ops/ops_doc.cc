@@ -49,6 +49,11 @@ std::string values_of(const DomainSpec& domain) {
                            : fmt::format("{}, other bits as a number", names);
     case TextKind::kChoice:
       return domain.takes_numbers ? fmt::format("{}, or 0 to {}", names, domain.max_number) : names;
+    case TextKind::kPscEntry:
+      return fmt::format(
+          "`shared:0x200:2M+300`: {} or 0 to 15, a GFN of 40 bits; then, where there are any, the "
+          "size, the pages done, reserved bits as `!0x1`",
+          names);
     case TextKind::kHostVa:
       break;
   }

@@ -9,9 +9,20 @@
 namespace sluice {
 
 /// How user space answers an exit that wants a conversion (alternatives E).
-enum class VmmPolicy : std::uint8_t { kConvert, kKill, kIgnore };
+enum class VmmPolicy : std::uint8_t { kConvert, kKill, kIgnore, kRefuse };
 /// What user space does with the unreachable copy after a conversion (alternatives C).
 enum class ConvertReclaim : std::uint8_t { kPunchHole, kKeep };
+/// What a guest does about the rules for page state changes (snp_host.md 10): it keeps them all, or
+/// breaks one.
+enum class GuestPolicy : std::uint8_t {
+  kEnlightened,
+  kKeepsValidated,  // to shared: no PVALIDATE first, nor later
+  kRescindsLate,    // to shared: PVALIDATE after the change
+  kValidatesEarly,  // to private: PVALIDATE before the change
+  kNeverValidates,  // to private: no PVALIDATE
+  kTrustsTheHost,   // looks at no answer: neither PVALIDATE's nor the hypervisor's
+  kAcceptsOnVc      // an access to a page that is not validated validates it
+};
 /// Largest guest_memfd folio (alternatives C): 4K is mainline, 2M is ahead of mainline and labelled
 /// so.
 enum class GmemOrder : std::uint8_t { k4K, k2M };
@@ -20,22 +31,27 @@ struct PolicySet {
   VmmPolicy vmm = VmmPolicy::kConvert;
   ConvertReclaim convert_reclaim = ConvertReclaim::kPunchHole;
   GmemOrder gmem_order = GmemOrder::k4K;
+  GuestPolicy guest = GuestPolicy::kEnlightened;
   friend constexpr bool operator==(const PolicySet&, const PolicySet&) = default;
 };
 
 struct PolicyAxis {
   std::string_view name;
-  std::array<std::string_view, 4> values;  // unused ones are empty
+  std::array<std::string_view, 8> values;  // unused ones are empty
   std::string_view source;
 };
-inline constexpr std::array<PolicyAxis, 3> kPolicyAxes{{
+inline constexpr std::array<PolicyAxis, 4> kPolicyAxes{{
     {"vmm",
-     {"convert", "kill", "ignore"},
+     {"convert", "kill", "ignore", "refuse"},
      "how user space answers KVM_EXIT_HYPERCALL and KVM_EXIT_MEMORY_FAULT"},
     {"convert_reclaim",
      {"punch_hole", "keep"},
      "what user space does with the copy that a conversion leaves unreachable"},
     {"gmem_order", {"4K", "2M"}, "largest guest_memfd folio; 2M is ahead of mainline"},
+    {"guest",
+     {"enlightened", "keeps_validated", "rescinds_late", "validates_early", "never_validates",
+      "trusts_the_host", "accepts_on_vc"},
+     "which rule for page state changes an SNP guest breaks, if any"},
 }};
 
 /// The value of axis `axis` (an index into kPolicyAxes) as an index into its values. Pre: axis in
@@ -43,12 +59,14 @@ inline constexpr std::array<PolicyAxis, 3> kPolicyAxes{{
 constexpr std::uint8_t policy_value(const PolicySet& set, std::size_t axis) {
   return axis == 0   ? static_cast<std::uint8_t>(set.vmm)
          : axis == 1 ? static_cast<std::uint8_t>(set.convert_reclaim)
-                     : static_cast<std::uint8_t>(set.gmem_order);
+         : axis == 2 ? static_cast<std::uint8_t>(set.gmem_order)
+                     : static_cast<std::uint8_t>(set.guest);
 }
 constexpr void set_policy_value(PolicySet& set, std::size_t axis, std::uint8_t value) {
   if (axis == 0) set.vmm = static_cast<VmmPolicy>(value);
   if (axis == 1) set.convert_reclaim = static_cast<ConvertReclaim>(value);
   if (axis == 2) set.gmem_order = static_cast<GmemOrder>(value);
+  if (axis == 3) set.guest = static_cast<GuestPolicy>(value);
 }
 /// True where mainline (up to 7.0) has no such behaviour: rows, tables and verdicts carry the
 /// label.

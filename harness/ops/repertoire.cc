@@ -13,7 +13,7 @@ bool is_one_of(const Op& op) {
 
 bool needs_snp(const Op& op) {
   return is_one_of<SevInit2, LaunchStart, LaunchUpdate, LaunchFinish, Pvalidate, RmpAdjust,
-                   RmpQuery>(op);
+                   RmpQuery, PscMsr, Psc, GhcbWriteHeader, GhcbWriteEntry, GuestConvert>(op);
 }
 
 bool can_do(const Op& op, const Repertoire& able) {

@@ -90,6 +90,12 @@ constexpr ValueCase kValues[] = {
     {"@vcpu0 rmpadjust mask=read|0x40", "rmpadjust mask=read|0x40"},
     {"launch_start policy=0x30000", "launch_start"},
     {"resume target=kernel1 park=255", "resume kernel1 park=255"},
+    {"psc_msr operation=1 gfn=512", "psc_msr gfn=0x200 operation=private"},
+    {"psc entry0=2:512:2M+0x12c entry1=private:1 version=2",
+     "psc entry0=shared:0x200:2M+300 entry1=private:0x1"},
+    {"psc ghcb=no_scratch version=1 scratch=0x7ff entry3=9:0xffffffffff+4095!0x7f",
+     "psc ghcb=no_scratch version=1 scratch=0x7ff entry3=9:0xffffffffff+4095!0x7f"},
+    {"ghcb_write_entry index=1 entry=0:0!1", "ghcb_write_entry index=1 entry=0:0x0!0x1"},
 };
 
 TEST(Text, ValuesHaveOneCanonicalForm) {
@@ -128,6 +134,14 @@ TEST(Text, ErrorsSayWhereAndWhatWouldBeRight) {
       {"set_memory_region flags=guestmemfd", "bad.ops:1:25: ", "did you mean 'guest_memfd'?"},
       {"set_memory_region hva=0x4000000", "bad.ops:1:23: ", "write raw:0x4000000"},
       {"create_guest_memfd flags=mmap", "bad.ops:1:26: ", "no names"},
+      {"psc entry0=public:1", "bad.ops:1:12: ", "is no PSC entry; write shared:0x200"},
+      {"psc entry0=16:1", "bad.ops:1:12: ", "is no PSC entry; write shared:0x200"},
+      {"psc entry0=shared", "bad.ops:1:12: ", "lacks the frame"},
+      {"psc entry0=shared:x", "bad.ops:1:12: ", "has a frame that is not a number"},
+      {"psc entry0=shared:0x10000000000", "bad.ops:1:12: ", "more than 40 bits"},
+      {"psc entry0=shared:1+4096", "bad.ops:1:12: ", "larger than 0xfff"},
+      {"psc entry0=shared:1!128", "bad.ops:1:12: ", "larger than 0x7f"},
+      {"psc entry0=shared:1!1+1", "bad.ops:1:12: ", "'+1' at its end"},
       {"@vcpu9 pre_fault_memory", "bad.ops:1:1: ", "'vcpu9' is not an actor"},
       {"@vmm0 pre_fault_memory",
        "bad.ops:1:1: ", "is not done by vmm0; write an actor like @vcpu0"},

@@ -76,7 +76,8 @@ void AcceptanceBook::clear() {
 }
 
 void AcceptanceBook::note(const View& view) {
-  if (!holds_ || (launched_.empty() && !ran<Pvalidate, LaunchUpdate>(view))) return;
+  if (!holds_ || (launched_.empty() && !ran_any_pvalidate(view) && !ran<LaunchUpdate>(view)))
+    return;
   // What came first within a step, nobody can say: as if all had been accepted before anything
   // went.
   for (const FrameChange& change : view.frame_changes()) note_accepted(view, change);

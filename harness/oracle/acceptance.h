@@ -44,6 +44,12 @@ class AcceptanceBook {
   void note(const View& view);
   /// Was no address accepted twice?
   bool holds() const { return holds_; }
+  /// Has a guest accepted anything that it has not rescinded since?
+  bool anything_accepted() const { return !accepted_.empty(); }
+  /// Has this guest accepted the page, and not rescinded it since? Pre: holds().
+  bool is_accepted(Asid asid, Gfn gfn) const {
+    return accepted_.overlaps({.asid = asid, .first = gfn, .count = 1});
+  }
 
  private:
   void note_accepted(const View& view, const FrameChange& change);

@@ -11,8 +11,8 @@ namespace sluice::oracle {
 namespace {
 
 constexpr std::array<const char*, kViewFieldCount> kFieldNames{
-    "outcome", "rmp",    "frames",     "contents", "gmem",    "slots",
-    "vms",     "leaves", "attributes", "events",   "progress"};
+    "outcome", "rmp",    "frames",     "contents", "gmem",     "slots",
+    "vms",     "leaves", "attributes", "events",   "progress", "psc"};
 
 std::string needs_of(const InvariantRow& row) {
   std::string out;

@@ -215,7 +215,8 @@ Result allocation_is_whole_or_prefix(const View& view) {
 }
 
 Result pages_outlive_slots(const View& view) {
-  const bool may_free = ran<GmemPunchHole, GmemAllocate, CloseGuestMemfd, MapGpaRange>(view);
+  const bool may_free =
+      ran<GmemPunchHole, GmemAllocate, CloseGuestMemfd>(view) || ran_guest_request(view);
   for (const GmemPageChange& change : view.gmem_page_changes()) {
     if (change.before.present && !view.gmem_page(change.gmem, change.index).present && !may_free)
       return Violation{.subject = change.index, .other = change.gmem.value};

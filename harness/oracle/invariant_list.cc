@@ -88,6 +88,12 @@ const std::array<InvariantRow, kInvariantCount> kInvariants{{
     {"L4", "launch.nothing_stays_assigned", "When a VM and its files are gone, no frame is assigned to its ASID but leaked ones.", kQuiescent, true, t::kVms, {F::kRmp, F::kVms, F::kFrames}, "invariants.md L4; snp_host.md 7", check::nothing_stays_assigned, nullptr},
     {"L5", "launch.dead_vm_is_frozen", "Every ioctl of a dead VM answers EIO and changes nothing.", kHard, true, t::kDeadVm, {F::kOutcome, F::kVms}, "invariants.md L5; kvm.md 0", check::dead_vm_is_frozen, nullptr},
 
+    {"X1", "psc.exits_are_what_was_done", "What user space converted for a request is what its entries say is done, page by page.", kHard, false, t::kPsc, {F::kPsc}, "invariants.md X1; snp_host.md 5.3", check::psc_exits_are_what_was_done, check::audit_as_check<check::psc_exits_are_what_was_done>},
+    {"X2", "psc.entries_go_forward", "Where nobody else writes the buffer, cur_entry never falls and ends at most one behind end_entry.", kConditional, false, t::kPsc, {F::kPsc}, "invariants.md X2; snp_host.md 5.3", check::psc_entries_go_forward, nullptr},
+    {"X3", "psc.no_batch_without_exit", "KVM counts entries as under way only while user space has their exit.", kHard, false, t::kPsc, {F::kPsc}, "invariants.md X3; snp_host.md 5.4", check::psc_no_batch_without_exit, check::audit_as_check<check::psc_no_batch_without_exit>},
+    {"X4", "psc.index_within_buffer", "KVM touches no entry beyond the end of the shared buffer.", kHard, false, t::kPsc, {F::kPsc}, "invariants.md X4; bugs.md 65, 69", check::psc_index_within_buffer, check::audit_as_check<check::psc_index_within_buffer>},
+    {"X8", "guest.accepted_page_takes_no_vc", "Where the guest keeps the order and the host takes only what it is asked for, an accepted page takes no #VC 0x404.", kConditional, false, t::kNotValidated, {F::kOutcome, F::kRmp}, "invariants.md X8; snp_host.md 10", check::accepted_page_takes_no_vc, nullptr},
+
     {"W1", "progress.no_deadlock", "The wait-for graph has no cycle.", kHard, false, t::kProgress, {F::kProgress}, "invariants.md W1; kvm.md 10", check::no_deadlock, check::audit_as_check<check::no_deadlock>},
     {"W2", "progress.no_livelock", "Every call returns when its actors are scheduled fairly.", kHard, false, t::kProgress, {F::kProgress}, "invariants.md W2", check::no_livelock, check::audit_as_check<check::no_livelock>},
 }};

@@ -18,6 +18,7 @@ namespace sluice::oracle {
 struct Violation {
   std::uint64_t subject = 0;
   std::uint64_t other = 0;
+  bool known_upstream = false;  // a true defect of the modelled kernel version, as its row says
 };
 
 /// Strength as invariants.md has it.
@@ -32,8 +33,8 @@ constexpr std::string_view name_of(Strength strength) {
 namespace trigger {
 inline constexpr std::uint32_t kFrames = 1, kGmemPages = 2, kPreFault = 4, kProgress = 8,
                                kFile = 16, kAttributes = 32, kSlots = 64, kVms = 128, kLeaves = 256,
-                               kExits = 512, kDeadVm = 1024;
-inline constexpr std::size_t kCount = 11;  // each is one bit
+                               kExits = 512, kDeadVm = 1024, kPsc = 2048, kNotValidated = 4096;
+inline constexpr std::size_t kCount = 13;  // each is one bit
 }  // namespace trigger
 
 using CheckFn = std::optional<Violation> (*)(const View&);
@@ -64,7 +65,7 @@ struct InvariantRow {
   AuditFn audit;       // the whole state; null where after_step already is complete
 };
 
-inline constexpr std::size_t kInvariantCount = 70;
+inline constexpr std::size_t kInvariantCount = 75;
 /// The first row in this order that does not hold names the finding, so the rule that was broken
 /// comes before what comes of it.
 extern const std::array<InvariantRow, kInvariantCount> kInvariants;
@@ -142,6 +143,11 @@ Result failed_page_goes_back(const View&);
 Result page_is_launched_once(const View&);
 Result nothing_stays_assigned(const View&);
 Result dead_vm_is_frozen(const View&);
+Result psc_exits_are_what_was_done(const View&);
+Result psc_entries_go_forward(const View&);
+Result psc_no_batch_without_exit(const View&);
+Result psc_index_within_buffer(const View&);
+Result accepted_page_takes_no_vc(const View&);
 Result no_deadlock(const View&);
 Result no_livelock(const View&);
 

@@ -35,6 +35,7 @@ void Oracle::begin(const View& view) {
   bindings_.clear();
   mismatches_.clear();
   a_vm_died_ = false;
+  order_.clear();
   std::array<bool, kViewFieldCount> seen{};
   for (std::size_t i = 0; i < kViewFieldCount; ++i) {
     const auto field = static_cast<ViewField>(i);
@@ -62,10 +63,20 @@ std::uint32_t Oracle::touched(const View& view) {
   if (!view.leaf_changes().empty()) active |= trigger::kLeaves;
   if (view.outcome().exit.reason == kExitMemoryFault) active |= trigger::kExits;
   if (view.changed_vms() != 0) active |= trigger::kVms;
+  if (ran<Psc, GhcbWriteHeader, GhcbWriteEntry, GuestConvert>(view)) active |= trigger::kPsc;
+  if (view.outcome().check == Check::kGuestNotValidated) active |= trigger::kNotValidated;
   if (a_vm_died_) active |= trigger::kDeadVm;
   const ProgressView progress = view.progress();
   if (progress.deadlock || progress.livelock) active |= trigger::kProgress;
   return active;
+}
+
+/// The condition of X8: the step's access is to a page that its guest has accepted in order.
+bool Oracle::accessed_accepted_page(const View& view) const {
+  const auto* const access = std::get_if<GuestAccess>(&view.step().op);
+  if (access == nullptr || !acceptance_.holds() || !order_.holds()) return false;
+  const VmIndex vm = view.vm_of({view.step().actor.index});
+  return acceptance_.is_accepted(view.vm(vm).asid, access->gfn);
 }
 
 bool Oracle::condition_holds(std::size_t row, const View& view) const {
@@ -74,6 +85,7 @@ bool Oracle::condition_holds(std::size_t row, const View& view) const {
   if (r.audit == check::audit_validated_gpa_is_unique) return acceptance_.holds();
   if (r.after_step == check::private_leaf_is_assigned) return bindings_.holds();
   if (r.after_step == check::conversion_helps) return mismatches_.was_helped(view);
+  if (r.after_step == check::accepted_page_takes_no_vc) return accessed_accepted_page(view);
   return true;  // the row's function knows its condition
 }
 
@@ -100,7 +112,8 @@ std::optional<Finding> Oracle::judge(std::size_t row, const View& view, Function
   const std::optional<Violation> wrong = function();
   if (!wrong.has_value()) return std::nullopt;
   const bool known =
-      (kInvariants[row].triggers & trigger::kProgress) != 0 && view.progress().known_upstream;
+      wrong->known_upstream ||
+      ((kInvariants[row].triggers & trigger::kProgress) != 0 && view.progress().known_upstream);
   return Finding{.invariant = row,
                  .cls = known ? FindingClass::kKnownUpstream : FindingClass::kFinding,
                  .violation = *wrong};
@@ -108,8 +121,10 @@ std::optional<Finding> Oracle::judge(std::size_t row, const View& view, Function
 
 std::optional<Finding> Oracle::check(const View& view) {
   const std::uint32_t active = touched(view);
+  const bool had_accepted = acceptance_.anything_accepted();
   if ((active & trigger::kFrames) != 0) acceptance_.note(view);
   if ((active & trigger::kFile) != 0) bindings_.note(view);
+  order_.note(view, had_accepted || acceptance_.anything_accepted());
   RowSet rows{};
   for (std::uint32_t left = active; left != 0; left &= left - 1) {
     const RowSet& more = rows_of_trigger_[static_cast<std::size_t>(std::countr_zero(left))];

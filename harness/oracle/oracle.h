@@ -1,6 +1,6 @@
 // The judge: runs the invariants that apply after each step, over what the step touched, and all of
 // them over the whole state at the end. It keeps no state of its own but the books
-// that conditional rows need (acceptance.h, conditions.h) and counters.
+// that conditional rows need (acceptance.h, conditions.h, guest_order.h) and counters.
 #pragma once
 #include <array>
 #include <cstdint>
@@ -9,6 +9,7 @@
 
 #include "oracle/acceptance.h"
 #include "oracle/conditions.h"
+#include "oracle/guest_order.h"
 #include "oracle/invariant_list.h"
 
 namespace sluice::oracle {
@@ -61,6 +62,7 @@ class Oracle {
 
   std::uint32_t touched(const View& view);
   bool condition_holds(std::size_t row, const View& view) const;
+  bool accessed_accepted_page(const View& view) const;
   bool applies(std::size_t row, const View& view);
   std::optional<Finding> judge_rows(const RowSet& rows, const View& view);
   void note_for_later(const View& view, std::uint32_t active);
@@ -73,6 +75,7 @@ class Oracle {
   BindingBook bindings_;
   MismatchBook mismatches_;
   bool a_vm_died_ = false;
+  GuestOrderBook order_;
   AuditScratch scratch_;
   std::array<bool, kInvariantCount> observable_{};
   std::array<RowCount, kInvariantCount> counts_{};

@@ -11,11 +11,13 @@
 #include "oracle/view_helpers.h"
 #include "testing/launch_cases.h"
 #include "testing/leaf_cases.h"
+#include "testing/psc_views.h"
 
 namespace sluice::oracle {
 namespace {
 
-using testing::conversion, testing::file_with_page, testing::launched_vm, testing::with;
+using testing::changed_pages, testing::conversion, testing::file_with_page, testing::launched_vm,
+    testing::with;
 using testing::FakeView;
 using testing::InvariantCase;
 using testing::kFrame, testing::kFree, testing::kGuest, testing::kHead, testing::kInvalid;
@@ -254,6 +256,32 @@ const std::vector<InvariantCase>& cases() {
          pre_faulted(v), v.outcome_value.progress = {.gpa = 0x2000, .left = 0x1000};
        },
        [](FakeView& v) { v.leaves.erase({1}); }},
+      {"psc.exits_are_what_was_done", changed_pages,
+       [](FakeView& v) { v.pscs[0].entries = v.pscs[0].entries_at_start; }},
+      {"psc.exits_are_what_was_done", changed_pages, [](FakeView& v) { v.pscs[0].exits = {}; }},
+      {"psc.entries_go_forward", changed_pages,
+       [](FakeView& v) { v.pscs[0].header = psc_header({3}, {1}); }},
+      {"psc.entries_go_forward", changed_pages,
+       [](FakeView& v) { v.pscs[0].header_before = psc_header({3}, {4}); }},
+      {"psc.no_batch_without_exit",
+       [](FakeView& v) {
+         changed_pages(v);
+         v.pscs[0].exit_pending = v.pscs[0].open = true;
+         v.pscs[0].batch_size = 1;
+       },
+       [](FakeView& v) { v.pscs[0].exit_pending = false; }},
+      {"psc.index_within_buffer",
+       [](FakeView& v) { changed_pages(v), v.pscs[0].scratch = {kGhcbBufferEnd - 24}; },
+       [](FakeView& v) { v.pscs[0].scratch.value += 1; }},
+      {"guest.accepted_page_takes_no_vc",
+       [](FakeView& v) {
+         launched_vm(v);
+         v.ran(GuestAccess{.gfn = {6}, .c_bit = true}, kOpBit<GuestAccess> | kOpBit<Pvalidate>,
+               outcome_of(Check::kGuestNotValidated));
+         v.also_ran[actor_slot({.kind = ActorKind::kVcpu, .index = 1})] = Pvalidate{.gfn = {5}};
+         v.change(kFrame, kInvalid, with(kInvalid, [](RmpView& e) { e.validated = true; }));
+       },
+       [](FakeView& v) { v.step_value.op = GuestAccess{.gfn = {5}, .c_bit = true}; }},
       {"progress.no_deadlock", [](FakeView&) {},
        [](FakeView& v) { v.progress_value.deadlock = true; }},
       {"progress.no_livelock", [](FakeView&) {},

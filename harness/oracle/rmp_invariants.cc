@@ -76,7 +76,7 @@ Result validated_by_guest_or_firmware(const View& view) {
 
 Result change_clears_validated(const View& view) {
   if (firmware_ran(view)) return std::nullopt;
-  const bool may_validate = ran<Pvalidate>(view);
+  const bool may_validate = ran_any_pvalidate(view);
   const bool may_adjust = ran<RmpAdjust>(view);
   return each_change(view, [may_validate, may_adjust](const RmpView& before, const RmpView& now) {
     if (!owner_changed(before, now)) return true;
@@ -106,7 +106,7 @@ Result large_entry_is_whole(const View& view) {
 }
 
 Result smash_preserves(const View& view) {
-  const bool may_validate = ran<Pvalidate>(view);
+  const bool may_validate = ran_any_pvalidate(view);
   const bool may_adjust = ran<RmpAdjust>(view);
   // A step that several actors share may split an entry and then assign its parts anew.
   const auto was_updated = [&view](Pfn pfn) {

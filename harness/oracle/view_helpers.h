@@ -26,17 +26,34 @@ bool ran(const View& view) {
   return (view.ran_ops() & (kOpBit<Ops> | ...)) != 0;
 }
 
+/// Does this operation, done by a guest of this policy, validate (or rescind) the page?
+inline bool pvalidates(const Op& op, GuestPolicy policy, Gfn gfn, bool validate) {
+  if (const auto* const own = std::get_if<Pvalidate>(&op)) {
+    const std::uint64_t pages = own->page_size == PageSizeArg::k2M ? kFramesPer2M : 1;
+    return own->validate == validate && gfn.align_down(pages) == own->gfn.align_down(pages);
+  }
+  if (const auto* const range = std::get_if<GuestConvert>(&op)) {
+    return range->to_private == validate && gfn >= range->gfn &&
+           gfn < range->gfn + PageCount{range->page_count.value};
+  }
+  const auto* const access = std::get_if<GuestAccess>(&op);
+  return access != nullptr && policy == GuestPolicy::kAcceptsOnVc && validate && access->gfn == gfn;
+}
+
+/// Did a guest execute PVALIDATE in the step, perhaps?
+inline bool ran_any_pvalidate(const View& view) {
+  const bool on_vc = view.header().policy.guest == GuestPolicy::kAcceptsOnVc;
+  return ran<Pvalidate, GuestConvert>(view) || (on_vc && ran<GuestAccess>(view));
+}
+
 /// Did a vCPU of the entry's owner run a PVALIDATE of this direction and of the entry's address in
 /// the step?
 inline bool ran_pvalidate(const View& view, const RmpView& entry, bool validate) {
-  if (!ran<Pvalidate>(view)) return false;
+  if (!ran_any_pvalidate(view)) return false;
   for (std::uint8_t i = 0; i < kMaxVcpus; ++i) {
     const Op* const op = view.ran_op({.kind = ActorKind::kVcpu, .index = i});
-    const auto* const own = op == nullptr ? nullptr : std::get_if<Pvalidate>(op);
-    if (own == nullptr || own->validate != validate) continue;
-    const std::uint64_t pages = own->page_size == PageSizeArg::k2M ? kFramesPer2M : 1;
     const Gfn gfn{entry.gpa.value >> kPageShift};
-    const bool covers = gfn.align_down(pages) == own->gfn.align_down(pages);
+    const bool covers = op != nullptr && pvalidates(*op, view.header().policy.guest, gfn, validate);
     if (covers && view.vm(view.vm_of({i})).asid == entry.asid) return true;
   }
   return false;
@@ -49,15 +66,22 @@ const Op* finished(const View& view) {
                                                           : nullptr;
 }
 
+/// Did a guest ask user space for a conversion in the step, in whatever way?
+inline bool ran_guest_request(const View& view) {
+  return ran<MapGpaRange, PscMsr, Psc, GuestConvert>(view);
+}
+
 /// Firmware may change immutable entries and validate pages inside these: the launch, and whatever
 /// can be the end of a VM.
 inline bool firmware_ran(const View& view) {
-  const bool kills = view.header().policy.vmm == VmmPolicy::kKill && ran<MapGpaRange>(view);
+  const bool kills = view.header().policy.vmm == VmmPolicy::kKill && ran_guest_request(view);
   return kills || ran<LaunchStart, LaunchUpdate, LaunchFinish, DestroyVm, CloseGuestMemfd>(view);
 }
 
 /// Attributes may change inside these.
-inline bool conversion_ran(const View& view) { return ran<SetMemoryAttributes, MapGpaRange>(view); }
+inline bool conversion_ran(const View& view) {
+  return ran<SetMemoryAttributes>(view) || ran_guest_request(view);
+}
 
 /// kvm.md 0, has_private_mem.
 constexpr bool has_private_memory(VmType type) {

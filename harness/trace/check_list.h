@@ -23,6 +23,8 @@ enum class StatusKind : std::uint8_t {
   kException,  // an exception inside the guest or on the executing CPU; number = vector
   kExit,       // KVM_RUN returned to user space with an exit; number = exit reason
   kRax,        // a hypercall's negative result in the guest's RAX; number = KVM_E*
+  kGhcb,       // an error in the GHCB or its MSR. Number: the reason, where SW_EXITINFO1 is 2; else
+               // the upper half of SW_EXITINFO2 << 4 | the lower; of the MSR its upper 16 bits
   kHostFault,  // a host access faulted; number = vector or signal, see the row
   kLoop,       // the guest re-enters and faults again with nothing changed
   kSkipped,    // the backend or the sequence cannot do it; the row says why
@@ -34,7 +36,7 @@ struct StatusKindRow {
   std::string_view name;
   std::string_view answer;
 };
-inline constexpr std::array<StatusKindRow, 10> kStatusKinds{{
+inline constexpr std::array<StatusKindRow, 11> kStatusKinds{{
     {StatusKind::kOk, "ok", "success"},
     {StatusKind::kErrno, "errno", "errno {}"},
     {StatusKind::kCode, "code", "code {}"},
@@ -42,6 +44,7 @@ inline constexpr std::array<StatusKindRow, 10> kStatusKinds{{
     {StatusKind::kException, "exception", "exception {}"},
     {StatusKind::kExit, "exit", "exit {}"},
     {StatusKind::kRax, "rax", "RAX = -{}"},
+    {StatusKind::kGhcb, "ghcb", "GHCB error {}"},
     {StatusKind::kHostFault, "host_fault", "host fault {}"},
     {StatusKind::kLoop, "loop", "the guest loops"},
     {StatusKind::kSkipped, "skipped", "skipped"},
@@ -142,6 +145,25 @@ constexpr std::string_view name_of(StatusKind kind) {
   ROW(kMapGpaIgnored,            "map_gpa_range.ignored",             kExit,      3,           "policy vmm=ignore: user space did not convert") \
   ROW(kMapGpaKilled,             "map_gpa_range.killed",              kExit,      3,           "policy vmm=kill: user space ended the VM") \
   ROW(kMapGpaVmmFailed,          "map_gpa_range.vmm_failed",          kRax,       22,          "user space could not convert and said so") \
+  /* Page state changes by the GHCB's MSR protocol and by its NAE event: snp_host.md 6 and 5. */ \
+  ROW(kPscMsrNotSnp,             "psc_msr.not_snp",                   kExit,      24,          "snp_host.md 6: termination, KVM_EXIT_SYSTEM_EVENT") \
+  ROW(kPscMsrOperation,          "psc_msr.operation",                 kGhcb,      0x8000,      "snp_host.md 6: neither private nor shared") \
+  ROW(kPscMsrDisabled,           "psc_msr.disabled",                  kGhcb,      0x8000,      "snp_host.md 6: KVM_CAP_EXIT_HYPERCALL is off") \
+  ROW(kPscMsrVmmFailed,          "psc_msr.vmm_failed",                kGhcb,      0x8000,      "snp_host.md 6: user space could not convert and said so") \
+  ROW(kPscUnregisteredKills,     "psc.unregistered_kills",            kErrno,     EINVAL,      "snp_host.md 5.2: before 7.0 KVM_RUN fails") \
+  ROW(kPscUnregistered,          "psc.unregistered",                  kGhcb,      1,           "snp_host.md 5.2 row 1: the GHCB was not registered") \
+  ROW(kPscUsage,                 "psc.usage",                         kGhcb,      2,           "snp_host.md 5.2 row 1: GHCB usage") \
+  ROW(kPscMissingInput,          "psc.missing_input",                 kGhcb,      4,           "snp_host.md 5.2 row 2: no SNP guest, or SW_SCRATCH not valid") \
+  ROW(kPscScratch,               "psc.scratch",                       kGhcb,      3,           "snp_host.md 5.2 row 3") \
+  ROW(kPscDisabled,              "psc.disabled",                      kGhcb,      0x1000,      "snp_host.md 5.2 row 4: GENERIC") \
+  ROW(kPscHeader,                "psc.header",                        kGhcb,      0x11,        "snp_host.md 5.3 row 2: INVALID_HDR") \
+  ROW(kPscEntry,                 "psc.entry",                         kGhcb,      0x12,        "snp_host.md 5.3 row 3a: INVALID_ENTRY") \
+  ROW(kPscVmmFailed,             "psc.vmm_failed",                    kGhcb,      0x1000,      "snp_host.md 5.4: user space could not convert and said so; GENERIC") \
+  /* A guest that finds its host at fault ends itself: snp_host.md 10. */ \
+  ROW(kGuestConvertPvalidate,    "guest_convert.pvalidate",           kExit,      24,          "snp_host.md 10: PVALIDATE failed other than by its size, or changed nothing; KVM_EXIT_SYSTEM_EVENT") \
+  ROW(kGuestConvertAnswer,       "guest_convert.answer",              kExit,      24,          "snp_host.md 10: the hypervisor answered with an error") \
+  ROW(kGuestConvertReserved,     "guest_convert.reserved",            kExit,      24,          "snp_host.md 10: reserved bits of the header came back set") \
+  ROW(kGuestConvertEndGrew,      "guest_convert.end_grew",            kExit,      24,          "snp_host.md 10: end_entry grew") \
   /* Host accesses. */ \
   ROW(kHostAccessUnmapped,       "host_access.unmapped",              kHostFault, 11,          "SIGSEGV: the page was unmapped") \
   ROW(kHostAccessRmp,            "host_access.rmp_violation",         kHostFault, 14,          "snp_host.md 2: a user write to an assigned frame faults for ever") \

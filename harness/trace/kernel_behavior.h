@@ -35,5 +35,14 @@ constexpr bool fallocate_knows_write_zeroes(KernelVersion v) { return v >= Kerne
 /// KVM_MEM_GUEST_MEMFD slots of an MMAP file serve shared faults too (KVM_MEMSLOT_GMEM_ONLY,
 /// kvm.md 1.1).
 constexpr bool gmem_only_slots(KernelVersion v) { return v >= KernelVersion{6, 17}; }
+/// A VMGEXIT through a GHCB that was not registered gets an error; before, KVM_RUN fails
+/// (snp_host.md 5.2, bugs.md 73).
+constexpr bool unregistered_ghcb_gets_an_error(KernelVersion v) { return v >= KernelVersion{7, 0}; }
+/// The batch of a partly done 2 MiB entry takes in entries that follow its first page, not its next
+/// one (snp_host.md 5.3 row 5).
+// Assumption: every modelled version batches as 6.12 does; no change is known up to 7.0.
+constexpr bool psc_batches_behind_a_partly_done_entry(KernelVersion v) {
+  return v >= KernelVersion{6, 12};
+}
 
 }  // namespace sluice::behavior

@@ -40,6 +40,7 @@ struct ExitInfo {
 inline constexpr std::uint32_t kExitHypercall = 3;
 inline constexpr std::uint32_t kExitMmio = 6;
 inline constexpr std::uint32_t kExitInternalError = 17;
+inline constexpr std::uint32_t kExitSystemEvent = 24;
 inline constexpr std::uint32_t kExitMemoryFault = 39;
 inline constexpr std::uint32_t kMemoryFaultPrivate = 8;
 
@@ -62,7 +63,7 @@ struct Outcome {
   std::uint8_t capability = 0;  // kSkipCapability: index into capability names (trace/capability.h)
   RangeProgress progress{};
   ExitInfo exit{};
-  std::uint64_t value = 0;  // token read, RMP entry read, RMPQUERY mask
+  std::uint64_t value = 0;  // token or RMP entry read, RMPQUERY mask, SW_EXITINFO2, GHCB MSR
 
   constexpr bool ok() const { return progression == Progression::kDone && kind == StatusKind::kOk; }
   constexpr bool skipped() const { return kind == StatusKind::kSkipped; }

@@ -26,9 +26,10 @@ enum class ViewField : std::uint8_t {
   kLeaves,
   kAttributes,
   kEvents,
-  kProgress
+  kProgress,
+  kPsc
 };
-inline constexpr std::size_t kViewFieldCount = 11;
+inline constexpr std::size_t kViewFieldCount = 12;
 
 /// A decoded RMP entry of one 4 KiB frame. Inside a live 2 MiB entry every frame reads as what the
 /// head covers: gpa advanced, page_size 2M, is_head false.
@@ -195,6 +196,33 @@ struct FrameAccounting {
   std::array<std::uint64_t, 6> by_use{};  // indexed by FrameUse
 };
 
+/// An exit of a page state change to user space, in pages of 4 KiB.
+struct PscExit {
+  Gfn first{};
+  std::uint64_t count = 0;
+  bool to_private = false;
+  bool granted = false;  // user space answered hypercall.ret = 0
+  friend bool operator==(const PscExit&, const PscExit&) = default;
+};
+/// A vCPU's page state change by its GHCB: the one under way, or else the last one.
+struct PscView {
+  bool started = false;            // there has been one that got as far as its buffer
+  bool began_in_step = false;      // in the step just applied
+  bool open = false;               // it is not over
+  bool exit_pending = false;       // user space has an exit of it and has not answered
+  bool written_by_others = false;  // somebody but the kernel wrote its buffer meanwhile
+  std::uint16_t batch_size = 0;    // entries that KVM counts as under way (psc_inflight)
+  std::uint16_t touched = 0;       // highest index of an entry that KVM read or wrote, plus one
+  GhcbVersion version{};
+  GhcbScratch scratch{};        // where the buffer starts
+  PscHeader header_at_start{};  // as the guest left it
+  PscHeader header_before{};    // before the step, or as the guest left it where that is later
+  PscHeader header{};
+  std::span<const std::uint64_t> entries_at_start{};  // those not listed are 0
+  std::span<const std::uint64_t> entries{};
+  std::span<const PscExit> exits{};  // in order
+};
+
 /// Liveness, as the scheduler saw it.
 struct ProgressView {
   bool deadlock = false;
@@ -261,6 +289,7 @@ class View {
   virtual std::uint32_t current_root(
       VcpuIndex vcpu) const = 0;  // root of the vCPU's MMU, kNoRoot if none is loaded
   virtual VmIndex vm_of(VcpuIndex vcpu) const = 0;
+  virtual PscView psc(VcpuIndex vcpu) const = 0;
 
   // Whole state, for audits: frames that are assigned, in use or owned, in rising order; every
   // other frame is free and hypervisor-owned.

@@ -166,7 +166,7 @@ static void punch(int vm, uint64_t gpa, uint64_t size) {
   }
 }
 
-enum { VMM_CONVERTS, VMM_KILLS, VMM_IGNORES };
+enum { VMM_CONVERTS, VMM_KILLS, VMM_IGNORES, VMM_REFUSES };
 struct hypercall {
   uint64_t gpa, pages, attributes;
   unsigned cpl;
@@ -206,7 +206,7 @@ HELPER struct answer map_gpa_range(int vcpu, struct hypercall wanted) {
   const struct attributes range = {.address = wanted.gpa,
                                    .size = wanted.pages * PAGE,
                                    .attributes = to_private ? ATTRIBUTE_PRIVATE : 0};
-  const int converted = set_memory_attributes(vm, range).kind == OK;
+  const int converted = wanted.vmm != VMM_REFUSES && set_memory_attributes(vm, range).kind == OK;
   if (converted && !to_private && wanted.punches) punch(vm, range.address, range.size);
   const struct answer finished =
       finish_hypercall(vcpu, converted ? 0 : (uint64_t) - (int64_t)EINVAL);

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "model/schedule/scheduler.h"
+
 namespace sluice::model {
 namespace {
 
@@ -46,10 +48,34 @@ GuestInstruction instruction_of(const RmpQuery& op) {
 
 constexpr VcpuIndex vcpu_of(ActorId actor) { return {actor.index}; }
 
+/// The #VC handler of a guest that accepts what it finds (policy guest=accepts_on_vc).
+bool accepts(const Kernel& k, const Outcome& out) {
+  return out.check == Check::kGuestNotValidated &&
+         k.machine.header.policy.guest == GuestPolicy::kAcceptsOnVc;
+}
+GuestInstruction acceptance_of(const GuestAccess& op) {
+  return {.action = GuestAction::kPvalidate,
+          .kind = AccessKind::kWrite,
+          .validate = true,
+          .gfn = op.gfn};
+}
+
+Task<Outcome> start_accepting(Kernel& k, VcpuIndex vcpu, GuestInstruction access,
+                              GuestInstruction acceptance) {
+  const Outcome out = co_await start_guest(k, vcpu, access);
+  if (!accepts(k, out)) co_return out;
+  const Outcome accepted = co_await start_guest(k, vcpu, acceptance);
+  if (!accepted.ok()) co_return accepted;
+  co_return co_await start_guest(k, vcpu, access);
+}
+
 }  // namespace
 
 Outcome apply(Kernel& k, ActorId actor, const GuestAccess& op) {
-  return run_guest(k, vcpu_of(actor), instruction_of(op));
+  const Outcome out = run_guest(k, vcpu_of(actor), instruction_of(op));
+  if (!accepts(k, out)) return out;
+  const Outcome accepted = run_guest(k, vcpu_of(actor), acceptance_of(op));
+  return accepted.ok() ? run_guest(k, vcpu_of(actor), instruction_of(op)) : accepted;
 }
 Outcome apply(Kernel& k, ActorId actor, const Pvalidate& op) {
   return run_guest(k, vcpu_of(actor), instruction_of(op));
@@ -62,6 +88,9 @@ Outcome apply(Kernel& k, ActorId actor, const RmpQuery& op) {
 }
 
 Task<Outcome> start(Kernel& k, ActorId actor, const GuestAccess& op) {
+  if (k.machine.header.policy.guest == GuestPolicy::kAcceptsOnVc) {
+    return start_accepting(k, vcpu_of(actor), instruction_of(op), acceptance_of(op));
+  }
   return start_guest(k, vcpu_of(actor), instruction_of(op));
 }
 Task<Outcome> start(Kernel& k, ActorId actor, const Pvalidate& op) {

@@ -1,5 +1,9 @@
 // The operations of a guest: accesses and the RMP instructions that a vCPU may use.
 //
+// With the policy guest=accepts_on_vc an access to a page that is not validated validates it and is
+// done again: what a guest does that has no other notion of lazy acceptance, and that breaks the
+// rule of snp_host.md 10 that such a #VC means the host took a page away.
+//
 // User space takes no part: guest_access hands an exit (MEMORY_FAULT, MMIO) back to the sequence,
 // which is user space there. Fails: guest/run.h.
 #pragma once

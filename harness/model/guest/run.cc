@@ -183,8 +183,11 @@ Outcome run_guest(Kernel& k, VcpuIndex index, const GuestInstruction& in) {
     const FaultResult result = handle_fault(k, vcpu, fault);
     Outcome out{};
     if (leaves(k, vm, in, result, out)) return out;
-    const bool zap = (npf & npf::kRmp) != 0 && handle_rmp_fault(k, vm, in.gfn);
-    if (zap) zap_gfn_range(k, vm, range_of_rmp_fault(in.gfn));
+    if ((npf & npf::kRmp) != 0) {
+      const RmpFix fix = look_at_rmp_fault(k, vm, in.gfn);
+      const bool zap = fix.needed && split_for_rmp_fault(k, fix);
+      if (zap) zap_gfn_range(k, vm, range_of_rmp_fault(in.gfn));
+    }
     if (vm.dead) return refuse(Check::kVmDead);
   }
   return refuse(Check::kFaultLoop);
@@ -225,7 +228,9 @@ Task<Outcome> start_guest(Kernel& k, VcpuIndex index, GuestInstruction in) {
     const bool left = leaves(k, vm, in, result, out);
     if (!left && (npf & npf::kRmp) != 0) {
       co_await point(k, Point::kNpfBeforeRmpFix);
-      const bool zap = handle_rmp_fault(k, vm, in.gfn);
+      const RmpFix fix = look_at_rmp_fault(k, vm, in.gfn);
+      if (fix.needed) co_await point(k, Point::kNpfBeforePsmash);
+      const bool zap = fix.needed && split_for_rmp_fault(k, fix);
       if (zap) {
         co_await lock(k, mmu_lock(vm_index));
         zap_gfn_range(k, vm, range_of_rmp_fault(in.gfn));

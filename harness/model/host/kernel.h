@@ -9,6 +9,7 @@
 #include <memory>
 
 #include "model/host/node_pool.h"
+#include "model/host/psc_state.h"
 #include "model/host/sev_state.h"
 #include "model/machine/machine.h"
 #include "model/planted.h"
@@ -132,6 +133,7 @@ struct Vcpu {
   std::uint8_t phys_addr_bits = 48;
   std::uint8_t root = kNoRootIndex;  // index into Vm::roots
   SevVcpu sev{};
+  PscState psc{};
 };
 
 /// The range [first, first + count) of a guest_memfd is bound to a slot (gmem->bindings).

@@ -13,28 +13,30 @@ bool is_assigned(const RmpLookup& entry) {
   return entry.error == HostError::kNone && entry.assigned;
 }
 
-/// Rows 4 to 6, for the frame behind the GFN.
-bool fix_up(Kernel& k, Pfn pfn) {
-  const RmpLookup entry = snp_lookup_rmpentry(k, pfn);
-  if (!is_assigned(entry)) return false;
-  if (is_small(entry)) return false;  // spurious, or somebody else has split it
-  if (snp_rmptable_psmash(k, pfn) == Check::kOk) return true;
-  const RmpLookup again = snp_lookup_rmpentry(k, pfn);
-  const bool raced = is_assigned(again) && is_small(again);  // row 6a: done by another, no zap
-  return !raced;
-}
-
 }  // namespace
 
-bool handle_rmp_fault(Kernel& k, Vm& vm, Gfn gfn) {
-  if (!is_private(k, vm, gfn)) return false;
+RmpFix look_at_rmp_fault(Kernel& k, Vm& vm, Gfn gfn) {
+  if (!is_private(k, vm, gfn)) return {};
   const SlotIndex slot = find_slot(vm, 0, gfn);
-  if (slot == kNoSlot || !vm.slots[slot].has_gmem()) return false;
+  if (slot == kNoSlot || !vm.slots[slot].has_gmem()) return {};
   const Memslot& memslot = vm.slots[slot];
   GmemHold hold{};
-  if (get_pfn(k, vm, memslot, gfn, hold) != Check::kOk) return false;
-  const bool zap = fix_up(k, hold.pfn);
-  release_page(k, memslot.gmem, hold.index, hold.pfn);
+  if (get_pfn(k, vm, memslot, gfn, hold) != Check::kOk) return {};
+  const RmpLookup entry = snp_lookup_rmpentry(k, hold.pfn);
+  // Row 5: spurious, or somebody else has split it.
+  const bool needed = is_assigned(entry) && !is_small(entry);
+  if (!needed) release_page(k, memslot.gmem, hold.index, hold.pfn);
+  return {.needed = needed, .gmem = memslot.gmem, .index = hold.index, .pfn = hold.pfn};
+}
+
+bool split_for_rmp_fault(Kernel& k, const RmpFix& fix) {
+  bool zap = true;
+  if (snp_rmptable_psmash(k, fix.pfn) != Check::kOk) {
+    const RmpLookup again = snp_lookup_rmpentry(k, fix.pfn);
+    const bool raced = is_assigned(again) && is_small(again);  // row 6a: done by another, no zap
+    zap = !raced;
+  }
+  release_page(k, fix.gmem, fix.index, fix.pfn);
   return zap;
 }
 

@@ -3,6 +3,7 @@
 #include "model/host/guest_memfd.h"
 #include "model/host/handlers.h"
 #include "model/host/memslots.h"
+#include "model/host/psc.h"
 #include "model/host/tdp_mmu.h"
 #include "model/schedule/scheduler.h"
 
@@ -34,6 +35,7 @@ void close_descriptors(Kernel& k, Vm& vm) {
     if (!vcpu.exists || vcpu.vm != k.index_of(vm)) continue;
     unload_root(k, vcpu);
     arch_destroy_vcpu(k, vcpu);
+    forget_psc(k, vcpu);
     k.set(vcpu.exists, false);
     k.set(vcpu.ran, false);
     k.set(vcpu.smm, false);

@@ -18,6 +18,7 @@ enum class Point : std::uint8_t {
   kFaultUnderMmuLock,
   kFaultRetry,
   kNpfBeforeRmpFix,
+  kNpfBeforePsmash,
   kGuestReentry,
   // Pre-fault, kvm.md 4.
   kPreFaultNextPage,
@@ -40,6 +41,11 @@ enum class Point : std::uint8_t {
   // Exits to user space, kvm.md 8.
   kHypercallExit,
   kHypercallConverted,
+  // Page state changes, snp_host.md 5.3.
+  kPscEntryRead,
+  // The guest's side, snp_host.md 10.
+  kGuestBeforePsc,
+  kGuestAfterPsc,
 };
 
 struct PointRow {
@@ -61,6 +67,8 @@ inline constexpr auto kPoints = std::to_array<PointRow>({
     {Point::kFaultRetry, "fault.retry", "the fault answered RETRY and starts over"},
     {Point::kNpfBeforeRmpFix, "npf.before_rmp_fix",
      "MMU done with the fault, RMP entry not yet read by the fix-up"},
+    {Point::kNpfBeforePsmash, "npf.before_psmash",
+     "the fix-up has found a 2 MiB entry and holds its page, PSMASH not yet executed"},
     {Point::kGuestReentry, "guest.reentry", "fault handled, the guest has not yet tried again"},
     {Point::kPreFaultNextPage, "pre_fault.next_page",
      "one block done, the next not begun (cond_resched)"},
@@ -91,6 +99,12 @@ inline constexpr auto kPoints = std::to_array<PointRow>({
     {Point::kHypercallExit, "map_gpa_range.exit", "the vCPU is in user space with the hypercall"},
     {Point::kHypercallConverted, "map_gpa_range.converted",
      "user space has converted, the vCPU has not re-entered"},
+    {Point::kPscEntryRead, "psc.entry_read",
+     "header and first entry read and checked, the batch not yet made"},
+    {Point::kGuestBeforePsc, "guest_convert.before_psc",
+     "the guest has rescinded (or validated early), its request is not yet made"},
+    {Point::kGuestAfterPsc, "guest_convert.after_psc",
+     "KVM has answered a request, the guest has not yet looked at the answer"},
 });
 inline constexpr std::size_t kPointCount = kPoints.size();
 static_assert([] {

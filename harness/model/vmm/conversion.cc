@@ -1,0 +1,110 @@
+#include "model/vmm/conversion.h"
+
+#include "model/host/handlers.h"
+#include "model/host/memslots.h"
+#include "model/schedule/scheduler.h"
+
+namespace sluice::model {
+namespace {
+
+constexpr std::uint64_t kPageLimit = std::uint64_t{1} << (64 - kPageShift);
+
+bool is_to_private(const ConversionExit& exit) { return (exit.attributes & kMapGpaEncrypted) != 0; }
+
+SetMemoryAttributes conversion_of(VmIndex vm, const ConversionExit& exit) {
+  return {.vm = vm,
+          .address = {exit.gpa},
+          .size = {exit.page_count << kPageShift},
+          .attributes = {is_to_private(exit) ? kAttributePrivate : 0}};
+}
+
+bool reclaims(const Kernel& k, const ConversionExit& exit) {
+  return k.machine.header.policy.convert_reclaim == ConvertReclaim::kPunchHole &&
+         !is_to_private(exit);
+}
+
+/// The hole that user space punches for one slot; size 0 if none.
+GmemPunchHole hole_in(const Memslot& slot, const ConversionExit& exit) {
+  if (!slot.used || slot.address_space != 0 || slot.gmem == GmemRef::kNone) {
+    return {.size = {0}};
+  }
+  const Gfn first{exit.gpa >> kPageShift};
+  const GfnRange part =
+      GfnRange{.first = first, .last = first + PageCount{exit.page_count}}.clip(range_of(slot));
+  if (part.empty()) return {.size = {0}};
+  const std::uint64_t index = slot.gmem_page_offset + (part.first - slot.base).value;
+  const std::uint64_t extra = planted(Planted::kReclaimPunchesNeighbor) ? 1 : 0;
+  return {.gmem = {slot.gmem},
+          .offset = {index << kPageShift},
+          .size = {(part.count().value + extra) << kPageShift}};
+}
+
+/// Of a conversion that was not done.
+Reaction failure(const Outcome& converted) {
+  if (converted.skipped()) return {.reply = UserReply::kSkipped, .skip = converted.check};
+  return {.reply = UserReply::kFailed};
+}
+
+}  // namespace
+
+Reaction react(Kernel& k, ActorId actor, VmIndex vm, const ConversionExit& exit) {
+  const VmmPolicy policy = k.machine.header.policy.vmm;
+  if (policy == VmmPolicy::kIgnore) return {.reply = UserReply::kIgnored};
+  if (policy == VmmPolicy::kKill) {
+    apply(k, actor, DestroyVm{.vm = vm});
+    return {.reply = UserReply::kKilled};
+  }
+  if (policy == VmmPolicy::kRefuse || exit.page_count >= kPageLimit) {
+    return {.reply = UserReply::kFailed};
+  }
+  const Outcome converted = apply(k, actor, conversion_of(vm, exit));
+  if (!converted.ok()) return failure(converted);
+  for (std::uint64_t i = 0; reclaims(k, exit) && i < k.vm(vm).slot_high_water; ++i) {
+    const GmemPunchHole hole = hole_in(k.vm(vm).slots[i], exit);
+    if (hole.size.value != 0) apply(k, actor, hole);
+  }
+  return {};
+}
+
+Task<Reaction> start_reaction(Kernel& k, ActorId actor, VmIndex vm, ConversionExit exit) {
+  co_await point(k, Point::kHypercallExit);
+  const VmmPolicy policy = k.machine.header.policy.vmm;
+  if (policy == VmmPolicy::kIgnore) co_return Reaction{.reply = UserReply::kIgnored};
+  if (policy == VmmPolicy::kKill) {
+    const DestroyVm destroy{.vm = vm};
+    co_await start(k, actor, destroy);
+    co_return Reaction{.reply = UserReply::kKilled};
+  }
+  if (policy == VmmPolicy::kRefuse || exit.page_count >= kPageLimit) {
+    co_return Reaction{.reply = UserReply::kFailed};
+  }
+  const SetMemoryAttributes conversion = conversion_of(vm, exit);
+  const Outcome converted = co_await start(k, actor, conversion);
+  if (!converted.ok()) co_return failure(converted);
+  co_await point(k, Point::kHypercallConverted);
+  for (std::uint64_t i = 0; reclaims(k, exit) && i < k.vm(vm).slot_high_water; ++i) {
+    const GmemPunchHole hole = hole_in(k.vm(vm).slots[i], exit);
+    if (hole.size.value == 0) continue;
+    co_await start(k, actor, hole);
+  }
+  co_return Reaction{};
+}
+
+void leave_for_conversion(Kernel& k, const Vcpu& vcpu) {
+  k.event(EventKind::kExitToUser, k.vm(vcpu.vm), kExitHypercall);
+}
+
+Outcome with_exit(Outcome out, const ConversionExit& exit) {
+  out.exit = {.reason = kExitHypercall,
+              .gpa = exit.gpa,
+              .size = exit.page_count,
+              .attributes = exit.attributes};
+  return out;
+}
+
+Outcome not_converted(UserReply reply, const ConversionExit& exit) {
+  const bool killed = reply == UserReply::kKilled;
+  return with_exit(refuse(killed ? Check::kMapGpaKilled : Check::kMapGpaIgnored), exit);
+}
+
+}  // namespace sluice::model

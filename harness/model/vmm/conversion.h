@@ -1,0 +1,58 @@
+// User space's reaction to KVM_EXIT_HYPERCALL with KVM_HC_MAP_GPA_RANGE, whoever caused it: the
+// guest's hypercall, or a page state change by its GHCB (kvm.md 8, snp_host.md 5.3, 6; Linux
+// __kvm_emulate_hypercall(), snp_begin_psc()).
+//
+// The rule of user space, which every backend follows step by step. `gpa`, `pages` and `attributes`
+// are hypercall.args[0..2]; ret is hypercall.ret.
+//
+//  vmm=ignore   Nothing is done: the vCPU's next KVM_RUN completes the request with ret = 0.
+//  vmm=kill     The VM is closed as destroy_vm does it (guest_memfds stay open).
+//  vmm=refuse   Nothing is done: ret = -EINVAL, go to 4.
+//  vmm=convert  1. pages >= 2^52, whose bytes do not fit 64 bits: ret = -EINVAL, go to 4.
+//               2. KVM_SET_MEMORY_ATTRIBUTES {address = gpa, size = pages * 4096, attributes = bit
+//                  4 of `attributes` set ? PRIVATE : 0, flags = 0}. Refused with whatever errno:
+//                  ret = -EINVAL, go to 4.
+//               3. convert_reclaim=punch_hole, to shared only: for each memslot of address space 0
+//                  with an open guest_memfd that overlaps [gpa, gpa + size):
+//                  fallocate(PUNCH_HOLE | KEEP_SIZE) of the overlapping part of the file. Errors
+//                  are ignored; the order does not matter, the parts are disjoint.  ret = 0.
+//               4. KVM_RUN with that ret.
+//
+// What real user space does: QEMU 9 (kvm_convert_memory()) sets the attributes first and then
+// discards the copy that became unreachable, in both directions: it punches the guest_memfd when a
+// range becomes shared, and discards the shared pages when it becomes private (not for hugetlbfs).
+// KVM's own selftest punches and allocates before it sets the attributes.
+// Deviation: the shared copy is kept when a range becomes private, since no operation of the
+// vocabulary frees a page of the host region without unmapping it for good.
+#pragma once
+#include "model/host/psc.h"
+#include "model/schedule/task.h"
+
+namespace sluice::model {
+
+enum class UserReply : std::uint8_t {
+  kConverted,  // ret = 0
+  kFailed,     // ret = -EINVAL
+  kIgnored,    // ret = 0, and nothing done
+  kKilled,     // the VM is closed: no KVM_RUN follows
+  kSkipped,    // the step ends here with `skip`: there is nothing to convert in, or a limit was met
+};
+struct Reaction {
+  UserReply reply = UserReply::kConverted;
+  Check skip = Check::kOk;
+};
+
+/// What user space does between the exit and the next KVM_RUN.  Cost: that of the conversion.
+Reaction react(Kernel& k, ActorId actor, VmIndex vm, const ConversionExit& exit);
+/// Stops in user space (map_gpa_range.exit, map_gpa_range.converted) and inside the ioctls.
+Task<Reaction> start_reaction(Kernel& k, ActorId actor, VmIndex vm, ConversionExit exit);
+
+/// KVM_RUN returns with that exit: the event.
+void leave_for_conversion(Kernel& k, const Vcpu& vcpu);
+/// `out` with the exit that user space has seen.
+Outcome with_exit(Outcome out, const ConversionExit& exit);
+/// Where user space did not let the guest go on as if converted: map_gpa_range.ignored and .killed,
+/// with the exit.
+Outcome not_converted(UserReply reply, const ConversionExit& exit);
+
+}  // namespace sluice::model
