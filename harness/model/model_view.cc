@@ -240,11 +240,16 @@ void ModelView::add_leaf_change(const WordBefore& before, const NodePlace& place
   if ((!was_leaf && !is_leaf) || then.word == now.word) return;
   const Vm& vm = k_->vms[place.owner];
   const Gfn gfn{k_->nodes.first(before.node) + before.slot * pages_below_entry(place.level)};
-  const Walk walk{.spte = was_leaf ? then : Spte{}, .level = place.level};
+  const Walk before_walk{.spte = was_leaf ? then : Spte{}, .level = place.level};
+  const Root& root = vm.roots[place.root];
+  // An entry that is one is linked to its root; else something larger or smaller may be there.
+  const LeafView leaf_now = is_leaf ? leaf_of(vm, root, {.spte = now, .level = place.level}, gfn)
+                                    : leaf({place.owner}, place.root, gfn);
   tables_.leaf_changes.add({.vm = {place.owner},
                             .root = place.root,
                             .gfn = gfn,
-                            .before = leaf_of(vm, vm.roots[place.root], walk, gfn)});
+                            .before = leaf_of(vm, root, before_walk, gfn),
+                            .now = leaf_now});
 }
 
 void ModelView::add_page_change(const WordBefore& before, const NodePlace& place) const {
@@ -287,16 +292,23 @@ VmView ModelView::vm_before(VmIndex index) const {
   return touched ? view_of(vms_before_[index.value]) : vm(index);
 }
 
-void ModelView::undo_slots(VmIndex index, std::array<Memslot, kMaxSlotsPerVm>& slots) const {
-  slots = k_->vm(index).slots;
-  const auto now = reinterpret_cast<std::uintptr_t>(k_->vm(index).slots.data());
+/// The first slots of the VM as they were; how many that are.
+std::uint64_t ModelView::undo_slots(VmIndex index,
+                                    std::array<Memslot, kMaxSlotsPerVm>& slots) const {
+  const Vm& vm = k_->vm(index);
+  const bool touched = (vms_touched_ >> index.value & 1) != 0;
+  const std::uint64_t before = touched ? vms_before_[index.value].slot_high_water : 0;
+  const std::uint64_t count = std::max(vm.slot_high_water, before);
+  std::copy_n(vm.slots.begin(), count, slots.begin());
+  const auto now = reinterpret_cast<std::uintptr_t>(vm.slots.data());
   const auto entries = k_->machine.journal.since(record_->mark);
   for (auto entry = entries.rbegin(); entry != entries.rend(); ++entry) {
     const auto at = reinterpret_cast<std::uintptr_t>(entry->address());
-    if (at - now >= sizeof(slots)) continue;
+    if (at - now >= count * sizeof(Memslot)) continue;
     std::memcpy(reinterpret_cast<std::byte*>(slots.data()) + (at - now), &entry->old_value,
                 entry->size());
   }
+  return count;
 }
 
 std::span<const SlotView> ModelView::slots_before(VmIndex index) const {
@@ -307,9 +319,9 @@ std::span<const SlotView> ModelView::slots_before(VmIndex index) const {
     list.step = record_->number;
     list.count = 0;
     std::array<Memslot, kMaxSlotsPerVm> before;
-    undo_slots(index, before);
-    for (const Memslot& slot : before) {
-      if (slot.used) list.slots[list.count++] = view_of(index, slot);
+    const std::uint64_t count = undo_slots(index, before);
+    for (std::uint64_t i = 0; i < count; ++i) {
+      if (before[i].used) list.slots[list.count++] = view_of(index, before[i]);
     }
   }
   return {list.slots.data(), list.count};

@@ -114,7 +114,7 @@ class ModelView final : public View {
   void note_kernel(const Journal::Entry& entry) const;
   void note_gmem(const Journal::Entry& entry, std::uintptr_t offset) const;
   void note_vm(const Journal::Entry& entry, std::uintptr_t offset) const;
-  void undo_slots(VmIndex vm, std::array<Memslot, kMaxSlotsPerVm>& slots) const;
+  std::uint64_t undo_slots(VmIndex vm, std::array<Memslot, kMaxSlotsPerVm>& slots) const;
   const FrameBefore* find_frame(Pfn pfn) const;
   std::uint64_t word_then(NodeId node, unsigned slot) const;
   void add_frame_change(const FrameBefore& before) const;

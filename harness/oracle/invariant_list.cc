@@ -12,16 +12,16 @@ constexpr Strength kHard = Strength::kHard, kConditional = Strength::kConditiona
 
 // clang-format off
 const std::array<InvariantRow, kInvariantCount> kInvariants{{
-    {"R1", "rmp.validated_implies_assigned", "A validated entry is assigned to a guest.", kHard, false, t::kFrames, {F::kRmp}, "invariants.md R1; rmp.md RU2", check::validated_implies_assigned, check::audit_rmp},
-    {"R2", "rmp.unassigned_is_blank", "An unassigned entry has no ASID, no validation and no VMSA mark, and is immutable only if HV-Fixed.", kHard, false, t::kFrames, {F::kRmp}, "invariants.md R2; rmp.md RU4, RU8", check::unassigned_is_blank, check::audit_rmp},
-    {"R3", "rmp.immutable_unchanged", "No processor instruction changes an immutable entry; only firmware does.", kHard, false, t::kFrames, {F::kRmp}, "invariants.md R3; rmp.md RU1", check::immutable_unchanged, nullptr},
-    {"R4", "rmp.validated_by_guest_or_firmware", "Validated goes from 0 to 1 only in PVALIDATE by the owning guest or in firmware.", kHard, false, t::kFrames, {F::kRmp}, "invariants.md R4; rmp.md RU3", check::validated_by_guest_or_firmware, nullptr},
-    {"R5", "rmp.change_clears_validated", "A change of owner, address or size leaves Validated clear and VMPL1-3 without rights.", kHard, false, t::kFrames, {F::kRmp}, "invariants.md R5; rmp.md RU4", check::change_clears_validated, nullptr},
-    {"R6", "rmp.large_entry_is_whole", "A 2 MiB entry is aligned in both address spaces and none of its frames is owned on its own.", kHard, false, t::kFrames, {F::kRmp}, "invariants.md R6; rmp.md RU7, RU9", check::large_entry_is_whole, nullptr},
-    {"R7", "rmp.smash_preserves", "PSMASH changes only the size and spreads the address.", kHard, false, t::kFrames, {F::kRmp}, "invariants.md R7; rmp.md RU6", check::smash_preserves, nullptr},
+    {"R1", "rmp.validated_implies_assigned", "A validated entry is assigned to a guest.", kHard, false, t::kRmp, {F::kRmp}, "invariants.md R1; rmp.md RU2", check::validated_implies_assigned, check::audit_rmp},
+    {"R2", "rmp.unassigned_is_blank", "An unassigned entry has no ASID, no validation and no VMSA mark, and is immutable only if HV-Fixed.", kHard, false, t::kRmp, {F::kRmp}, "invariants.md R2; rmp.md RU4, RU8", check::unassigned_is_blank, check::audit_rmp},
+    {"R3", "rmp.immutable_unchanged", "No processor instruction changes an immutable entry; only firmware does.", kHard, false, t::kRmp, {F::kRmp}, "invariants.md R3; rmp.md RU1", check::immutable_unchanged, nullptr},
+    {"R4", "rmp.validated_by_guest_or_firmware", "Validated goes from 0 to 1 only in PVALIDATE by the owning guest or in firmware.", kHard, false, t::kRmp, {F::kRmp}, "invariants.md R4; rmp.md RU3", check::validated_by_guest_or_firmware, nullptr},
+    {"R5", "rmp.change_clears_validated", "A change of owner, address or size leaves Validated clear and VMPL1-3 without rights.", kHard, false, t::kRmp, {F::kRmp}, "invariants.md R5; rmp.md RU4", check::change_clears_validated, nullptr},
+    {"R6", "rmp.large_entry_is_whole", "A 2 MiB entry is aligned in both address spaces and none of its frames is owned on its own.", kHard, false, t::kRmp, {F::kRmp}, "invariants.md R6; rmp.md RU7, RU9", check::large_entry_is_whole, nullptr},
+    {"R7", "rmp.smash_preserves", "PSMASH changes only the size and spreads the address.", kHard, false, t::kRmp, {F::kRmp}, "invariants.md R7; rmp.md RU6", check::smash_preserves, nullptr},
     {"R8", "rmp.validated_gpa_is_unique", "Where no address was accepted twice, by the guest or in its launch, each has at most one validated frame.", kConditional, false, t::kFrames, {F::kRmp, F::kFrames}, "invariants.md R8; snp_host.md 7, 10", check::nothing_to_see, check::audit_validated_gpa_is_unique},
     {"R9", "rmp.one_owner", "Every frame has exactly one owner; the owners add up to the machine.", kHard, false, t::kFrames, {F::kFrames}, "invariants.md R9; APM vol. 2 15.36.4", check::one_owner, check::audit_owners},
-    {"R10", "rmp.masks_follow_caller", "A mask that was set lies within the caller's own; VMPL0 may do everything.", kHard, false, t::kFrames, {F::kRmp}, "invariants.md R10; rmp.md 4.5", check::masks_follow_caller, nullptr},
+    {"R10", "rmp.masks_follow_caller", "A mask that was set lies within the caller's own; VMPL0 may do everything.", kHard, false, t::kRmp, {F::kRmp}, "invariants.md R10; rmp.md 4.5", check::masks_follow_caller, nullptr},
     {"R11", "rmp.in_use_not_aligned", "A page the processor holds in use (VMCB, VMSA, AVIC) is never 2 MiB aligned.", kHard, false, t::kFrames, {F::kRmp, F::kFrames}, "invariants.md R11; rmp.md 6", check::in_use_not_aligned, nullptr},
 
     {"I1", "invalidation.is_balanced", "mmu_invalidate_in_progress is never negative, and 0 at rest.", kHard, true, t::kVms, {F::kVms}, "invariants.md I1; kvm.md 5", check::invalidation_is_balanced, check::audit_invalidation},
@@ -44,7 +44,7 @@ const std::array<InvariantRow, kInvariantCount> kInvariants{{
     {"N10", "npt.level_within_rmp", "A private leaf is no larger than its RMP entry, once a fix-up under way is over.", kHard, true, t::kLeaves, {F::kLeaves, F::kRmp}, "invariants.md N10; kvm.md 6", check::level_within_rmp, check::audit_level},
     {"N11", "npt.private_leaf_is_assigned", "Where no file page was bound at two GFNs, a private leaf of an SNP guest maps a frame that is assigned to it at that address.", kConditional, true, t::kLeaves, {F::kLeaves, F::kRmp, F::kSlots}, "invariants.md N11; snp_host.md 3", check::private_leaf_is_assigned, check::audit_owner},
     {"N13", "npt.one_address_space", "A VM with private memory has one address space.", kHard, true, t::kSlots, {F::kSlots, F::kVms}, "invariants.md N13; kvm.md 0", check::one_address_space, nullptr},
-    {"N14", "npt.root_count", "A VM has at most six valid roots.", kQuiescent, true, t::kLeaves, {F::kVms}, "invariants.md N14; kvm.md 7", check::root_count, check::audit_as_check<check::root_count>},
+    {"N14", "npt.root_count", "A VM has at most six valid roots.", kQuiescent, true, t::kLeaves, {F::kVms}, "invariants.md N14; kvm.md 7", check::root_count, check::audit_root_count},
     {"N15", "npt.hole_has_no_leaf", "When a hole has been punched, no bound GFN of it is mapped.", kHard, true, t::kFile, {F::kLeaves, F::kSlots}, "invariants.md N15; kvm.md 1.3", check::hole_has_no_leaf, nullptr},
     {"N16", "npt.prefetch_is_not_accessed", "A pre-fault leaves no leaf accessed that was not so before.", kHard, true, t::kPreFault, {F::kLeaves}, "invariants.md N16; kvm.md 4", check::prefetch_is_not_accessed, nullptr},
 
@@ -82,9 +82,9 @@ const std::array<InvariantRow, kInvariantCount> kInvariants{{
     {"X6", "exit.mismatch_says_access", "An exit for a page of the other kind says what the guest wanted, not what the page is.", kHard, true, t::kExits, {F::kOutcome, F::kAttributes}, "invariants.md X6; kvm.md 5 row 6", check::mismatch_says_access, nullptr},
     {"X7", "exit.conversion_helps", "Where user space has made the page what the exit asked for, the same access has no such exit again.", kConditional, true, t::kExits, {F::kOutcome, F::kAttributes}, "invariants.md X7", check::conversion_helps, nullptr},
 
-    {"L1", "launch.only_launched_pages", "Between LAUNCH_START and LAUNCH_FINISH the guest's frames are those launched, all of them accepted, and its VMSAs.", kHard, true, t::kFrames, {F::kRmp, F::kVms, F::kGmem}, "invariants.md L1; snp_host.md 7", check::only_launched_pages, nullptr},
-    {"L2", "launch.failed_page_goes_back", "A page whose LAUNCH_UPDATE failed is the hypervisor's again, or leaked with its VM dead.", kHard, true, t::kFrames, {F::kRmp, F::kVms}, "invariants.md L2; snp_host.md 7", check::failed_page_goes_back, nullptr},
-    {"L3", "launch.page_is_launched_once", "LAUNCH_UPDATE of a page that is the guest's already fails and leaves it alone.", kHard, true, t::kFrames, {F::kRmp, F::kGmem}, "invariants.md L3; kvm.md 1.6", check::page_is_launched_once, nullptr},
+    {"L1", "launch.only_launched_pages", "Between LAUNCH_START and LAUNCH_FINISH the guest's frames are those launched, all of them accepted, and its VMSAs.", kHard, true, t::kRmp, {F::kRmp, F::kVms, F::kGmem}, "invariants.md L1; snp_host.md 7", check::only_launched_pages, nullptr},
+    {"L2", "launch.failed_page_goes_back", "A page whose LAUNCH_UPDATE failed is the hypervisor's again, or leaked with its VM dead.", kHard, true, t::kLaunch, {F::kRmp, F::kVms}, "invariants.md L2; snp_host.md 7", check::failed_page_goes_back, nullptr},
+    {"L3", "launch.page_is_launched_once", "LAUNCH_UPDATE of a page that is the guest's already fails and leaves it alone.", kHard, true, t::kLaunch, {F::kRmp, F::kGmem}, "invariants.md L3; kvm.md 1.6", check::page_is_launched_once, nullptr},
     {"L4", "launch.nothing_stays_assigned", "When a VM and its files are gone, no frame is assigned to its ASID but leaked ones.", kQuiescent, true, t::kVms, {F::kRmp, F::kVms, F::kFrames}, "invariants.md L4; snp_host.md 7", check::nothing_stays_assigned, nullptr},
     {"L5", "launch.dead_vm_is_frozen", "Every ioctl of a dead VM answers EIO and changes nothing.", kHard, true, t::kDeadVm, {F::kOutcome, F::kVms}, "invariants.md L5; kvm.md 0", check::dead_vm_is_frozen, nullptr},
 

@@ -33,8 +33,9 @@ constexpr std::string_view name_of(Strength strength) {
 namespace trigger {
 inline constexpr std::uint32_t kFrames = 1, kGmemPages = 2, kPreFault = 4, kProgress = 8,
                                kFile = 16, kAttributes = 32, kSlots = 64, kVms = 128, kLeaves = 256,
-                               kExits = 512, kDeadVm = 1024, kPsc = 2048, kNotValidated = 4096;
-inline constexpr std::size_t kCount = 13;  // each is one bit
+                               kExits = 512, kDeadVm = 1024, kPsc = 2048, kNotValidated = 4096,
+                               kLaunch = 8192, kRmp = 16384;
+inline constexpr std::size_t kCount = 15;  // each is one bit
 }  // namespace trigger
 
 using CheckFn = std::optional<Violation> (*)(const View&);
@@ -155,6 +156,7 @@ Result no_livelock(const View&);
 Result audit_validated_gpa_is_unique(const View&, AuditScratch&);
 Result audit_rmp(const View&, AuditScratch&);
 Result audit_owners(const View&, AuditScratch&);
+Result audit_root_count(const View&, AuditScratch&);
 Result audit_kind(const View&, AuditScratch&);
 Result audit_agreement(const View&, AuditScratch&);
 Result audit_uniform(const View&, AuditScratch&);

@@ -20,10 +20,8 @@ inline const SlotView* slot_at(const View& view, VmIndex vm, std::uint8_t addres
 template <class Judge>
 std::optional<Violation> each_installed(const View& view, Judge&& judge) {
   for (const LeafChange& change : view.leaf_changes()) {
-    const LeafView now = view.leaf(change.vm, change.root, change.gfn);
-    const bool maps_anew = now.present && (!change.before.present || change.before.pfn != now.pfn ||
-                                           change.before.level != now.level);
-    if (!maps_anew && !(now.mmio && !change.before.mmio)) continue;
+    const LeafView& now = change.now;
+    if (!change.is_remapped() || !(now.present || now.mmio)) continue;
     const std::uint8_t address_space = view.root(change.vm, change.root).address_space;
     const LeafRecord record{.vm = change.vm,
                             .root = change.root,

@@ -69,8 +69,7 @@ Result delete_spares_others(const View& view) {
   if (op == nullptr || !view.ran_alone() || view.vm(op->vm).type == VmType::kDefault)
     return std::nullopt;
   for (const LeafChange& change : view.leaf_changes()) {
-    if (!change.before.present || view.leaf(change.vm, change.root, change.gfn) == change.before)
-      continue;
+    if (!change.before.present || change.now == change.before) continue;
     const std::uint8_t address_space = view.root(change.vm, change.root).address_space;
     bool of_gone_slot = false;
     const std::uint64_t frames = frames_in(change.before.level);

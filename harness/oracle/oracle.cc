@@ -41,29 +41,51 @@ void Oracle::begin(const View& view) {
     const auto field = static_cast<ViewField>(i);
     seen[i] = field == ViewField::kOutcome || view.observes(field);
   }
+  const bool host_scope = view.header().scope == Scope::kHost;
   for (std::size_t i = 0; i < kInvariants.size(); ++i) {
+    in_scope_[i] = host_scope || !kInvariants[i].host_scope_only;
     observable_[i] = std::ranges::all_of(kInvariants[i].needs, [&seen](ViewField field) {
       return seen[static_cast<std::size_t>(field)];
     });
   }
 }
 
-/// What the step touched, as triggers.
-std::uint32_t Oracle::touched(const View& view) {
+namespace {
+
+constexpr std::uint64_t kFileOps = kOpBit<CreateVm> | kOpBit<DestroyVm> | kOpBit<CreateVcpu> |
+                                   kOpBit<CreateGuestMemfd> | kOpBit<CloseGuestMemfd> |
+                                   kOpBit<SetMemoryRegion> | kOpBit<GmemAllocate> |
+                                   kOpBit<GmemPunchHole> | kOpBit<HostUnmap>;
+
+constexpr std::uint64_t kPscOps =
+    kOpBit<Psc> | kOpBit<GhcbWriteHeader> | kOpBit<GhcbWriteEntry> | kOpBit<GuestConvert>;
+
+/// What the operations that ran may have to do with, whatever they changed.
+std::uint32_t triggers_of_ops(std::uint64_t ran) {
   std::uint32_t active = 0;
-  if (!view.frame_changes().empty()) active |= trigger::kFrames;
+  if ((ran & kOpBit<PreFaultMemory>) != 0) active |= trigger::kPreFault;
+  if ((ran & kFileOps) != 0) active |= trigger::kFile;
+  if ((ran & kOpBit<SetMemoryAttributes>) != 0) active |= trigger::kAttributes;
+  if ((ran & kOpBit<SetMemoryRegion>) != 0) active |= trigger::kSlots;
+  if ((ran & kOpBit<LaunchUpdate>) != 0) active |= trigger::kLaunch;
+  if ((ran & kPscOps) != 0) active |= trigger::kPsc;
+  return active;
+}
+
+}  // namespace
+
+/// What the step touched, as triggers.
+std::uint32_t Oracle::touched(const View& view) const {
+  std::uint32_t active = triggers_of_ops(view.ran_ops());
+  const auto frames = view.frame_changes();
+  if (!frames.empty()) active |= trigger::kFrames;
+  if (std::ranges::any_of(frames, &FrameChange::rmp_changed)) active |= trigger::kRmp;
   if (!view.gmem_page_changes().empty()) active |= trigger::kGmemPages;
-  if (ran<PreFaultMemory>(view)) active |= trigger::kPreFault;
-  if (ran<CreateVm, DestroyVm, CreateVcpu, CreateGuestMemfd, CloseGuestMemfd, SetMemoryRegion,
-          GmemAllocate, GmemPunchHole, HostUnmap>(view))
-    active |= trigger::kFile;
-  if (!view.attribute_changes().empty() || ran<SetMemoryAttributes>(view))
-    active |= trigger::kAttributes;
-  if (ran<SetMemoryRegion>(view)) active |= trigger::kSlots;
-  if (!view.leaf_changes().empty()) active |= trigger::kLeaves;
-  if (view.outcome().exit.reason == kExitMemoryFault) active |= trigger::kExits;
+  if (!view.attribute_changes().empty()) active |= trigger::kAttributes;
+  if (std::ranges::any_of(view.leaf_changes(), &LeafChange::is_remapped))
+    active |= trigger::kLeaves;
   if (view.changed_vms() != 0) active |= trigger::kVms;
-  if (ran<Psc, GhcbWriteHeader, GhcbWriteEntry, GuestConvert>(view)) active |= trigger::kPsc;
+  if (view.outcome().exit.reason == kExitMemoryFault) active |= trigger::kExits;
   if (view.outcome().check == Check::kGuestNotValidated) active |= trigger::kNotValidated;
   if (a_vm_died_) active |= trigger::kDeadVm;
   const ProgressView progress = view.progress();
@@ -94,8 +116,7 @@ bool Oracle::applies(std::size_t row, const View& view) {
     ++counts_[row].not_observable;
     return false;
   }
-  const bool in_scope = !kInvariants[row].host_scope_only || view.header().scope == Scope::kHost;
-  if (!in_scope || !condition_holds(row, view)) {
+  if (!in_scope_[row] || !condition_holds(row, view)) {
     ++counts_[row].not_applicable;
     return false;
   }

@@ -60,7 +60,7 @@ class Oracle {
   /// Rows as a set, in the list's order: bit i % 64 of word i / 64 = index into kInvariants.
   using RowSet = std::array<std::uint64_t, 2>;
 
-  std::uint32_t touched(const View& view);
+  std::uint32_t touched(const View& view) const;
   bool condition_holds(std::size_t row, const View& view) const;
   bool accessed_accepted_page(const View& view) const;
   bool applies(std::size_t row, const View& view);
@@ -78,6 +78,7 @@ class Oracle {
   GuestOrderBook order_;
   AuditScratch scratch_;
   std::array<bool, kInvariantCount> observable_{};
+  std::array<bool, kInvariantCount> in_scope_{};
   std::array<RowCount, kInvariantCount> counts_{};
 #ifdef SLUICE_PLANTED
   std::optional<std::size_t> forced_;

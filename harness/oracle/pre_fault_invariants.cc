@@ -86,7 +86,7 @@ Result stays_in_slot(const View& view) {
   const Gfn first = Gpa{op->gpa.value}.containing_frame();
   const Gfn end = first + PageCount{op->size.value >> kPageShift};
   for (const LeafChange& change : view.leaf_changes()) {
-    const LeafView now = view.leaf(change.vm, change.root, change.gfn);
+    const LeafView& now = change.now;
     if (!now.present || now.mmio) continue;
     const std::uint64_t block = frames_in(now.level);
     const bool asked_for = change.gfn >= first.align_down(block) &&
@@ -120,7 +120,7 @@ Result idempotent(const View& view) {
   const bool remaps = !behavior::prefault_present_leaf_is_spurious(view.header().kernel);
   for (const LeafChange& change : view.leaf_changes()) {
     if (!change.before.present || change.before.mmio) continue;
-    LeafView now = view.leaf(change.vm, change.root, change.gfn);
+    LeafView now = change.now;
     now.accessed =
         change.before.accessed;  // before 6.14 a pre-fault may take the accessed bit away
     // Recovering a huge page replaces small leaves by one that maps the same frames.

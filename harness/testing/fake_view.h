@@ -90,7 +90,13 @@ class FakeView : public View {
   std::span<const GmemPageChange> gmem_page_changes() const override {
     return gmem_page_changes_value;
   }
-  std::span<const LeafChange> leaf_changes() const override { return leaf_changes_value; }
+  std::span<const LeafChange> leaf_changes() const override {
+    leaf_changes_now_ = leaf_changes_value;
+    for (LeafChange& change : leaf_changes_now_) {
+      change.now = leaf(change.vm, change.root, change.gfn);
+    }
+    return leaf_changes_now_;
+  }
   std::span<const AttributeChange> attribute_changes() const override {
     return attribute_changes_value;
   }
@@ -194,6 +200,7 @@ class FakeView : public View {
   }
   mutable std::vector<Pfn> occupied_;
   mutable std::vector<FrameChange> frame_changes_now_;
+  mutable std::vector<LeafChange> leaf_changes_now_;
 };
 
 }  // namespace sluice::testing

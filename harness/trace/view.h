@@ -162,8 +162,8 @@ struct LeafAt {
   LeafView leaf{};
 };
 
-// Changes of one step, each place named once, with its value before the step; of frames also the
-// value now, which most invariants ask for. rmp_changed: rmp_before and rmp_now differ.
+// Changes of one step, each place named once, with its value before the step; of frames and leaves
+// also the value now, which most invariants ask for. rmp_changed: rmp_before and rmp_now differ.
 struct FrameChange {
   Pfn pfn{};
   bool rmp_changed = false;
@@ -182,6 +182,12 @@ struct LeafChange {
   std::uint32_t root = 0;
   Gfn gfn{};
   LeafView before{};
+  LeafView now{};  // what translates the GFN now, at whatever level
+  /// It came, went, or got another frame or level; else only its bits changed.
+  bool is_remapped() const {
+    return before.present != now.present || before.mmio != now.mmio || before.pfn != now.pfn ||
+           before.level != now.level;
+  }
 };
 struct AttributeChange {
   VmIndex vm{};

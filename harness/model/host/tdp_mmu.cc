@@ -48,14 +48,9 @@ bool zap_table(Kernel& k, NodeId node, unsigned level, const GfnRange& range) {
   return zapped;
 }
 
-/// The first entry at or after `slot` that is not zero; kSlots if there is none.
-unsigned next_used(const NodePool::Node& table, unsigned slot) {
-  const auto& words = table.words;
-  while (slot < kSlots && words[slot] == 0) {
-    const bool whole_line =
-        slot % 4 == 0 && (words[slot + 1] | words[slot + 2] | words[slot + 3]) == 0;
-    slot += whole_line ? 4 : 1;
-  }
+/// The first entry of [slot, last] that is not zero; last + 1 if there is none.
+unsigned next_used(const NodePool::Node& table, unsigned slot, unsigned last) {
+  while (slot <= last && table.words[slot] == 0) ++slot;
   return slot;
 }
 
@@ -67,7 +62,8 @@ std::optional<LeafAt> first_leaf_of(const Kernel& k, const Vm& vm, const Root& r
   const bool to_end = range.last.value >= first + span * kSlots;
   const unsigned last = to_end ? kSlots - 1 : node_slot(range.last.value - 1, at.level);
   const NodePool::Node& table = k.nodes.node(at.node);
-  for (unsigned slot = next_used(table, from); slot <= last; slot = next_used(table, slot + 1)) {
+  for (unsigned slot = next_used(table, from, last); slot <= last;
+       slot = next_used(table, slot + 1, last)) {
     const Spte spte{table.words[slot]};
     if (spte.is_table(at.level)) {
       const Walk below{.level = at.level - 1, .node = spte.child()};
