@@ -235,6 +235,7 @@ Outcome KvmBackend::run(const Step&, const Psc&) { return skip(Capability::kSnp)
 Outcome KvmBackend::run(const Step&, const GhcbWriteHeader&) { return skip(Capability::kSnp); }
 Outcome KvmBackend::run(const Step&, const GhcbWriteEntry&) { return skip(Capability::kSnp); }
 Outcome KvmBackend::run(const Step&, const GuestConvert&) { return skip(Capability::kSnp); }
+Outcome KvmBackend::run(const Step&, const RmpContention&) { return skip(Capability::kAdversity); }
 Outcome KvmBackend::run(const Step&, const Resume&) { return skip(Capability::kParking); }
 
 }  // namespace sluice::kvm

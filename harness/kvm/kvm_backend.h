@@ -100,6 +100,7 @@ class KvmBackend {
   Outcome run(const Step& step, const GhcbWriteEntry& op);
   Outcome run(const Step& step, const GuestConvert& op);
   Outcome run(const Step& step, const Resume& op);
+  Outcome run(const Step& step, const RmpContention& op);
 
   Outcome skip(Check check, std::string reason);
   Outcome skip(Capability capability);

@@ -38,6 +38,9 @@ class KvmView final : public View {
   std::uint32_t changed_vms() const override { return 0; }
   VmView vm_before(VmIndex) const override { return {}; }
   std::span<const SlotView> slots_before(VmIndex) const override { return {}; }
+  HostView host_before() const override { return {}; }
+  HostView host() const override { return {}; }
+  MapLevel direct_map_level(Pfn) const override { return MapLevel::k4K; }
   std::uint64_t frame_count() const override { return 0; }
   RmpView rmp(Pfn) const override { return {}; }
   FrameView frame(Pfn) const override { return {}; }

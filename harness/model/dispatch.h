@@ -10,6 +10,7 @@
 #include <cstddef>
 
 #include "model/guest/guest_ops.h"
+#include "model/host/adversity.h"
 #include "model/host/handlers.h"
 #include "model/host/kernel.h"
 #include "model/host/launch.h"

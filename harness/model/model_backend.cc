@@ -40,12 +40,21 @@ struct ModelBackend::State {
     record.outcome = {};
     record.ran_ops = 0;
     record.ran = 0;
+    record.host_before = host_view(*kernel);
     record.mark = machine.journal.mark();
     machine.events.clear();
     kernel->begin_step();
   }
 
+  /// A kernel that takes a fatal fault inside a call never answers it.
   Outcome run(const Step& step) {
+    const bool was_dead = kernel->snp.host_dead;
+    const Outcome out = dispatch(step);
+    if (was_dead == kernel->snp.host_dead || out.kind == StatusKind::kHostFault) return out;
+    return refuse(Check::kHostKernelStore);
+  }
+
+  Outcome dispatch(const Step& step) {
     if (const Check skip = skip_reason(machine.header, step); skip != Check::kOk) {
       return outcome_of(skip);
     }

@@ -12,6 +12,12 @@
 
 namespace sluice::model {
 
+inline HostView host_view(const Kernel& k) {
+  return {.direct_map_splits = k.snp.direct_map.split_count(),
+          .leaked_pages = k.snp.leaked_page_count,
+          .dead = k.snp.host_dead};
+}
+
 /// The step that a view is about.
 struct StepRecord {
   std::uint64_t number = 0;  // rises for ever, over sequences too
@@ -20,6 +26,7 @@ struct StepRecord {
   std::uint64_t ran_ops = 0;
   ActorMask ran = 0;  // through the scheduler; none if the step's own operation ran straight
   std::array<Step, kMaxActors> in_flight{};  // of busy actors, and of those who ran in the step
+  HostView host_before{};
   Journal::Mark mark = 0;
 };
 
@@ -50,6 +57,9 @@ class ModelView final : public View {
   std::uint32_t changed_vms() const override;
   VmView vm_before(VmIndex vm) const override;
   std::span<const SlotView> slots_before(VmIndex vm) const override;
+  HostView host_before() const override { return record_->host_before; }
+  HostView host() const override { return host_view(*k_); }
+  MapLevel direct_map_level(Pfn pfn) const override { return k_->snp.direct_map.level(pfn); }
 
   std::uint64_t frame_count() const override { return k_->machine.rmp.frame_count(); }
   RmpView rmp(Pfn pfn) const override;

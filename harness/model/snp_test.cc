@@ -77,11 +77,15 @@ TEST_F(Snp, DirectMapIsSplitOnceAndNeverMerged) {
             HostError::kInvalid);
   EXPECT_EQ(rmp_make_private(k(), {.pfn = {2049}, .asid = {1}}), HostError::kNone);
   EXPECT_EQ(rmp_make_private(k(), {.pfn = {2050}, .asid = {1}}), HostError::kNone);
-  EXPECT_EQ(map.split_count(), 1u);
+  EXPECT_EQ(map.split_count(), 2u);  // a page of 1 GiB, then one of 2 MiB
   EXPECT_EQ(count(EventKind::kDirectMapSplit), 1u);
   EXPECT_EQ(rmp_make_shared(k(), {2049}, PageSize::k4K), HostError::kNone);
-  EXPECT_TRUE(map.is_split({2560 - 1}));
-  EXPECT_FALSE(map.is_split({2560}));
+  EXPECT_EQ(map.level({2560 - 1}), MapLevel::k4K);
+  EXPECT_EQ(map.level({2560}), MapLevel::k2M);
+  EXPECT_EQ(map.level({kFramesPer1G - 1}), MapLevel::k2M);
+  EXPECT_EQ(map.level({kFramesPer1G}), MapLevel::k1G);
+  EXPECT_EQ(rmp_make_private(k(), {.pfn = {4097}, .asid = {1}}), HostError::kNone);
+  EXPECT_EQ(map.split_count(), 3u);
 }
 
 TEST_F(Snp, OverlapIsALivelockKnownUpstream) {

@@ -96,8 +96,8 @@ void add_vcpu(Hash& hash, const Kernel& k, VcpuIndex index) {
   add(hash, vcpu.exists);
   if (!vcpu.exists) return;
   const bool has_root = vcpu.root != kNoRootIndex;
-  add(hash, vcpu.vm.value, vcpu.ran, vcpu.smm, vcpu.phys_addr_bits, vcpu.sev.has_vmsa,
-      vcpu.sev.vmsa.value, has_root);
+  add(hash, vcpu.vm.value, vcpu.ran, vcpu.smm, vcpu.phys_addr_bits, vcpu.sev.has_page,
+      vcpu.sev.has_vmsa, vcpu.sev.vmsa.value, has_root);
   if (has_root) add(hash, hash_of_root(k, k.vm(vcpu.vm), vcpu.root));
   add_psc(hash, vcpu.psc);
 }
@@ -126,7 +126,7 @@ void add_frames(Hash& hash, const Kernel& k, const ModelView& view) {
     add(hash, pfn.value, entry.assigned, entry.validated, entry.immutable, entry.vmsa, entry.in_use,
         entry.is_head, entry.page_size, entry.asid.value, entry.gpa.value);
     for (const std::uint8_t mask : entry.vmpl_mask) add(hash, mask);
-    add(hash, frame.use, frame.gmem.value, frame.index, frame.content);
+    add(hash, frame.use, frame.leaked, frame.gmem.value, frame.index, frame.content);
     if (frame.use != FrameUse::kGmem) continue;
     const GmemPageView page = view_page(k, k.gmem(frame.gmem), frame.index);
     add(hash, page.present && page.pfn == pfn, page.uptodate, page.references);
@@ -167,7 +167,8 @@ std::uint64_t state_hash(const Kernel& k, const ModelView& view,
   Hash hash;
   add(hash, k.machine.header.scope, k.machine.header.kernel.major, k.machine.header.kernel.minor);
   add(hash, k.snp.host_dead, k.snp.leaked_page_count, k.snp.direct_map.split_count(), k.snp.asids,
-      k.snp.reclaimable_asids);
+      k.snp.reclaimable_asids, k.machine.rmp.contention().code, k.machine.rmp.contention().left,
+      k.machine.rmp.contention().wait);
   for (std::size_t axis = 0; axis < kPolicyAxes.size(); ++axis) {
     add(hash, policy_value(k.machine.header.policy, axis));
   }

@@ -128,6 +128,7 @@ inline constexpr HotValues kHotNumbers{
     100,  127,  128,   129,   254,   255,   256,   509,   510,   511,     512,      1000,      1022,
     1023, 1024, 32763, 32764, 32767, 65534, 65535, 65536, 65537, 1 << 17, 1u << 31, 0xffffffff};
 
+inline constexpr HotValues kHotSmallCounts = starting_with({1, 1, 1, 1, 2, 2, 3, 4}, kHotNumbers);
 inline constexpr HotValues kHotVmpls = starting_with({0, 1, 2, 3, 0, 1, 0, 4}, kHotNumbers);
 inline constexpr HotValues kHotPageTypes = starting_with({1, 3, 1, 3, 4, 5, 6, 2}, kHotNumbers);
 inline constexpr HotValues kHotAddressBits =
@@ -152,6 +153,7 @@ inline constexpr std::array<NamedValue, 2> kPageSizeNames{{{"4K", 0}, {"2M", 1}}
 inline constexpr std::array<NamedValue, 3> kPageSizeArgNames{
     {{"4K", 0}, {"2M", 1}, {"invalid", 2}}};
 inline constexpr std::array<NamedValue, 3> kMapLevelNames{{{"4K", 0}, {"2M", 1}, {"1G", 2}}};
+inline constexpr std::array<NamedValue, 2> kRmpBusyNames{{{"in_use", 0}, {"overlap", 1}}};
 inline constexpr std::array<NamedValue, 2> kCplNames{{{"0", 0}, {"3", 1}}};
 inline constexpr std::array<NamedValue, 6> kPageTypeNames{
     {{"normal", 1}, {"vmsa", 2}, {"zero", 3}, {"unmeasured", 4}, {"secrets", 5}, {"cpuid", 6}}};
@@ -376,6 +378,16 @@ template <>
 struct Domain<RawPolicy> : domains::OneMember<RawPolicy> {
   static constexpr DomainSpec kSpec =
       domains::flags(domains::kAll, {}, domains::kHotSnpPolicy, "an SNP guest policy");
+};
+template <>
+struct Domain<RmpBusy> : domains::Enumeration<RmpBusy> {
+  static constexpr DomainSpec kSpec =
+      domains::choice(domains::kRmpBusyNames, "a code of an RMP instruction");
+};
+template <>
+struct Domain<ShortCount> : domains::OneMember<ShortCount> {
+  static constexpr DomainSpec kSpec =
+      domains::number(15, "a small count", domains::kHotSmallCounts);
 };
 template <>
 struct Domain<ActorId> {

@@ -167,6 +167,15 @@ struct RawPolicy {
   friend constexpr auto operator<=>(RawPolicy, RawPolicy) = default;
 };
 
+/// What an RMP instruction answers while another processor is in its way (rmp.md 4.1).
+enum class RmpBusy : std::uint8_t { kInUse, kOverlap };
+
+/// How many of the next events an obstacle lasts, or which of them it hits.
+struct ShortCount {
+  std::uint8_t value = 1;
+  friend constexpr auto operator<=>(ShortCount, ShortCount) = default;
+};
+
 /// Who runs an operation. Text: vmm0.., vcpu0.., kernel0..
 enum class ActorKind : std::uint8_t { kVmm, kVcpu, kKernel };
 struct ActorId {

@@ -4,6 +4,7 @@
 #pragma once
 #include <array>
 
+#include "ops/adversity_ops.h"
 #include "ops/memory_ops.h"
 #include "ops/psc_ops.h"
 #include "ops/rmp_ops.h"
@@ -19,7 +20,8 @@ using AllOps =
            RmpUpdate, Psmash, RmpRead, HostStore, Pvalidate, RmpAdjust, RmpQuery,        //
            SevInit2, LaunchStart, LaunchUpdate, LaunchFinish,                            //
            Resume,                                                                       //
-           PscMsr, Psc, GhcbWriteHeader, GhcbWriteEntry, GuestConvert>;
+           PscMsr, Psc, GhcbWriteHeader, GhcbWriteEntry, GuestConvert,                   //
+           RmpContention>;
 using Op = AllOps::Variant;
 
 /// Calls visit.template operator()<Op>() for every operation type, in list order.

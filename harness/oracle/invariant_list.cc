@@ -24,6 +24,13 @@ const std::array<InvariantRow, kInvariantCount> kInvariants{{
     {"R10", "rmp.masks_follow_caller", "A mask that was set lies within the caller's own; VMPL0 may do everything.", kHard, false, t::kRmp, {F::kRmp}, "invariants.md R10; rmp.md 4.5", check::masks_follow_caller, nullptr},
     {"R11", "rmp.in_use_not_aligned", "A page the processor holds in use (VMCB, VMSA, AVIC) is never 2 MiB aligned.", kHard, false, t::kFrames, {F::kRmp, F::kFrames}, "invariants.md R11; rmp.md 6", check::in_use_not_aligned, nullptr},
 
+    {"H1", "host.assigned_frame_is_split_out", "No assigned frame lies behind a larger page of the direct map, unless the whole 2 MiB piece is assigned.", kQuiescent, true, t::kRmp, {F::kRmp, F::kHost}, "invariants.md H1; snp_host.md 1, adjust_direct_map()", check::assigned_frame_is_split_out, check::audit_assigned_frames_are_split_out},
+    {"H3", "host.direct_map_never_merges", "What is split of the direct map stays split.", kHard, true, t::kHost, {F::kHost}, "invariants.md H3; snp_host.md 1", check::direct_map_never_merges, nullptr},
+    {"H4", "host.freed_frame_is_shared", "A frame that goes back to the allocator is the hypervisor's, or counted as leaked.", kConditional, true, t::kFrames, {F::kRmp, F::kFrames}, "invariants.md H4; bugs.md 63", check::freed_frame_is_shared, nullptr},
+    {"H5", "host.leaked_after_refusal", "Pages are leaked where they could not be taken back, each once, and counted.", kHard, true, t::kFrames | t::kHost, {F::kFrames, F::kEvents, F::kHost}, "invariants.md H5; bugs.md 55", check::leaked_after_refusal, nullptr},
+    {"H6", "host.flushed_before_free", "A page that a guest had is flushed from the caches between becoming shared and becoming free.", kHard, true, t::kRmp, {F::kRmp, F::kEvents}, "invariants.md H6; snp_host.md 3", check::flushed_before_free, nullptr},
+    {"H7", "host.split_before_assignment", "The direct map is split before the RMPUPDATE that assigns.", kHard, true, t::kRmp, {F::kEvents}, "invariants.md H7; snp_host.md 1, rmpupdate row 2", check::split_before_assignment, nullptr},
+
     {"I1", "invalidation.is_balanced", "mmu_invalidate_in_progress is never negative, and 0 at rest.", kHard, true, t::kVms, {F::kVms}, "invariants.md I1; kvm.md 5", check::invalidation_is_balanced, check::audit_invalidation},
     {"I2", "invalidation.has_a_range", "While an invalidation is in progress its range is set.", kHard, true, t::kVms, {F::kVms}, "invariants.md I2; kvm.md 5", check::invalidation_has_a_range, nullptr},
     {"I3", "invalidation.seq_counts_ends", "mmu_invalidate_seq rises by one with each end of an invalidation, and never else.", kHard, true, t::kVms, {F::kVms, F::kEvents}, "invariants.md I3; kvm.md 5", check::seq_counts_ends, nullptr},
@@ -93,6 +100,8 @@ const std::array<InvariantRow, kInvariantCount> kInvariants{{
     {"X3", "psc.no_batch_without_exit", "KVM counts entries as under way only while user space has their exit.", kHard, false, t::kPsc, {F::kPsc}, "invariants.md X3; snp_host.md 5.4", check::psc_no_batch_without_exit, check::audit_as_check<check::psc_no_batch_without_exit>},
     {"X4", "psc.index_within_buffer", "KVM touches no entry beyond the end of the shared buffer.", kHard, false, t::kPsc, {F::kPsc}, "invariants.md X4; bugs.md 65, 69", check::psc_index_within_buffer, check::audit_as_check<check::psc_index_within_buffer>},
     {"X8", "guest.accepted_page_takes_no_vc", "Where the guest keeps the order and the host takes only what it is asked for, an accepted page takes no #VC 0x404.", kConditional, false, t::kNotValidated, {F::kOutcome, F::kRmp}, "invariants.md X8; snp_host.md 10", check::accepted_page_takes_no_vc, nullptr},
+
+    {"H2", "host.lives", "The host never writes to an assigned frame.", kHard, true, t::kHost, {F::kHost}, "invariants.md H2; snp_host.md 2", check::host_lives, nullptr},
 
     {"W1", "progress.no_deadlock", "The wait-for graph has no cycle.", kHard, false, t::kProgress, {F::kProgress}, "invariants.md W1; kvm.md 10", check::no_deadlock, check::audit_as_check<check::no_deadlock>},
     {"W2", "progress.no_livelock", "Every call returns when its actors are scheduled fairly.", kHard, false, t::kProgress, {F::kProgress}, "invariants.md W2", check::no_livelock, check::audit_as_check<check::no_livelock>},

@@ -1,5 +1,5 @@
 // The invariants: one row each, one function each. A checker reads trace/view.h and nothing else.
-// Rows follow invariants.md; its groups H, C, T and D, and what is missing of N and X, come with
+// Rows follow invariants.md; its groups C, T and D, and what is missing of H, N and X, come with
 // the parts of the model that they judge.
 #pragma once
 #include <array>
@@ -18,7 +18,8 @@ namespace sluice::oracle {
 struct Violation {
   std::uint64_t subject = 0;
   std::uint64_t other = 0;
-  bool known_upstream = false;  // a true defect of the modelled kernel version, as its row says
+  bool known_upstream = false;   // a true defect of the modelled kernel version, as its row says
+  bool spoils_the_rest = false;  // and leaves what no row is about: the rest is not judged
 };
 
 /// Strength as invariants.md has it.
@@ -34,8 +35,8 @@ namespace trigger {
 inline constexpr std::uint32_t kFrames = 1, kGmemPages = 2, kPreFault = 4, kProgress = 8,
                                kFile = 16, kAttributes = 32, kSlots = 64, kVms = 128, kLeaves = 256,
                                kExits = 512, kDeadVm = 1024, kPsc = 2048, kNotValidated = 4096,
-                               kLaunch = 8192, kRmp = 16384;
-inline constexpr std::size_t kCount = 15;  // each is one bit
+                               kLaunch = 8192, kRmp = 16384, kHost = 32768;
+inline constexpr std::size_t kCount = 16;  // each is one bit
 }  // namespace trigger
 
 using CheckFn = std::optional<Violation> (*)(const View&);
@@ -66,7 +67,7 @@ struct InvariantRow {
   AuditFn audit;       // the whole state; null where after_step already is complete
 };
 
-inline constexpr std::size_t kInvariantCount = 75;
+inline constexpr std::size_t kInvariantCount = 82;
 /// The first row in this order that does not hold names the finding, so the rule that was broken
 /// comes before what comes of it.
 extern const std::array<InvariantRow, kInvariantCount> kInvariants;
@@ -116,6 +117,13 @@ Result install_is_fresh(const View&);
 Result slots_are_stable(const View&);
 Result unbound_hole_is_silent(const View&);
 Result generation_parity(const View&);
+Result assigned_frame_is_split_out(const View&);
+Result host_lives(const View&);
+Result direct_map_never_merges(const View&);
+Result freed_frame_is_shared(const View&);
+Result leaked_after_refusal(const View&);
+Result flushed_before_free(const View&);
+Result split_before_assignment(const View&);
 Result binding_matches_slot(const View&);
 Result resident_pages_add_up(const View&);
 Result page_cache_reference_only(const View&);
@@ -169,6 +177,7 @@ Result audit_mixed(const View&, AuditScratch&);
 Result audit_invalidation(const View&, AuditScratch&);
 Result audit_generation(const View&, AuditScratch&);
 Result audit_gmem_pages(const View&, AuditScratch&);
+Result audit_assigned_frames_are_split_out(const View&, AuditScratch&);
 /// For rows whose check after a step already looks at the whole state.
 template <CheckFn kCheck>
 Result audit_as_check(const View& view, AuditScratch&) {

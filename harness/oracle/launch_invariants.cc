@@ -75,8 +75,8 @@ Result only_launched_pages(const View& view) {
   const bool launches = ran<LaunchUpdate, LaunchFinish>(view);
   for (const FrameChange& change : view.frame_changes()) {
     const RmpView& now = change.rmp_now;
-    if (!change.rmp_changed || !now.assigned || now.asid.value == 0 ||
-        change.now.use == FrameUse::kLeaked || !vm_in_launch(view, now.asid))
+    if (!change.rmp_changed || !now.assigned || now.asid.value == 0 || change.now.leaked ||
+        !vm_in_launch(view, now.asid))
       continue;
     const bool is_new = !change.rmp_before.assigned || change.rmp_before.asid != now.asid;
     if (!(now.validated || now.vmsa) || (is_new && !launches))
@@ -99,7 +99,7 @@ Result failed_page_goes_back(const View& view) {
   if (op == nullptr) return std::nullopt;
   for (const FrameChange& change : view.frame_changes()) {
     const bool is_new = !change.rmp_before.assigned && change.rmp_now.assigned;
-    const bool is_leaked = change.now.use == FrameUse::kLeaked && view.vm(op->vm).dead;
+    const bool is_leaked = change.now.leaked && view.vm(op->vm).dead;
     if (is_new && !change.rmp_now.validated && !is_leaked)
       return Violation{.subject = change.pfn.value};
   }
@@ -130,7 +130,7 @@ Result nothing_stays_assigned(const View& view) {
     if (!ended || !is_quiescent(view)) continue;
     for (const Pfn pfn : view.occupied_frames()) {
       const RmpView entry = view.rmp(pfn);
-      if (entry.assigned && entry.asid == before.asid && view.frame(pfn).use != FrameUse::kLeaked)
+      if (entry.assigned && entry.asid == before.asid && !view.frame(pfn).leaked)
         return Violation{.subject = pfn.value, .other = before.asid.value};
     }
   }

@@ -36,6 +36,7 @@ void Oracle::begin(const View& view) {
   mismatches_.clear();
   a_vm_died_ = false;
   order_.clear();
+  spoiled_ = false;
   std::array<bool, kViewFieldCount> seen{};
   for (std::size_t i = 0; i < kViewFieldCount; ++i) {
     const auto field = static_cast<ViewField>(i);
@@ -87,6 +88,7 @@ std::uint32_t Oracle::touched(const View& view) const {
   if (view.changed_vms() != 0) active |= trigger::kVms;
   if (view.outcome().exit.reason == kExitMemoryFault) active |= trigger::kExits;
   if (view.outcome().check == Check::kGuestNotValidated) active |= trigger::kNotValidated;
+  if (view.host() != view.host_before()) active |= trigger::kHost;
   if (a_vm_died_) active |= trigger::kDeadVm;
   const ProgressView progress = view.progress();
   if (progress.deadlock || progress.livelock) active |= trigger::kProgress;
@@ -116,7 +118,7 @@ bool Oracle::applies(std::size_t row, const View& view) {
     ++counts_[row].not_observable;
     return false;
   }
-  if (!in_scope_[row] || !condition_holds(row, view)) {
+  if (!in_scope_[row] || spoiled_ || !condition_holds(row, view)) {
     ++counts_[row].not_applicable;
     return false;
   }
@@ -135,6 +137,7 @@ std::optional<Finding> Oracle::judge(std::size_t row, const View& view, Function
   const bool known =
       wrong->known_upstream ||
       ((kInvariants[row].triggers & trigger::kProgress) != 0 && view.progress().known_upstream);
+  spoiled_ = spoiled_ || wrong->spoils_the_rest;
   return Finding{.invariant = row,
                  .cls = known ? FindingClass::kKnownUpstream : FindingClass::kFinding,
                  .violation = *wrong};

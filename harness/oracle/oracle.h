@@ -1,6 +1,7 @@
 // The judge: runs the invariants that apply after each step, over what the step touched, and all of
-// them over the whole state at the end. It keeps no state of its own but the books
-// that conditional rows need (acceptance.h, conditions.h, guest_order.h) and counters.
+// them over the whole state at the end. It keeps no state of its own but the books that conditional
+// rows need (acceptance.h, conditions.h, guest_order.h), whether a known defect has spoiled the
+// state (Violation), and counters.
 #pragma once
 #include <array>
 #include <cstdint>
@@ -80,6 +81,7 @@ class Oracle {
   std::array<bool, kInvariantCount> observable_{};
   std::array<bool, kInvariantCount> in_scope_{};
   std::array<RowCount, kInvariantCount> counts_{};
+  bool spoiled_ = false;  // a known defect has left a state that no row is about
 #ifdef SLUICE_PLANTED
   std::optional<std::size_t> forced_;
 #endif

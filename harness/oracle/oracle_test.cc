@@ -9,6 +9,7 @@
 #include <string>
 
 #include "oracle/view_helpers.h"
+#include "testing/host_cases.h"
 #include "testing/launch_cases.h"
 #include "testing/leaf_cases.h"
 #include "testing/psc_views.h"
@@ -292,8 +293,8 @@ const std::vector<InvariantCase>& cases() {
 
 std::vector<InvariantCase> all_cases() {
   std::vector<InvariantCase> all = cases();
-  for (const auto& more :
-       {testing::leaf_cases(), testing::invalidation_cases(), testing::launch_cases()}) {
+  for (const auto& more : {testing::leaf_cases(), testing::invalidation_cases(),
+                           testing::launch_cases(), testing::host_cases()}) {
     all.insert(all.end(), more.begin(), more.end());
   }
   return all;
@@ -329,6 +330,27 @@ TEST(Oracle, EveryInvariantHasACase) {
   for (const InvariantCase& c : all_cases()) tried.insert(c.name);
   for (const InvariantRow& row : kInvariants)
     EXPECT_TRUE(tried.contains(row.name)) << row.id << " " << row.name;
+}
+
+TEST(Oracle, AKnownDefectIsReportedApartAndTheStateItLeavesIsNotJudged) {
+  FakeView view;
+  testing::page_freed(view);
+  view.rmp_value[kFrame] = kInvalid;
+  view.events_value.clear();
+  for (const EventKind kind :
+       {EventKind::kArchInvalidate, EventKind::kRmpUpdateRefused, EventKind::kFrameFreed})
+    view.events_value.add({.kind = kind, .a = kFrame.value, .b = 1});
+  Oracle oracle;
+  oracle.begin(view);
+  const auto found = oracle.check(view);
+  ASSERT_TRUE(found.has_value());
+  EXPECT_EQ(found->name(), "host.freed_frame_is_shared");
+  EXPECT_EQ(found->cls, FindingClass::kKnownUpstream);
+  FakeView later;
+  later.host_value.dead = true;  // the frame's next user
+  EXPECT_FALSE(oracle.check(later).has_value());
+  oracle.begin(later);  // another sequence
+  EXPECT_TRUE(oracle.check(later).has_value());
 }
 
 TEST(Oracle, WhatCannotBeObservedIsCountedNotPassed) {

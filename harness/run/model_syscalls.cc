@@ -252,7 +252,8 @@ SysResult ModelSyscalls::munmap(std::uintptr_t address, std::size_t length) {
   }
   const bool whole = address == mapping_ && length == kvm::HostRegion::kMappingBytes;
   if (meets_region(address, length) || inside_region(address, length)) {
-    if (!whole && !inside_region(address, length)) return SysResult::failed(EOPNOTSUPP);
+    const bool refused = address % kPageBytes != 0 || length == 0;  // before the range is looked at
+    if (!whole && !refused && !inside_region(address, length)) return SysResult::failed(EOPNOTSUPP);
     const HostUnmap unmap = whole
                                 ? HostUnmap{.hva = {.value = 0}, .size = {kHostRegionBytes}}
                                 : HostUnmap{.hva = {.value = address - region_}, .size = {length}};

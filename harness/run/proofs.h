@@ -36,13 +36,8 @@ struct OutOfReach {
   std::string_view test;  // "none" only where the model's own state makes the condition impossible
 };
 inline constexpr std::array kOutOfReach = std::to_array<OutOfReach>({
-    {Check::kVmDead,
-     "no operation makes KVM give a VM up: reclaiming a page fails only by injection",
-     "model.Snp.APageIsLeakedOnce"},
     {Check::kFaultPrepareLookup, "the reverse map covers every frame of the model's machine",
      "none"},
-    {Check::kFaultPrepareAssign, "no operation holds a free frame's entry in use",
-     "model.Snp.PrepareFailsWhereTheEntryIsHeld"},
     {Check::kRmpAdjustInUse, "a guest has no address for the VMSA page that its vCPU holds in use",
      "model.MachineTest.APageInUseIsNotAdjusted"},
 });

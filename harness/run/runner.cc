@@ -26,6 +26,7 @@ bool BackendTraits<model::ModelBackend>::lacks(const model::ModelBackend& model,
     case Capability::kSnp:
       return !profile.snp || !profile.has_vm_type(VmType::kSnp);
     case Capability::kRmpInstructions:
+    case Capability::kAdversity:
       return !profile.snp;
     case Capability::kSmmAddressSpace:
       return !profile.smm_address_space;

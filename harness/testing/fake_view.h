@@ -29,6 +29,9 @@ class FakeView : public View {
   std::vector<AttributeChange> attribute_changes_value{};
   std::map<Pfn, RmpView> rmp_value{};
   std::map<Pfn, FrameView> frames_value{};
+  HostView host_value{};
+  HostView host_before_value{};
+  std::map<Pfn, MapLevel> direct_map{};  // 4K where it says nothing
   FrameAccounting books{.total = kFrames, .by_use = {kFrames, 0, 0, 0, 0, 0}};
   std::array<GmemView, kMaxGmems> gmems{};
   std::array<GmemView, kMaxGmems> gmems_before{};
@@ -109,6 +112,11 @@ class FakeView : public View {
   VmView vm_before(VmIndex vm) const override { return find_or(vms_before, vm, vms[vm.value]); }
   std::span<const SlotView> slots_before(VmIndex vm) const override {
     return vm.value == 0 && slots_before_value ? *slots_before_value : slots(vm);
+  }
+  HostView host_before() const override { return host_before_value; }
+  HostView host() const override { return host_value; }
+  MapLevel direct_map_level(Pfn pfn) const override {
+    return find_or(direct_map, pfn, MapLevel::k4K);
   }
   std::uint64_t frame_count() const override { return kFrames; }
   RmpView rmp(Pfn pfn) const override { return find_or(rmp_value, pfn, RmpView{.covered = true}); }

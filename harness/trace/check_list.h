@@ -168,6 +168,7 @@ constexpr std::string_view name_of(StatusKind kind) {
   ROW(kHostAccessUnmapped,       "host_access.unmapped",              kHostFault, 11,          "SIGSEGV: the page was unmapped") \
   ROW(kHostAccessRmp,            "host_access.rmp_violation",         kHostFault, 14,          "snp_host.md 2: a user write to an assigned frame faults for ever") \
   ROW(kHostStoreRmp,             "host_store.rmp_violation",          kHostFault, 14,          "rmp.md 5, #PF with bit 31: fatal in the kernel") \
+  ROW(kHostKernelStore,          "host.kernel_store",                 kHostFault, 14,          "snp_host.md 2: the kernel itself writes to an assigned frame and dies") \
   ROW(kHostUnmapRange,           "host_unmap.range",                  kErrno,     EINVAL,      "munmap(2): unaligned address or size 0") \
   /* RMP instructions: rmp.md 4. */ \
   ROW(kRmpUpdateSnpOff,          "rmpupdate.snp_off",                 kException, 6,           "rmp.md 4.2 row 1") \
@@ -178,9 +179,12 @@ constexpr std::string_view name_of(StatusKind kind) {
   ROW(kRmpUpdateOverlapSub,      "rmpupdate.overlap_sub",             kCode,      4,           "rmp.md 4.2 row 8a") \
   ROW(kRmpUpdateInside2M,        "rmpupdate.inside_2m",               kCode,      4,           "rmp.md 4.2 row 8b") \
   ROW(kRmpUpdateHead2M,          "rmpupdate.head_2m",                 kCode,      4,           "rmp.md 4.2 row 8c") \
+  ROW(kRmpUpdateBusy,            "rmpupdate.busy",                    kCode,      3,           "rmp.md 4.1, FAIL_INUSE: another processor changes the entry") \
+  ROW(kRmpUpdateContended,       "rmpupdate.contended",               kCode,      4,           "snp_host.md 1, rmpupdate row 3: FAIL_OVERLAP while another processor is at work") \
   ROW(kPsmashSnpOff,             "psmash.snp_off",                    kException, 6,           "rmp.md 4.3 row 1") \
   ROW(kPsmashSpa,                "psmash.spa",                        kCode,      1,           "rmp.md 4.3 row 2") \
   ROW(kPsmashInUse,              "psmash.in_use",                     kCode,      3,           "rmp.md 4.3 row 3") \
+  ROW(kPsmashBusy,               "psmash.busy",                       kCode,      3,           "rmp.md 4.1, FAIL_INUSE: another processor changes the entry") \
   ROW(kPsmashImmutable,          "psmash.immutable",                  kCode,      2,           "rmp.md 4.3 row 4") \
   ROW(kPsmashNot2M,              "psmash.not_2m",                     kCode,      7,           "rmp.md 4.3 row 5") \
   ROW(kRmpReadSnpOff,            "rmpread.snp_off",                   kException, 6,           "rmp.md 4") \

@@ -10,24 +10,25 @@
 namespace sluice {
 
 enum class EventKind : std::uint8_t {
-  kRmpUpdate,        // a = pfn, b = frames
-  kPsmash,           // a = pfn of the head
-  kFrameAllocated,   // a = pfn
-  kFrameFreed,       // a = pfn
-  kFrameLeaked,      // a = pfn
-  kArchInvalidate,   // a = pfn: gmem_invalidate reset this frame to the hypervisor
-  kCacheFlush,       // a = pfn, b = frames
-  kInvalidateBegin,  // vm: mmu_invalidate_in_progress was raised
-  kInvalidateRange,  // a = first gfn, b = last gfn + 1, vm: added to what faults stay out of
-  kInvalidateSlots,  // a = slots found at the begin, b = at the end, a bit each, vm
-  kInvalidateEnd,    // a = new sequence number, vm
-  kZap,              // a = first gfn, b = frames, vm
-  kTlbFlush,         // vm
-  kMap,              // a = gfn, b = sequence number that the fault had read, vm
-  kNpf,              // a = gfn, b = EXITINFO1, vm
-  kExitToUser,       // a = reason, vm
-  kRetry,            // a = gfn, vm: the fault path started over
-  kDirectMapSplit,   // a = first pfn of the 2 MiB block
+  kRmpUpdate,         // a = pfn, b = frames
+  kRmpUpdateRefused,  // a = pfn, b = frames: of the host's own helpers
+  kPsmash,            // a = pfn of the head
+  kFrameAllocated,    // a = pfn
+  kFrameFreed,        // a = pfn
+  kFrameLeaked,       // a = pfn
+  kArchInvalidate,    // a = pfn: gmem_invalidate reset this frame to the hypervisor
+  kCacheFlush,        // a = pfn, b = frames
+  kInvalidateBegin,   // vm: mmu_invalidate_in_progress was raised
+  kInvalidateRange,   // a = first gfn, b = last gfn + 1, vm: added to what faults stay out of
+  kInvalidateSlots,   // a = slots found at the begin, b = at the end, a bit each, vm
+  kInvalidateEnd,     // a = new sequence number, vm
+  kZap,               // a = first gfn, b = frames, vm
+  kTlbFlush,          // vm
+  kMap,               // a = gfn, b = sequence number that the fault had read, vm
+  kNpf,               // a = gfn, b = EXITINFO1, vm
+  kExitToUser,        // a = reason, vm
+  kRetry,             // a = gfn, vm: the fault path started over
+  kDirectMapSplit,    // a = first pfn of the 2 MiB block
 };
 
 struct Event {

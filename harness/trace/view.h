@@ -27,9 +27,10 @@ enum class ViewField : std::uint8_t {
   kAttributes,
   kEvents,
   kProgress,
-  kPsc
+  kPsc,
+  kHost
 };
-inline constexpr std::size_t kViewFieldCount = 12;
+inline constexpr std::size_t kViewFieldCount = 13;
 
 /// A decoded RMP entry of one 4 KiB frame. Inside a live 2 MiB entry every frame reads as what the
 /// head covers: gpa advanced, page_size 2M, is_head false.
@@ -52,6 +53,7 @@ struct RmpView {
 enum class FrameUse : std::uint8_t { kFree, kGmem, kHostUser, kFirmware, kVmsa, kLeaked };
 struct FrameView {
   FrameUse use = FrameUse::kFree;
+  bool leaked = false;        // never to be used again, once whoever has it lets go
   GmemIndex gmem{};           // kGmem
   std::uint64_t index = 0;    // kGmem: page index in the file; kHostUser: page of the host region
   std::uint64_t content = 0;  // token at the start of the page
@@ -229,6 +231,14 @@ struct PscView {
   std::span<const PscExit> exits{};  // in order
 };
 
+/// What the host kernel counts about SNP, and whether it lives.
+struct HostView {
+  std::uint64_t direct_map_splits = 0;  // pages of 1 GiB and 2 MiB split since the start
+  std::uint64_t leaked_pages = 0;
+  bool dead = false;  // took a fatal RMP fault
+  friend bool operator==(const HostView&, const HostView&) = default;
+};
+
 /// Liveness, as the scheduler saw it.
 struct ProgressView {
   bool deadlock = false;
@@ -267,12 +277,15 @@ class View {
   virtual std::uint32_t changed_vms() const = 0;
   virtual VmView vm_before(VmIndex vm) const = 0;  // root_count is that of now
   virtual std::span<const SlotView> slots_before(VmIndex vm) const = 0;
+  virtual HostView host_before() const = 0;
 
   // State now.
   virtual std::uint64_t frame_count() const = 0;
   virtual RmpView rmp(Pfn pfn) const = 0;
   virtual FrameView frame(Pfn pfn) const = 0;
   virtual FrameAccounting frame_accounting() const = 0;
+  virtual HostView host() const = 0;
+  virtual MapLevel direct_map_level(Pfn pfn) const = 0;
   virtual GmemView gmem(GmemIndex gmem) const = 0;
   virtual GmemPageView gmem_page(GmemIndex gmem, std::uint64_t index) const = 0;
   virtual std::span<const BindingView> gmem_bindings(GmemIndex gmem) const = 0;  // in any order

@@ -5,18 +5,26 @@
 namespace sluice::model {
 
 Expected<DirectMap> DirectMap::open(std::uint64_t frame_count) {
-  auto words = ReservedArray<std::uint64_t>::open(frame_count / kFramesPer2M / kBitsPerWord + 1);
-  if (!words) return std::unexpected(words.error());
-  return DirectMap(std::move(*words));
+  auto pieces = Bits::open(frame_count / kFramesPer2M / kBitsPerWord + 1);
+  if (!pieces) return std::unexpected(pieces.error());
+  auto giants = Bits::open(frame_count / kFramesPer1G / kBitsPerWord + 1);
+  if (!giants) return std::unexpected(giants.error());
+  return DirectMap(std::move(*pieces), std::move(*giants));
 }
 
 bool DirectMap::split(Journal& journal, Pfn pfn) {
-  if (is_split(pfn)) return false;
-  const std::uint64_t piece = pfn.value / kFramesPer2M;
-  std::uint64_t& word = words_[piece / kBitsPerWord];
-  journal.set(word, word | std::uint64_t{1} << (piece % kBitsPerWord));
-  journal.set(split_count_, split_count_ + 1);
+  const MapLevel now = level(pfn);
+  if (now == MapLevel::k4K) return false;
+  if (now == MapLevel::k1G) flip(journal, giants_, pfn.value / kFramesPer1G);
+  flip(journal, pieces_, pfn.value / kFramesPer2M);
+  journal.set(split_count_, split_count_ + (now == MapLevel::k1G ? 2 : 1));
   return true;
+}
+
+void DirectMap::merge(Journal& journal, Pfn pfn) {
+  if (level(pfn) != MapLevel::k4K) return;
+  flip(journal, pieces_, pfn.value / kFramesPer2M);
+  journal.set(split_count_, split_count_ - 1);
 }
 
 HostError adjust_direct_map(Kernel& k, Pfn pfn, PageSize level) {

@@ -1,8 +1,8 @@
-// The kernel's direct map as far as the RMP cares: which of its 2 MiB pieces are mapped by 4 KiB
-// pages. A write through a larger mapping faults if any frame behind it is assigned (rmp.md 5,
-// AC4), so a piece is split before its first 4 KiB frame is assigned (snp_host.md 1; Linux
-// arch/x86/virt/svm/sev.c adjust_direct_map()). Left out: 1 GiB mappings of the direct map, which
-// split into the 2 MiB pieces counted here.
+// The kernel's direct map as far as the RMP cares: by pages of which size it maps each frame. It
+// starts with 1 GiB pages; splitting one for a 4 KiB page leaves 2 MiB pages around that page's
+// piece. A write through a larger mapping faults if any frame of the 2 MiB piece behind it is
+// assigned (rmp.md 5, AC4), so a piece is split before its first 4 KiB frame is assigned
+// (snp_host.md 1; Linux arch/x86/virt/svm/sev.c adjust_direct_map(), set_memory_4k()).
 #pragma once
 #include <cstdint>
 
@@ -12,24 +12,37 @@
 
 namespace sluice::model {
 
-/// Thread: compatible. Cost: O(1); one bit per 2 MiB of memory.
+/// Thread: compatible. Cost: O(1); one bit per 2 MiB of memory and one per 1 GiB.
 class DirectMap {
  public:
   static Expected<DirectMap> open(std::uint64_t frame_count);
 
-  bool is_split(Pfn pfn) const {
-    const std::uint64_t piece = pfn.value / kFramesPer2M;
-    return (words_[piece / kBitsPerWord] >> (piece % kBitsPerWord) & 1) != 0;
+  /// By pages of which size the frame is mapped.
+  MapLevel level(Pfn pfn) const {
+    if (is_set(pieces_, pfn.value / kFramesPer2M)) return MapLevel::k4K;
+    return is_set(giants_, pfn.value / kFramesPer1G) ? MapLevel::k2M : MapLevel::k1G;
   }
-  /// True if the piece was mapped large until now. Nothing ever merges it back.
+  /// Maps the frame's 2 MiB piece by 4 KiB pages. True if it was not until now. Nothing ever merges
+  /// it back.
   bool split(Journal& journal, Pfn pfn);
-  /// Pieces split since the host started (H3: never fewer).
+  /// Pages of 1 GiB and of 2 MiB split since the host started (H3: never fewer).
   std::uint64_t split_count() const { return split_count_; }
+  /// For the planted bug that H3 is there to catch: maps the piece by one page again.
+  void merge(Journal& journal, Pfn pfn);
 
  private:
   static constexpr std::uint64_t kBitsPerWord = 64;
-  explicit DirectMap(ReservedArray<std::uint64_t> words) : words_(std::move(words)) {}
-  ReservedArray<std::uint64_t> words_;
+  using Bits = ReservedArray<std::uint64_t>;
+  DirectMap(Bits pieces, Bits giants) : pieces_(std::move(pieces)), giants_(std::move(giants)) {}
+  static bool is_set(const Bits& bits, std::uint64_t i) {
+    return (bits[i / kBitsPerWord] >> (i % kBitsPerWord) & 1) != 0;
+  }
+  static void flip(Journal& journal, Bits& bits, std::uint64_t i) {
+    std::uint64_t& word = bits[i / kBitsPerWord];
+    journal.set(word, word ^ std::uint64_t{1} << (i % kBitsPerWord));
+  }
+  Bits pieces_;  // 2 MiB pieces mapped by 4 KiB pages
+  Bits giants_;  // 1 GiB pieces mapped by smaller pages
   std::uint64_t split_count_ = 0;
 };
 

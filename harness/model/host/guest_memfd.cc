@@ -6,7 +6,6 @@
 #include "model/host/memslots.h"
 #include "model/host/tdp_mmu.h"
 #include "model/schedule/scheduler.h"
-#include "trace/capability.h"
 #include "trace/kernel_behavior.h"
 
 namespace sluice::model {
@@ -129,11 +128,7 @@ Check check_fallocate(const Gmem& gmem, RawOffset offset, RawSize size, std::uin
 }
 
 Outcome apply(Kernel& k, ActorId, const CreateGuestMemfd& op) {
-  if (!k.machine.profile.guest_memfd) {
-    Outcome out = skip(Check::kSkipCapability);
-    out.capability = static_cast<std::uint8_t>(Capability::kGuestMemfd);
-    return out;
-  }
+  if (!k.machine.profile.guest_memfd) return skip_without(Capability::kGuestMemfd);
   Gmem& gmem = k.gmem(op.gmem);
   if (gmem.open) return skip(Check::kSkipGmemExists);
   if (const Check gate = vm_gate(k, op.vm); gate != Check::kOk) return answer(gate);

@@ -5,6 +5,7 @@
 #include "base/hash.h"
 #include "model/host/handlers.h"
 #include "model/host/memslots.h"
+#include "model/host/snp_rmp.h"
 #include "model/host/tdp_mmu.h"
 #include "model/schedule/scheduler.h"
 
@@ -113,7 +114,7 @@ HostPage* touch_host_page(Kernel& k, std::uint64_t hva) {
   const auto pfn =
       k.machine.frames.allocate(k.machine.journal, {.use = FrameUse::kHostUser, .index = index});
   if (!pfn) return nullptr;
-  k.machine.frames.set_content(k.machine.journal, *pfn, 0);
+  host_kernel_store(k, *pfn, 0);
   k.set(page, HostPage{.word = HostPage::kPresent | pfn->value << 12});
   return &page;
 }

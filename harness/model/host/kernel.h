@@ -14,6 +14,7 @@
 #include "model/machine/machine.h"
 #include "model/planted.h"
 #include "ops/fields.h"
+#include "trace/capability.h"
 #include "trace/outcome.h"
 #include "trace/view.h"
 
@@ -261,5 +262,11 @@ inline Scheduler& scheduler_of(Kernel& kernel) { return kernel.scheduler; }
 inline Outcome refuse(Check check) { return outcome_of(fail(check)); }
 /// The answer of a step that did not act.
 inline Outcome skip(Check check) { return outcome_of(check); }
+/// The same, for want of something the host does not have.
+inline Outcome skip_without(Capability capability) {
+  Outcome out = outcome_of(Check::kSkipCapability);
+  out.capability = static_cast<std::uint8_t>(capability);
+  return out;
+}
 
 }  // namespace sluice::model

@@ -7,7 +7,6 @@
 #include "model/host/host_region.h"
 #include "model/host/memslots.h"
 #include "model/host/snp_rmp.h"
-#include "trace/capability.h"
 #include "trace/kernel_behavior.h"
 
 namespace sluice::model {
@@ -15,12 +14,6 @@ namespace {
 
 Outcome answer(Check check) {
   return row_of(check).kind == StatusKind::kSkipped ? skip(check) : refuse(check);
-}
-
-Outcome skip_without_snp() {
-  Outcome out = outcome_of(Check::kSkipCapability);
-  out.capability = static_cast<std::uint8_t>(Capability::kSnp);
-  return out;
 }
 
 // ---- ASIDs ----
@@ -180,19 +173,20 @@ Check check_launch_update(const Kernel& k, const Vm& vm, const LaunchUpdate& op)
 /// snp_launch_update_vmsa() of one vCPU.
 Check launch_vmsa(Kernel& k, Vm& vm, Vcpu& vcpu) {
   if (vcpu.sev.has_vmsa) return fail(Check::kLaunchFinishProtected);
-  const auto pfn = allocate_page(k, FrameUse::kVmsa);
-  if (!pfn) return Check::kSkipLimit;
-  const HostError error =
-      rmp_make_private(k, {.pfn = *pfn, .gpa = kVmsaGpa, .asid = vm.sev.asid, .immutable = true});
-  if (error != HostError::kNone) {
-    snp_leak_page(k, *pfn);  // what sev_free_vcpu() would come to
-    return fail(Check::kLaunchFinishAssign);
+  if (!vcpu.sev.has_page) {
+    const auto page = allocate_page(k, FrameUse::kVmsa);
+    if (!page) return Check::kSkipLimit;
+    k.set(vcpu.sev.vmsa, *page);
+    k.set(vcpu.sev.has_page, true);
   }
-  if (!firmware_launch_update(k, vm, *pfn, true)) {
-    if (snp_page_reclaim(k, vm, *pfn)) k.machine.frames.release(k.machine.journal, *pfn);
+  const Pfn pfn = vcpu.sev.vmsa;
+  const HostError error =
+      rmp_make_private(k, {.pfn = pfn, .gpa = kVmsaGpa, .asid = vm.sev.asid, .immutable = true});
+  if (error != HostError::kNone) return fail(Check::kLaunchFinishAssign);
+  if (!firmware_launch_update(k, vm, pfn, true)) {
+    if (!snp_page_reclaim(k, vm, pfn)) k.set(vcpu.sev.has_page, false);
     return fail(Check::kLaunchFinishFirmware);
   }
-  k.set(vcpu.sev.vmsa, *pfn);
   k.set(vcpu.sev.has_vmsa, true);
   return Check::kOk;
 }
@@ -200,7 +194,7 @@ Check launch_vmsa(Kernel& k, Vm& vm, Vcpu& vcpu) {
 }  // namespace
 
 Outcome apply(Kernel& k, ActorId, const SevInit2& op) {
-  if (!k.machine.profile.snp) return skip_without_snp();
+  if (!k.machine.profile.snp) return skip_without(Capability::kSnp);
   if (const Check gate = vm_gate(k, op.vm); gate != Check::kOk) return answer(gate);
   Vm& vm = k.vm(op.vm);
   // sev_mem_enc_ioctl() lets an SNP guest have SNP commands only, before the command looks at
@@ -215,7 +209,7 @@ Outcome apply(Kernel& k, ActorId, const SevInit2& op) {
 }
 
 Outcome apply(Kernel& k, ActorId, const LaunchStart& op) {
-  if (!k.machine.profile.snp) return skip_without_snp();
+  if (!k.machine.profile.snp) return skip_without(Capability::kSnp);
   if (const Check gate = vm_gate(k, op.vm); gate != Check::kOk) return answer(gate);
   Vm& vm = k.vm(op.vm);
   if (!vm.sev.active) return refuse(Check::kLaunchStartNotSnp);
@@ -233,7 +227,7 @@ Outcome apply(Kernel& k, ActorId, const LaunchStart& op) {
 }
 
 Outcome apply(Kernel& k, ActorId, const LaunchUpdate& op) {
-  if (!k.machine.profile.snp) return skip_without_snp();
+  if (!k.machine.profile.snp) return skip_without(Capability::kSnp);
   if (const Check gate = vm_gate(k, op.vm); gate != Check::kOk) return answer(gate);
   Vm& vm = k.vm(op.vm);
   const Check bad = check_launch_update(k, vm, op);
@@ -254,7 +248,7 @@ Outcome apply(Kernel& k, ActorId, const LaunchUpdate& op) {
 }
 
 Outcome apply(Kernel& k, ActorId, const LaunchFinish& op) {
-  if (!k.machine.profile.snp) return skip_without_snp();
+  if (!k.machine.profile.snp) return skip_without(Capability::kSnp);
   if (const Check gate = vm_gate(k, op.vm); gate != Check::kOk) return answer(gate);
   Vm& vm = k.vm(op.vm);
   if (!vm.sev.active) return refuse(Check::kLaunchFinishNotSnp);
@@ -299,8 +293,9 @@ void sev_vm_destroy(Kernel& k, Vm& vm) {
 }
 
 void sev_free_vcpu(Kernel& k, Vcpu& vcpu) {
-  if (!vcpu.sev.has_vmsa) return;
+  if (!vcpu.sev.has_page) return;
   k.set(vcpu.sev.has_vmsa, false);
+  k.set(vcpu.sev.has_page, false);
   if (planted(Planted::kDestroyKeepsVmsa)) return;
   if (kvm_rmp_make_shared(k, k.vm(vcpu.vm), vcpu.sev.vmsa, PageSize::k4K)) {
     k.machine.frames.release(k.machine.journal, vcpu.sev.vmsa);

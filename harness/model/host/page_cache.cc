@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "model/host/guest_memfd.h"
+#include "model/host/snp_rmp.h"
 #include "trace/kernel_behavior.h"
 
 namespace sluice::model {
@@ -199,7 +200,7 @@ void zero_folio(Kernel& k, const GmemPage& page) {
   const std::uint64_t frames = page.large() ? kBlock : 1;
   const std::uint64_t first = page.pfn().value & ~(frames - 1);
   for (std::uint64_t i = 0; i < frames; ++i) {
-    k.machine.frames.set_content(k.machine.journal, {first + i}, 0);
+    host_kernel_store(k, {first + i}, 0);
   }
 }
 
@@ -243,12 +244,14 @@ Check prepare_page(Kernel& k, Vm& vm, const Memslot& slot, Gfn gfn, const GmemHo
   if (!page.present() || page.pfn() != hold.pfn) return Check::kOk;  // dropped since: likewise
   const bool always = behavior::gmem_always_prepares(k.version());
   if (page.uptodate() && !always) return Check::kOk;
+  const bool late = planted(Planted::kZeroAfterPrepare) && !page.uptodate();
   if (!page.uptodate()) {
-    if (!planted(Planted::kFreshPageNotZeroed)) zero_folio(k, page);
+    if (!planted(Planted::kFreshPageNotZeroed) && !late) zero_folio(k, page);
     if (always) mark_uptodate(k, gmem, hold.index);
   }
   const Check check = gmem_prepare(k, vm, hold.pfn, gfn, hold.max_order);
   if (check != Check::kOk) return check;
+  if (late) zero_folio(k, page);
   mark_uptodate(k, gmem, hold.index);
   return Check::kOk;
 }

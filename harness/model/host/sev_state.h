@@ -20,7 +20,8 @@ struct SevVm {
 };
 
 struct SevVcpu {
-  bool has_vmsa = false;  // the frame below is this vCPU's VMSA
+  bool has_page = false;  // the frame below is this vCPU's, from its first LAUNCH_FINISH on
+  bool has_vmsa = false;  // and firmware has made it the VMSA
   Pfn vmsa{};
 };
 

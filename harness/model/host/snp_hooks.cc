@@ -26,7 +26,7 @@ PageCount invalidate_at(Kernel& k, Pfn pfn, PageCount count) {
   const PageCount frames{frames_in(size)};
   if (planted(Planted::kFreeKeepsAssigned)) return frames;
   // On failure the page is freed while it is still assigned (bugs.md 63).
-  if (rmp_make_shared(k, pfn, size) == HostError::kNone) {
+  if (rmp_make_shared(k, pfn, size) == HostError::kNone && !planted(Planted::kFreeSkipsFlush)) {
     k.machine.events.add({.kind = EventKind::kCacheFlush, .a = pfn.value, .b = frames.value});
   }
   return frames;
@@ -55,6 +55,7 @@ void gmem_invalidate(Kernel& k, Pfn first, PageCount count) {
     k.machine.events.add({.kind = EventKind::kArchInvalidate, .a = first.value + i});
   }
   if (!k.machine.profile.snp) return;
+  if (planted(Planted::kInvalidateStopsShort)) --count.value;
   for (PageCount done{}; done < count;) {
     const PageCount left{count.value - done.value};
     done.value += invalidate_at(k, first + done, left).value;

@@ -13,14 +13,26 @@ void count_pages(Kernel& k, Asid asid, std::uint64_t frames) {
 /// rmpupdate(): rows 1-4 of snp_host.md 1.
 HostError rmpupdate(Kernel& k, Pfn pfn, const RmpRecord& record) {
   if (!k.machine.profile.snp) return HostError::kNoDevice;
-  if (adjust_direct_map(k, pfn, record.page_size) != HostError::kNone) return HostError::kFault;
-  const Check refused = execute_rmpupdate(k, address_of(pfn).value, record);
+  const bool late = planted(Planted::kSplitAfterAssign);
+  const bool skips = planted(Planted::kAssignSkipsSplit) || late;
+  if (!skips && adjust_direct_map(k, pfn, record.page_size) != HostError::kNone)
+    return HostError::kFault;
+  Check refused = Check::kOk;
+  do {  // row 3: as often as another processor is in the way
+    refused = execute_rmpupdate(k, address_of(pfn).value, record);
+  } while (refused == Check::kRmpUpdateContended);
   const bool overlaps = refused == Check::kRmpUpdateOverlapSub ||
                         refused == Check::kRmpUpdateInside2M || refused == Check::kRmpUpdateHead2M;
   if (overlaps) report_endless_retry(k);
-  if (refused != Check::kOk) return HostError::kFault;  // FAIL_INUSE is not retried here
-  k.machine.events.add(
-      {.kind = EventKind::kRmpUpdate, .a = pfn.value, .b = frames_in(record.page_size)});
+  const std::uint64_t frames = frames_in(record.page_size);
+  if (refused != Check::kOk) {  // FAIL_INUSE is not retried here
+    k.machine.events.add({.kind = EventKind::kRmpUpdateRefused, .a = pfn.value, .b = frames});
+    return HostError::kFault;
+  }
+  k.machine.events.add({.kind = EventKind::kRmpUpdate, .a = pfn.value, .b = frames});
+  if (late) static_cast<void>(adjust_direct_map(k, pfn, record.page_size));
+  if (planted(Planted::kShareMergesDirectMap) && !record.assigned)
+    k.snp.direct_map.merge(k.machine.journal, pfn);
   return HostError::kNone;
 }
 
@@ -64,7 +76,10 @@ HostError rmp_make_shared(Kernel& k, Pfn pfn, PageSize level) {
 
 Check snp_rmptable_psmash(Kernel& k, Pfn pfn) {
   const Pfn head = pfn.align_down(kFramesPer2M);
-  const Check refused = k.machine.rmp.smash(k.machine.journal, address_of(head).value);
+  Check refused = Check::kOk;
+  do {
+    refused = k.machine.rmp.smash(k.machine.journal, address_of(head).value);
+  } while (refused == Check::kPsmashBusy);
   if (refused == Check::kPsmashInUse) report_endless_retry(k);
   if (refused == Check::kOk) {
     k.machine.events.add({.kind = EventKind::kPsmash, .a = head.value});
@@ -75,14 +90,17 @@ Check snp_rmptable_psmash(Kernel& k, Pfn pfn) {
 void report_endless_retry(Kernel& k) { k.scheduler.report_livelock(RetryReason::kRmpOverlap); }
 
 void snp_leak_page(Kernel& k, Pfn pfn) {
-  if (k.machine.frames.owner(pfn).use == FrameUse::kLeaked) return;
+  if (k.machine.frames.view(pfn).leaked) return;
   k.machine.frames.leak(k.machine.journal, pfn);
   k.set(k.snp.leaked_page_count, k.snp.leaked_page_count + 1);
   k.machine.events.add({.kind = EventKind::kFrameLeaked, .a = pfn.value});
 }
 
 bool kvm_rmp_make_shared(Kernel& k, Vm& vm, Pfn pfn, PageSize level) {
-  if (rmp_make_shared(k, pfn, level) == HostError::kNone) return true;
+  if (rmp_make_shared(k, pfn, level) == HostError::kNone) {
+    if (planted(Planted::kLeakAfterSuccess)) snp_leak_page(k, pfn);
+    return true;
+  }
   snp_leak_page(k, pfn);
   k.set(vm.dead, true);
   return false;
@@ -99,8 +117,7 @@ bool snp_page_reclaim(Kernel& k, Vm& vm, Pfn pfn) {
 
 bool host_kernel_store(Kernel& k, Pfn pfn, std::uint64_t token) {
   if (k.machine.profile.snp) {
-    const MapLevel level = k.snp.direct_map.is_split(pfn) ? MapLevel::k4K : MapLevel::k2M;
-    if (!k.machine.rmp.is_hypervisor_owned(pfn, level)) {
+    if (!k.machine.rmp.is_hypervisor_owned(pfn, k.snp.direct_map.level(pfn))) {
       k.set(k.snp.host_dead, true);
       return false;
     }

@@ -27,12 +27,13 @@ struct PrivateRecord {
 };
 /// Assigns a frame (or 2 MiB) to a guest; to the AMD-SP with ASID 0 and `immutable`.  The direct
 /// map is split first (H7).  Fails: kNoDevice; kFault for whatever RMPUPDATE refuses.  FAIL_OVERLAP
-/// is retried for ever by the kernel: report_endless_retry().
+/// is retried while another processor is in the way, and for ever if what overlaps is there to
+/// stay: report_endless_retry().
 HostError rmp_make_private(Kernel& k, const PrivateRecord& record);
 /// Gives a frame (or 2 MiB) back to the hypervisor.  Fails: as above.
 HostError rmp_make_shared(Kernel& k, Pfn pfn, PageSize level);
 /// snp_rmptable_psmash(): splits the entry of the 2 MiB block around the frame.  kOk, or the
-/// instruction's refusal; FAIL_INUSE is retried for ever by the kernel.
+/// instruction's refusal; FAIL_INUSE is retried, for ever if the page's user stays.
 Check snp_rmptable_psmash(Kernel& k, Pfn pfn);
 
 /// The kernel would retry an RMP instruction whose refusal cannot change: a livelock (W2), known

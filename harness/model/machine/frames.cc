@@ -103,16 +103,20 @@ std::optional<Pfn> Frames::allocate_2m(Journal& journal, const Owner& owner) {
 void Frames::release(Journal& journal, Pfn pfn) {
   const FrameUse use = owner(pfn).use;
   SLUICE_CHECK(use != FrameUse::kFree);
+  if ((words_[pfn.value] & kLeaked) != 0) {
+    journal.set(words_[pfn.value], pack({.use = FrameUse::kLeaked}) | kLeaked);
+    return count(journal, use, FrameUse::kLeaked);
+  }
   journal.set(words_[pfn.value], 0);
   count(journal, use, planted(Planted::kReleaseMiscounts) ? use : FrameUse::kFree);
   push_free(journal, pfn);
 }
 
 void Frames::leak(Journal& journal, Pfn pfn) {
-  const Owner before = owner(pfn);
-  SLUICE_CHECK(before.use != FrameUse::kFree);
-  journal.set(words_[pfn.value], pack({.use = FrameUse::kLeaked, .gmem = {}, .index = 0}));
-  count(journal, before.use, FrameUse::kLeaked);
+  const FrameUse use = owner(pfn).use;
+  SLUICE_CHECK(use != FrameUse::kFree);
+  journal.set(words_[pfn.value], words_[pfn.value] | kLeaked);
+  if (use != FrameUse::kGmem) release(journal, pfn);
 }
 
 FrameAccounting Frames::accounting() const {

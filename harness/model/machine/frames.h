@@ -37,7 +37,8 @@ class Frames {
   std::optional<Pfn> allocate_2m(Journal& journal, const Owner& owner);
   /// Pre: in use.  Post: free, and the next one allocate() returns.
   void release(Journal& journal, Pfn pfn);
-  /// Takes a frame out of use for good (snp_leak_pages).
+  /// Takes a frame out of use for good (snp_leak_pages): at once, or, where it is a page of a file,
+  /// when that lets go of it.
   void leak(Journal& journal, Pfn pfn);
 
   Owner owner(Pfn pfn) const;
@@ -48,6 +49,7 @@ class Frames {
   FrameView view(Pfn pfn) const { return view_of(words_[pfn.value], contents_[pfn.value]); }
   static FrameView view_of(std::uint64_t word, std::uint64_t content) {
     return {.use = static_cast<FrameUse>(word & kUseMask),
+            .leaked = (word & kLeaked) != 0,
             .gmem = {static_cast<std::uint8_t>(word >> kGmemShift)},
             .index = word >> kIndexShift,
             .content = content};
@@ -62,7 +64,8 @@ class Frames {
   std::uint64_t word(Pfn pfn) const { return words_[pfn.value]; }
 
  private:
-  static constexpr std::uint64_t kUseMask = 0xf;
+  static constexpr std::uint64_t kUseMask = 0x7;
+  static constexpr std::uint64_t kLeaked = 0x8;
   static constexpr unsigned kGmemShift = 4;
   static constexpr unsigned kIndexShift = 12;
 
@@ -81,7 +84,7 @@ class Frames {
   void take(Journal& journal, Pfn pfn, const Owner& owner);
   void count(Journal& journal, FrameUse from, FrameUse to);
 
-  ReservedArray<std::uint64_t> words_;       // bits 0-3 use, 4-11 gmem, 12-63 index
+  ReservedArray<std::uint64_t> words_;       // bits 0-2 use, 3 leaked, 4-11 gmem, 12-63 index
   ReservedArray<std::uint64_t> contents_;    // token at the start of the page
   ReservedArray<std::uint64_t> free_stack_;  // frames released
   Journal::Counter free_top_{};

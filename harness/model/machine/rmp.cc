@@ -99,6 +99,7 @@ void Rmp::mark_in_use(Journal& journal, Pfn pfn) {
   SLUICE_CHECK(place != in_use_.end());
   journal.set(*place, pfn.value + 1);
   journal.set(in_use_count_, in_use_count_ + 1);
+  journal.set(obstacles_, obstacles_ + 1);
 }
 
 void Rmp::clear_in_use(Journal& journal, Pfn pfn) {
@@ -106,6 +107,32 @@ void Rmp::clear_in_use(Journal& journal, Pfn pfn) {
   SLUICE_CHECK(place != in_use_.end());
   journal.set(*place, 0);
   journal.set(in_use_count_, in_use_count_ - 1);
+  journal.set(obstacles_, obstacles_ - 1);
+}
+
+void Rmp::contend(Journal& journal, const Contention& contention) {
+  journal.set(obstacles_, obstacles_ - contention_.left + contention.left);
+  journal.set(contention_, contention);
+}
+
+/// Uses up one round of contention if there is any of this code.
+bool Rmp::meets(Journal& journal, RmpBusy code) {
+  if (contention_.left == 0 || contention_.code != code) return false;
+  Contention next = contention_;
+  const bool now = contention_.wait == 0;
+  --(now ? next.left : next.wait);
+  if (now) journal.set(obstacles_, obstacles_ - 1);
+  journal.set(contention_, next);
+  return now;
+}
+
+/// rmp.md 4.2 row 6: somebody else has the entry.
+// Assumption: contention is met before the entry itself is looked at, whichever code it answers.
+Check Rmp::refuse_obstacle(Journal& journal, Pfn pfn, PageSize page_size) {
+  if (meets(journal, RmpBusy::kInUse)) return fail(Check::kRmpUpdateBusy);
+  if (meets(journal, RmpBusy::kOverlap)) return fail(Check::kRmpUpdateContended);
+  const bool in_use = page_size == PageSize::k4K ? is_in_use(pfn) : block_in_use(pfn);
+  return in_use ? fail(Check::kRmpUpdateInUse) : Check::kOk;
 }
 
 bool Rmp::has_fixed_sub_frame(Pfn head) const {
@@ -117,9 +144,8 @@ bool Rmp::has_fixed_sub_frame(Pfn head) const {
   return false;
 }
 
-/// rmp.md 4.2 rows 6-8 for a 4 KiB record.
+/// rmp.md 4.2 rows 7 and 8 for a 4 KiB record.
 Check Rmp::refuse_4k(Pfn pfn) const {
-  if (in_use_count_ != 0 && is_in_use(pfn)) return fail(Check::kRmpUpdateInUse);
   const bool live = tables_->slots[pfn.align_down(kFramesPer2M).value].is_live_2m();
   const bool inside = live && !pfn.is_aligned(kFramesPer2M);
   // An inner frame of an immutable 2 MiB entry answers by its own slot, which is not immutable (row
@@ -135,7 +161,6 @@ Check Rmp::refuse_4k(Pfn pfn) const {
 
 /// The same for a 2 MiB record.
 Check Rmp::refuse_2m(Pfn head) const {
-  if (in_use_count_ != 0 && block_in_use(head)) return fail(Check::kRmpUpdateInUse);
   const RmpEntry old = tables_->slots[head.value];
   // Assumption: a 2 MiB record over an unassigned immutable sub-frame is FAIL_PERMISSION.
   if (old.immutable() || (fixed_count_ != 0 && has_fixed_sub_frame(head)))
@@ -152,6 +177,10 @@ Check Rmp::update(Journal& journal, std::uint64_t spa, const RmpRecord& record) 
     return fail(Check::kRmpUpdateSpa);
   if (is_bad_record(record)) return fail(Check::kRmpUpdateRecord);
   const Pfn pfn{spa >> kPageShift};
+  if (obstacles_ != 0) {
+    const Check obstacle = refuse_obstacle(journal, pfn, record.page_size);
+    if (obstacle != Check::kOk) return obstacle;
+  }
   const Check refused = record.page_size == PageSize::k4K ? refuse_4k(pfn) : refuse_2m(pfn);
   if (refused != Check::kOk) return refused;
 
@@ -178,6 +207,7 @@ Check Rmp::smash(Journal& journal, std::uint64_t spa) {
   if (!is_aligned(spa, PageSize::k2M) || (spa >> kPageShift) >= count_)
     return fail(Check::kPsmashSpa);
   const Pfn head{spa >> kPageShift};
+  if (meets(journal, RmpBusy::kInUse)) return fail(Check::kPsmashBusy);
   if (block_in_use(head)) return fail(Check::kPsmashInUse);
   const RmpEntry old = tables_->slots[head.value];
   if (old.immutable()) return fail(Check::kPsmashImmutable);

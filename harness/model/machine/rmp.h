@@ -11,6 +11,7 @@
 #include "model/machine/journal.h"
 #include "model/machine/rmp_entry.h"
 #include "model/planted.h"
+#include "ops/fields.h"
 #include "trace/view.h"
 
 namespace sluice::model {
@@ -107,6 +108,18 @@ class Rmp {
   }
   RmpEntry raw(Pfn pfn) const { return tables_->slots[pfn.value]; }
 
+  // Other processors at work on the same entries (rmp.md 4.1): an obstacle, not a state of memory.
+
+  /// After `wait` more, `left` RMPUPDATEs are refused with this code; PSMASH answers FAIL_INUSE
+  /// only.
+  struct Contention {
+    RmpBusy code = RmpBusy::kInUse;
+    std::uint8_t left = 0;
+    std::uint8_t wait = 0;
+  };
+  void contend(Journal& journal, const Contention& contention);
+  const Contention& contention() const { return contention_; }
+
   static constexpr std::size_t kMaxInUse = 16;
 
  private:
@@ -123,6 +136,8 @@ class Rmp {
 
   bool block_in_use(Pfn head) const;
   bool has_fixed_sub_frame(Pfn head) const;
+  bool meets(Journal& journal, RmpBusy code);
+  Check refuse_obstacle(Journal& journal, Pfn pfn, PageSize page_size);
   Check refuse_4k(Pfn pfn) const;
   Check refuse_2m(Pfn head) const;
   void write(Journal& journal, Pfn pfn, const RmpEntry& entry);
@@ -131,6 +146,9 @@ class Rmp {
   std::unique_ptr<Tables> tables_;
   std::array<std::uint64_t, kMaxInUse> in_use_{};  // frame + 1; 0 = free place
   std::uint64_t in_use_count_ = 0;
+  Contention contention_{};
+  /// in_use_count_ and what is left of the contention together: one question on the hot path.
+  std::uint64_t obstacles_ = 0;
   std::uint64_t fixed_count_ = 0;
 };
 

@@ -1,0 +1,28 @@
+// Operations: what goes wrong around the system under test without anybody's mistake. Each arms an
+// obstacle that later operations meet; none changes memory by itself.
+#pragma once
+#include "ops/op_info.h"
+
+namespace sluice {
+
+/// Other processors execute RMP instructions on what the host is about to change: after `after`
+/// more that go well, its next `count` RMPUPDATEs (and, for `in_use`, PSMASHes) are refused with
+/// that code. It replaces what is left of an earlier one.
+struct RmpContention {
+  RmpBusy code = RmpBusy::kInUse;
+  ShortCount count{};
+  ShortCount after{.value = 0};
+  static constexpr OpInfo kInfo{
+      .name = "rmp_contention",
+      .actor = ActorKind::kKernel,
+      .weight = 3,
+      .source = "rmp.md 4.1, FAIL_INUSE and FAIL_OVERLAP; snp_host.md 1, rmpupdate row 3",
+      .summary = "Other processors are in the way of the host's next RMPUPDATEs and PSMASHes."};
+  template <class Self, class Visit>
+  static constexpr void each(Self& op, Visit&& visit) {
+    visit("code", op.code), visit("count", op.count), visit("after", op.after);
+  }
+};
+SLUICE_OPERATION(RmpContention);
+
+}  // namespace sluice

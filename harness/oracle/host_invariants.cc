@@ -1,0 +1,138 @@
+// Invariants H1-H7: the host's own mappings and page allocator against the reverse map
+// (invariants.md B; snp_host.md 1-3). H8, about mappings of guest_memfd pages in user space, comes
+// with an operation that makes one.
+#include <algorithm>
+
+#include "oracle/invariant_list.h"
+#include "oracle/view_helpers.h"
+
+namespace sluice::oracle {
+namespace {
+
+bool covers(const Event& event, Pfn pfn) { return pfn.value - event.a < event.b; }
+
+/// The first event at or after `from` that `wanted` accepts; the end if there is none.
+template <class Wanted>
+std::span<const Event>::iterator find_event(std::span<const Event> events,
+                                            std::span<const Event>::iterator from,
+                                            Wanted&& wanted) {
+  return std::find_if(from, events.end(), wanted);
+}
+
+/// Did the host try to change this frame's entry in the step, and was refused?
+bool was_refused(const View& view, Pfn pfn) {
+  return std::ranges::any_of(view.events().events(), [pfn](const Event& event) {
+    return event.kind == EventKind::kRmpUpdateRefused && covers(event, pfn);
+  });
+}
+
+/// Is every frame of the 2 MiB block some guest's, or the AMD-SP's?
+bool is_block_assigned(const View& view, Pfn head) {
+  for (std::uint64_t i = 0; i < kFramesPer2M; ++i) {
+    if (!view.rmp(head + PageCount{i}).assigned) return false;
+  }
+  return true;
+}
+
+bool may_lie_there(const View& view, Pfn pfn, const RmpView& entry) {
+  if (!entry.assigned || view.direct_map_level(pfn) == MapLevel::k4K) return true;
+  return entry.page_size == PageSize::k2M || is_block_assigned(view, pfn.align_down(kFramesPer2M));
+}
+
+bool came_back(const FrameChange& change) {
+  return change.before.use != FrameUse::kFree && change.now.use == FrameUse::kFree;
+}
+
+}  // namespace
+
+namespace check {
+
+Result assigned_frame_is_split_out(const View& view) {
+  if (!is_quiescent(view)) return std::nullopt;
+  for (const FrameChange& change : view.frame_changes()) {
+    if (!change.rmp_changed) continue;
+    if (!may_lie_there(view, change.pfn, change.rmp_now))
+      return Violation{.subject = change.pfn.value};
+  }
+  return std::nullopt;
+}
+
+Result audit_assigned_frames_are_split_out(const View& view, AuditScratch&) {
+  if (!is_quiescent(view)) return std::nullopt;
+  for (const Pfn pfn : view.occupied_frames()) {
+    if (!may_lie_there(view, pfn, view.rmp(pfn))) return Violation{.subject = pfn.value};
+  }
+  return std::nullopt;
+}
+
+Result host_lives(const View& view) {
+  return view.host().dead && !view.host_before().dead ? Result(Violation{}) : std::nullopt;
+}
+
+Result direct_map_never_merges(const View& view) {
+  const std::uint64_t before = view.host_before().direct_map_splits;
+  const std::uint64_t now = view.host().direct_map_splits;
+  return now < before ? Result(Violation{.subject = before, .other = now}) : std::nullopt;
+}
+
+/// bugs.md 63: sev_gmem_invalidate() warns that the page cannot become shared, and frees it. From
+/// there on its next user dies of it, and the guest may get a second page for its address.
+Result freed_frame_is_shared(const View& view) {
+  for (const FrameChange& change : view.frame_changes()) {
+    if (!came_back(change) || !change.rmp_now.assigned) continue;
+    const bool known = was_refused(view, change.pfn);
+    return Violation{
+        .subject = change.pfn.value, .known_upstream = known, .spoils_the_rest = known};
+  }
+  return std::nullopt;
+}
+
+Result leaked_after_refusal(const View& view) {
+  if (view.events().dropped() != 0) return std::nullopt;
+  std::uint64_t leaked = 0;
+  for (const FrameChange& change : view.frame_changes()) {
+    if (!change.now.leaked || change.before.leaked) continue;
+    ++leaked;
+    if (!was_refused(view, change.pfn)) return Violation{.subject = change.pfn.value};
+  }
+  const std::uint64_t counted = view.host().leaked_pages - view.host_before().leaked_pages;
+  return counted == leaked ? Result{} : Violation{.subject = leaked, .other = counted};
+}
+
+Result flushed_before_free(const View& view) {
+  if (view.events().dropped() != 0) return std::nullopt;
+  const auto events = view.events().events();
+  for (const FrameChange& change : view.frame_changes()) {
+    const Pfn pfn = change.pfn;
+    if (!change.rmp_before.assigned || change.rmp_now.assigned) continue;
+    const auto is_kind = [pfn](EventKind kind) {
+      return [pfn, kind](const Event& e) { return e.kind == kind && covers(e, pfn); };
+    };
+    const auto freed = find_event(events, events.begin(), [pfn](const Event& e) {
+      return e.kind == EventKind::kFrameFreed && e.a == pfn.value;
+    });
+    const auto shared = find_event(events, events.begin(), is_kind(EventKind::kRmpUpdate));
+    if (freed == events.end() || shared >= freed) continue;
+    const auto flushed = find_event(events, shared, is_kind(EventKind::kCacheFlush));
+    if (flushed > freed) return Violation{.subject = pfn.value};
+  }
+  return std::nullopt;
+}
+
+Result split_before_assignment(const View& view) {
+  if (view.events().dropped() != 0) return std::nullopt;
+  const auto events = view.events().events();
+  for (auto event = events.begin(); event != events.end(); ++event) {
+    if (event->kind != EventKind::kRmpUpdate || event->b != 1) continue;
+    const std::uint64_t block = Pfn{event->a}.align_down(kFramesPer2M).value;
+    const auto split = find_event(events, event, [block](const Event& e) {
+      return e.kind == EventKind::kDirectMapSplit && e.a == block;
+    });
+    if (split != events.end()) return Violation{.subject = event->a};
+  }
+  return std::nullopt;
+}
+
+}  // namespace check
+
+}  // namespace sluice::oracle

@@ -1,0 +1,71 @@
+// Pairs of views for the invariants of the host's own mappings and pages (group H).
+#pragma once
+#include "testing/invariant_case.h"
+
+namespace sluice::testing {
+
+/// A page of a guest's that is taken back, flushed and freed.
+inline void page_freed(FakeView& v) {
+  launched_vm(v);
+  v.ran(GmemPunchHole{}, oracle::kOpBit<GmemPunchHole>);
+  v.change(kFrame, kInvalid, kFree);
+  v.frame_changes_value[0].before = {.use = FrameUse::kGmem, .gmem = {0}, .index = 7};
+  for (const EventKind kind : {EventKind::kArchInvalidate, EventKind::kRmpUpdate,
+                               EventKind::kCacheFlush, EventKind::kFrameFreed})
+    v.events_value.add({.kind = kind, .a = kFrame.value, .b = 1});
+}
+inline void page_leaked(FakeView& v) {
+  launched_vm(v);
+  v.ran(DestroyVm{}, oracle::kOpBit<DestroyVm>);
+  v.frames_value[kFrame] = {.use = FrameUse::kVmsa};
+  v.change(kFrame, kInvalid, kInvalid);
+  v.frames_value[kFrame] = {.use = FrameUse::kLeaked, .leaked = true};
+  v.host_value.leaked_pages = 1;
+  v.events_value.add({.kind = EventKind::kRmpUpdateRefused, .a = kFrame.value, .b = 1});
+}
+inline std::vector<InvariantCase> host_cases() {
+  return {
+      {"host.assigned_frame_is_split_out", [](FakeView& v) { v.change(kFrame, kFree, kInvalid); },
+       [](FakeView& v) { v.direct_map[kFrame] = MapLevel::k2M; }},
+      {"host.assigned_frame_is_split_out", [](FakeView& v) { v.rmp_value[kFrame] = kInvalid; },
+       [](FakeView& v) { v.direct_map[kFrame] = MapLevel::k1G; }, true},
+      {"host.assigned_frame_is_split_out",
+       [](FakeView& v) {
+         v.change(kHead, kFree, kInvalid);
+         v.direct_map[kHead] = MapLevel::k2M;
+         for (std::uint64_t i = 1; i < kFramesPer2M; ++i)
+           v.rmp_value[kHead + PageCount{i}] = kInvalid;
+       },
+       [](FakeView& v) { v.rmp_value[kHead + PageCount{77}] = kFree; }},
+      {"host.lives", [](FakeView& v) { v.host_value.direct_map_splits = 1; },
+       [](FakeView& v) { v.host_value.dead = true; }},
+      {"host.direct_map_never_merges",
+       [](FakeView& v) {
+         v.host_before_value.direct_map_splits = 2, v.host_value.direct_map_splits = 3;
+       },
+       [](FakeView& v) { v.host_value.direct_map_splits = 1; }},
+      {"host.freed_frame_is_shared", page_freed,
+       [](FakeView& v) { v.rmp_value[kFrame] = kInvalid; }},
+      {"host.leaked_after_refusal", page_leaked, [](FakeView& v) { v.events_value.clear(); }},
+      {"host.leaked_after_refusal", page_leaked,
+       [](FakeView& v) { v.host_value.leaked_pages = 2; }},
+      {"host.flushed_before_free", page_freed,
+       [](FakeView& v) {
+         v.events_value.clear();
+         for (const EventKind kind : {EventKind::kArchInvalidate, EventKind::kRmpUpdate,
+                                      EventKind::kFrameFreed, EventKind::kCacheFlush})
+           v.events_value.add({.kind = kind, .a = kFrame.value, .b = 1});
+       }},
+      {"host.split_before_assignment",
+       [](FakeView& v) {
+         v.change(kFrame, kFree, kInvalid);
+         v.events_value.add({.kind = EventKind::kDirectMapSplit, .a = kHead.value});
+         v.events_value.add({.kind = EventKind::kRmpUpdate, .a = kFrame.value, .b = 1});
+       },
+       [](FakeView& v) {
+         v.events_value.add({.kind = EventKind::kDirectMapSplit, .a = kHead.value});
+       }},
+  };
+}
+
+}  // namespace sluice::testing
