@@ -1,4 +1,5 @@
-// Invariants X1 to X4: page state changes by the GHCB (invariants.md H; snp_host.md 5.3).
+// Invariants X1 to X4: page state changes by the GHCB (invariants.md H; snp_host.md 5.3). Where a
+// vCPU makes several requests in one step, as a guest does for a long range, the last is judged.
 #include <algorithm>
 #include <array>
 
