@@ -232,6 +232,9 @@ Check hold_page(Kernel& k, const Memslot& slot, Gfn gfn, GmemHold& hold) {
   const bool whole = (inside || planted(Planted::kHugeLeafBeyondSlot)) &&
                      ((gfn.value ^ index) & (kBlock - 1)) == 0;
   hold.max_order = page.large() && whole ? 9 : 0;
+  // Assumption: a 2 MiB folio, ahead of mainline, is split where a slot has only part of it, as for
+  // a launch: pages are prepared one by one then, and "uptodate" is the folio's.
+  if (page.large() && !whole) split_folio(k, gmem, index);
   SLUICE_CHECK(page.references() < 0xff);
   k.set(word, word + GmemPage::kReference);
   return Check::kOk;
