@@ -56,6 +56,7 @@ VmView view_of(const VmCore& vm) {
           .open = vm.open,
           .dead = vm.dead,
           .type = vm.type,
+          .life = vm.life,
           .users = vm.users,
           .vcpu_count = vm.vcpu_count,
           .asid = vm.sev.asid,

@@ -15,7 +15,8 @@ namespace sluice::model {
 inline HostView host_view(const Kernel& k) {
   return {.direct_map_splits = k.snp.direct_map.split_count(),
           .leaked_pages = k.snp.leaked_page_count,
-          .dead = k.snp.host_dead};
+          .dead = k.snp.host_dead,
+          .fatal_frame = k.snp.fatal_frame};
 }
 
 /// The step that a view is about.

@@ -60,6 +60,7 @@ void MismatchBook::note(const View& view) {
       Mismatch{.vm = view.vm_of(vcpu),
                .gfn = access->gfn,
                .c_bit = access->c_bit,
+               .fetches = access->kind == AccessKind::kFetch,
                .wants_private = (view.outcome().exit.flags & kMemoryFaultPrivate) != 0};
 }
 
@@ -69,7 +70,7 @@ bool MismatchBook::was_helped(const View& view) const {
   const VcpuIndex vcpu{view.step().actor.index};
   const auto& last = last_[vcpu.value];
   return last && last->vm == view.vm_of(vcpu) && last->gfn == access->gfn &&
-         last->c_bit == access->c_bit &&
+         last->c_bit == access->c_bit && last->fetches == (access->kind == AccessKind::kFetch) &&
          view.is_private(last->vm, last->gfn) == last->wants_private;
 }
 

@@ -50,6 +50,7 @@ class MismatchBook {
     VmIndex vm{};
     Gfn gfn{};
     bool c_bit = false;
+    bool fetches = false;  // as if with the C bit
     bool wants_private = false;
   };
   std::array<std::optional<Mismatch>, kMaxVcpus> last_{};

@@ -66,7 +66,10 @@ Result audit_assigned_frames_are_split_out(const View& view, AuditScratch&) {
 }
 
 Result host_lives(const View& view) {
-  return view.host().dead && !view.host_before().dead ? Result(Violation{}) : std::nullopt;
+  if (!view.host().dead || view.host_before().dead) return std::nullopt;
+  // docs/findings.md 2: a page that a launch has leaked stays in its file, where a fault zeroes it.
+  const Pfn pfn = view.host().fatal_frame;
+  return Violation{.subject = pfn.value, .known_upstream = view.frame(pfn).leaked};
 }
 
 Result direct_map_never_merges(const View& view) {
@@ -76,13 +79,16 @@ Result direct_map_never_merges(const View& view) {
 }
 
 /// bugs.md 63: sev_gmem_invalidate() warns that the page cannot become shared, and frees it. From
-/// there on its next user dies of it, and the guest may get a second page for its address.
+/// there on its next user dies of it, or the guest gets a second page for its address. Who takes
+/// it within the step hides it from the frame's own change.
 Result freed_frame_is_shared(const View& view) {
+  for (const Event& event : view.events().events()) {
+    if (event.kind != EventKind::kFrameFreed || !was_refused(view, Pfn{event.a})) continue;
+    if (!view.rmp(Pfn{event.a}).assigned) continue;
+    return Violation{.subject = event.a, .known_upstream = true, .spoils_the_rest = true};
+  }
   for (const FrameChange& change : view.frame_changes()) {
-    if (!came_back(change) || !change.rmp_now.assigned) continue;
-    const bool known = was_refused(view, change.pfn);
-    return Violation{
-        .subject = change.pfn.value, .known_upstream = known, .spoils_the_rest = known};
+    if (came_back(change) && change.rmp_now.assigned) return Violation{.subject = change.pfn.value};
   }
   return std::nullopt;
 }

@@ -120,7 +120,8 @@ Result seq_counts_ends(const View& view) {
   if (view.events().dropped() != 0) return std::nullopt;
   return each_changed_vm(view, [&view](VmIndex vm) -> Result {
     const VmView before = view.vm_before(vm), now = view.vm(vm);
-    if (!before.exists || !now.exists) return std::nullopt;  // born or gone in this step
+    const bool same = before.exists && now.exists && before.life == now.life;
+    if (!same) return std::nullopt;  // born or gone in this step
     const bool counts = now.invalidate_seq - before.invalidate_seq == ends_of(view, vm);
     return counts ? Result{} : Violation{.subject = vm.value, .other = now.invalidate_seq};
   });
@@ -135,6 +136,8 @@ Result install_is_fresh(const View& view) {
                        event.kind == EventKind::kInvalidateRange ||
                        event.kind == EventKind::kInvalidateEnd;
     if (!installs && !moves) continue;
+    // Of a VM that went in the step, and perhaps one that came in its place, only a part is known.
+    if (view.vm_before({event.vm}).life != view.vm({event.vm}).life) continue;
     std::optional<Protocol>& protocol = protocols[event.vm];
     if (!protocol) {
       const VmView before = view.vm_before({event.vm});

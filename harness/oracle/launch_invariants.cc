@@ -126,7 +126,9 @@ Result nothing_stays_assigned(const View& view) {
   for (std::uint8_t i = 0; i < kMaxVms; ++i) {
     if ((view.changed_vms() >> i & 1) == 0) continue;
     const VmView before = view.vm_before({i});
-    const bool ended = before.exists && !view.vm({i}).exists && before.asid.value != 0;
+    const VmView now = view.vm({i});
+    const bool gone = !now.exists || now.life != before.life;
+    const bool ended = before.exists && gone && before.asid.value != 0;
     if (!ended || !is_quiescent(view)) continue;
     for (const Pfn pfn : view.occupied_frames()) {
       const RmpView entry = view.rmp(pfn);

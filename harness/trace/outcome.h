@@ -19,14 +19,15 @@ enum class WaitFor : std::uint8_t {
   kVcpuMutex,
   kSlotsLock,
   kInvalidateLock,
+  kMmapLock,
   kMmuLock,
   kSrcu,
   kActiveInvalidations,
   kRetry  // a retry loop that has seen nothing new
 };
-inline constexpr std::array<const char*, 9> kWaitNames{
-    "nothing",  "kvm_lock", "vcpu_mutex",           "slots_lock", "invalidate_lock",
-    "mmu_lock", "srcu",     "active_invalidations", "retry"};
+inline constexpr std::array<const char*, 10> kWaitNames{
+    "nothing",   "kvm_lock", "vcpu_mutex", "slots_lock",           "invalidate_lock",
+    "mmap_lock", "mmu_lock", "srcu",       "active_invalidations", "retry"};
 
 /// KVM_EXIT_* as user space sees it.
 struct ExitInfo {

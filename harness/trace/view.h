@@ -120,6 +120,7 @@ struct VmView {
   bool open = false;
   bool dead = false;
   VmType type = VmType::kDefault;
+  std::uint32_t life = 0;   // VMs of this index that were destroyed: another number, another VM
   std::uint32_t users = 0;  // reference count
   std::uint32_t vcpu_count = 0;
   Asid asid{};
@@ -236,6 +237,7 @@ struct HostView {
   std::uint64_t direct_map_splits = 0;  // pages of 1 GiB and 2 MiB split since the start
   std::uint64_t leaked_pages = 0;
   bool dead = false;  // took a fatal RMP fault
+  Pfn fatal_frame{};  // of that fault
   friend bool operator==(const HostView&, const HostView&) = default;
 };
 

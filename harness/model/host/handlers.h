@@ -6,6 +6,7 @@
 // no allocation.
 #pragma once
 #include "model/host/kernel.h"
+#include "model/schedule/lock_plan.h"
 #include "model/schedule/task.h"
 #include "ops/memory_ops.h"
 #include "ops/vm_ops.h"
@@ -34,6 +35,9 @@ Task<Outcome> start(Kernel& k, ActorId actor, const SetMemoryRegion& op);
 Task<Outcome> start(Kernel& k, ActorId actor, const SetMemoryAttributes& op);
 Task<Outcome> start(Kernel& k, ActorId actor, const PreFaultMemory& op);
 Task<Outcome> start(Kernel& k, ActorId actor, const HostUnmap& op);
+
+/// mmu_notifier_register() waits for whoever changes the process's mappings.
+LockPlan locks_of(const Kernel& k, ActorId actor, const CreateVm& op);
 
 /// The gate of every VM ioctl: skip.no_vm, then vm.dead.  kOk if the call goes on.
 Check vm_gate(const Kernel& k, VmIndex vm);

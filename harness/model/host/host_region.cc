@@ -182,34 +182,56 @@ Outcome apply(Kernel& k, ActorId, const HostUnmap& op) {
   return {};
 }
 
-Task<Outcome> start(Kernel& k, ActorId, const HostUnmap& op) {
-  const UnmapCall call = check_unmap(k, op);
-  if (call.check != Check::kOk) co_return answer(call.check);
-  if (call.pages.first == call.pages.last) co_return Outcome{};
+namespace {
+
+/// munmap's range under mmap_lock: the pages go, and every VM there is hears of it before and
+/// after.
+Task<Outcome> unmap_told(Kernel& k, RegionPages pages) {
   std::array<bool, kMaxVms> told{};
   std::array<SlotMask, kMaxVms> begun{};
+  std::array<std::uint32_t, kMaxVms> life{};
   for (std::uint8_t i = 0; i < kMaxVms; ++i) {
     if (!k.vms[i].exists) continue;
+    life[i] = k.vms[i].life;
     begin_active_invalidation(k, VmIndex{i});
     told[i] = true;
     co_await lock(k, mmu_lock(VmIndex{i}));
-    begun[i] = notifier_start(k, k.vms[i], call.pages);
+    begun[i] = notifier_start(k, k.vms[i], pages);
     unlock(k, mmu_lock(VmIndex{i}));
   }
   co_await point(k, Point::kNotifierAfterStart);
-  unmap_pages(k, call.pages);
+  unmap_pages(k, pages);
   co_await point(k, Point::kNotifierAfterUnmap);
   for (std::uint8_t i = 0; i < kMaxVms; ++i) {
     if (!told[i]) continue;
-    note_slots(k, k.vms[i], begun[i], slots_over(k.vms[i], call.pages));
-    if (begun[i] != 0) {
+    // A VM that has gone meanwhile took its notifier with it (kvm_destroy_vm()).
+    if (begun[i] != 0 && k.vms[i].life == life[i]) {
       co_await lock(k, mmu_lock(VmIndex{i}));
-      invalidate_end(k, k.vms[i]);
+      if (k.vms[i].life == life[i]) {
+        note_slots(k, k.vms[i], begun[i], slots_over(k.vms[i], pages));
+        invalidate_end(k, k.vms[i]);
+      }
       unlock(k, mmu_lock(VmIndex{i}));
     }
     end_active_invalidation(k, VmIndex{i});
   }
   co_return Outcome{};
+}
+
+}  // namespace
+
+Task<Outcome> start(Kernel& k, ActorId, const HostUnmap& op) {
+  const UnmapCall call = check_unmap(k, op);
+  if (call.check != Check::kOk) co_return answer(call.check);
+  co_await lock(k, mmap_lock());
+  const RegionPages pages = mapped_part(k, call.pages);  // another munmap may have been there
+  if (pages.first == pages.last) {
+    unlock(k, mmap_lock());
+    co_return Outcome{};
+  }
+  const Outcome out = co_await unmap_told(k, pages);
+  unlock(k, mmap_lock());
+  co_return out;
 }
 
 }  // namespace sluice::model

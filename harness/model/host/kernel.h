@@ -99,12 +99,12 @@ struct VmCore {
   bool pre_fault_allowed = false;
   bool had_slot = false;  // a memslot was created at some time
   std::uint8_t vcpu_count = 0;
+  std::uint32_t life = 0;   // VMs of this index that have been destroyed
   std::uint32_t users = 0;  // VM descriptor + vCPU descriptors + open guest_memfds
   std::uint64_t invalidate_seq = 0;
   std::int64_t invalidate_in_progress = 0;
   Gfn invalidate_first{};  // union of the ranges under invalidation; first > last means unset
   Gfn invalidate_last{};   // exclusive
-  std::int64_t active_invalidations = 0;  // mn_active_invalidate_count
   // Memslot generations. One starts at its address space's number and rises by the number of
   // address spaces; kGenerationUpdateInProgress is set until nobody reads the old slots any more.
   std::array<std::uint64_t, kAddressSpaces> generation{};

@@ -398,12 +398,13 @@ Task<Check> delete_or_move(Kernel& k, const Region& region) {
   flush_slot(k, vm, region.slot);
   unlock(k, mmu_lock(region.vm));
   co_await point(k, Point::kSlotZapped);
-  co_await wait_no_active_invalidations(k, region.vm);
   const bool unbinds = region.change == Change::kDelete;
   const std::uint8_t gmem = unbinds ? vm.slots[region.slot].gmem : GmemRef::kNone;
   if (gmem != GmemRef::kNone) {
     co_await lock(k, invalidate_lock(GmemIndex{gmem}));
   }
+  // Linux unbinds after the swap; here both are one piece, so the lock is taken before the wait.
+  co_await wait_no_active_invalidations(k, region.vm);
   const Check check = finish_delete_or_move(k, vm, region);
   if (gmem != GmemRef::kNone) unlock(k, invalidate_lock(GmemIndex{gmem}));
   begin_update(k, vm, address_space_of(region));

@@ -49,6 +49,7 @@ Outcome apply(Kernel& k, ActorId, const HostStore& op) {
     const Outcome out = refuse(Check::kHostStoreRmp);
     if (out.ok()) return out;
     k.set(k.snp.host_dead, true);
+    k.set(k.snp.fatal_frame, pfn);
     return out;
   }
   k.machine.frames.set_content(k.machine.journal, pfn, op.value.value);

@@ -119,6 +119,7 @@ bool host_kernel_store(Kernel& k, Pfn pfn, std::uint64_t token) {
   if (k.machine.profile.snp) {
     if (!k.machine.rmp.is_hypervisor_owned(pfn, k.snp.direct_map.level(pfn))) {
       k.set(k.snp.host_dead, true);
+      k.set(k.snp.fatal_frame, pfn);
       return false;
     }
   }

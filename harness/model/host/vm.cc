@@ -26,6 +26,9 @@ void destroy(Kernel& k, Vm& vm) {
   k.set(vm.had_slot, false);
   k.set(vm.exit_hypercall, false);
   k.set(vm.invalidate_seq, 0);
+  // Unregistered between a notifier's start and end, it never sees the end.
+  k.set(vm.invalidate_in_progress, 0);
+  k.set(vm.life, vm.life + 1);
   for (std::uint64_t& generation : vm.generation) k.set(generation, 0);
 }
 
@@ -80,6 +83,8 @@ Outcome apply(Kernel& k, ActorId, const CreateVm& op) {
   for (std::uint64_t i = 0; i < kAddressSpaces; ++i) k.set(vm.generation[i], i);
   return {};
 }
+
+LockPlan locks_of(const Kernel&, ActorId, const CreateVm&) { return LockPlan{}.then(mmap_lock()); }
 
 Outcome apply(Kernel& k, ActorId, const DestroyVm& op) {
   Vm& vm = k.vm(op.vm);

@@ -18,6 +18,7 @@ enum class LockKind : std::uint8_t {
   kVcpuMutex,       // mutex, one per vCPU: held for a whole vCPU ioctl
   kSlotsLock,       // mutex, one per VM: memslot and attribute changes
   kInvalidateLock,  // rw_semaphore, one per guest_memfd inode
+  kMmapLock,        // rw_semaphore, one: the process maps, unmaps, or gets a notifier
   kMmuLock,         // rwlock, one per VM: a spinning lock, nobody sleeps under it
 };
 
@@ -31,25 +32,27 @@ struct LockId {
   constexpr unsigned number() const { return kFirst[static_cast<unsigned>(kind)] + index; }
   friend constexpr bool operator==(LockId, LockId) = default;
 
-  static constexpr std::array<unsigned, 6> kFirst{0,
+  static constexpr std::array<unsigned, 7> kFirst{0,
                                                   kMaxVms,
                                                   kMaxVms + kMaxVcpus,
                                                   2 * kMaxVms + kMaxVcpus,
                                                   2 * kMaxVms + kMaxVcpus + kMaxGmems,
-                                                  3 * kMaxVms + kMaxVcpus + kMaxGmems};
+                                                  2 * kMaxVms + kMaxVcpus + kMaxGmems + 1,
+                                                  3 * kMaxVms + kMaxVcpus + kMaxGmems + 1};
 };
-inline constexpr unsigned kLockCount = LockId::kFirst[5];
+inline constexpr unsigned kLockCount = LockId::kFirst[6];
 static_assert(kLockCount <= 32, "held locks are a 32-bit mask");
 
 constexpr LockId kvm_lock(VmIndex vm) { return {LockKind::kKvmLock, vm.value}; }
 constexpr LockId vcpu_mutex(VcpuIndex vcpu) { return {LockKind::kVcpuMutex, vcpu.value}; }
 constexpr LockId slots_lock(VmIndex vm) { return {LockKind::kSlotsLock, vm.value}; }
 constexpr LockId invalidate_lock(GmemIndex gmem) { return {LockKind::kInvalidateLock, gmem.value}; }
+constexpr LockId mmap_lock() { return {LockKind::kMmapLock, 0}; }
 constexpr LockId mmu_lock(VmIndex vm) { return {LockKind::kMmuLock, vm.value}; }
 
 constexpr WaitFor wait_for(LockKind kind) {
-  constexpr std::array kWaits{WaitFor::kKvmLock, WaitFor::kVcpuMutex, WaitFor::kSlotsLock,
-                              WaitFor::kInvalidateLock, WaitFor::kMmuLock};
+  constexpr std::array kWaits{WaitFor::kKvmLock,        WaitFor::kVcpuMutex, WaitFor::kSlotsLock,
+                              WaitFor::kInvalidateLock, WaitFor::kMmapLock,  WaitFor::kMmuLock};
   return kWaits[static_cast<unsigned>(kind)];
 }
 /// mmu_lock, a qrwlock, lets no reader overtake a writer that waits.
