@@ -76,8 +76,12 @@ def main():
             small.append((spread, row["name"]))
         if row["items"] == LARGE_PAGES:
             large.append((100 * spread / least, row["name"]))
-    results = [verdict("kvm/operation/spread/small", rows[0], small, SMALL_LIMIT, "instructions"),
-               verdict("kvm/operation/spread/large", rows[0], large, LARGE_LIMIT, "percent")]
+    results = []
+    for name, spreads, limit, unit in (("small", small, SMALL_LIMIT, "instructions"), ("large", large, LARGE_LIMIT, "percent")):
+        if spreads:
+            results.append(verdict(f"kvm/operation/spread/{name}", rows[0], spreads, limit, unit))
+        else:
+            print(f"B2 kvm/operation/spread/{name}: not judged: the filter left no such benchmark")
     host = dict(boots[0][0][0], time=now)
     with open(sys.argv[1], "w", encoding="utf-8") as file:
         for row in [host, *rows, *results]:

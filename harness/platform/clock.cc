@@ -38,6 +38,7 @@ std::string new_run_id() {
 }
 
 std::uint64_t steady_ns() { return nanoseconds(read_clock(CLOCK_MONOTONIC)); }
+std::uint64_t ticked_ns() { return nanoseconds(read_clock(CLOCK_MONOTONIC_COARSE)); }
 std::uint64_t thread_cpu_ns() { return nanoseconds(read_clock(CLOCK_THREAD_CPUTIME_ID)); }
 std::uint64_t process_cpu_ns() { return nanoseconds(read_clock(CLOCK_PROCESS_CPUTIME_ID)); }
 

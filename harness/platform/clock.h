@@ -16,6 +16,9 @@ std::string new_run_id();
 /// Nanoseconds of a clock that never steps back; only differences mean something. Cost: some 40 ns.
 std::uint64_t steady_ns();
 
+/// The same clock as of the last timer tick: it moves when the tick does, and not else.
+std::uint64_t ticked_ns();
+
 /// CPU time of the calling thread and of the whole process, in nanoseconds. Cost: a system call, up
 /// to 1 us.
 std::uint64_t thread_cpu_ns();

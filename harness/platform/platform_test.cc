@@ -138,6 +138,11 @@ TEST(Clock, TextsHaveTheirFormAndClocksMoveForward) {
       std::regex_match(new_run_id(), std::regex(R"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ-[0-9a-f]{4})")));
   const std::uint64_t before = steady_ns();
   EXPECT_LE(before, steady_ns());
+  const std::uint64_t ticked = ticked_ns();
+  EXPECT_LE(ticked, steady_ns());
+  while (ticked_ns() == ticked) {
+  }
+  EXPECT_GT(ticked_ns(), ticked);
   const std::uint64_t of_thread = thread_cpu_ns();
   EXPECT_LE(of_thread, process_cpu_ns());
 }
