@@ -2,7 +2,7 @@
 """Puts the counts of several boots together: one row a benchmark, and two rows that hold their spread against target B2.
 
 Usage: ci/lane_counts.py OUT ROWS...   (OUT: the rows; ROWS: one rows.jsonl a boot, from `bench --backend kvm --count`)
-A boot's count is the least of its repetitions: timer ticks only ever add. B2 is about instructions: what waits is shown, not held
+A boot's count is its row's `instructions`, the row the least of them. B2 is about instructions: what waits is shown, not held
 against it. Prints a table and the verdict.
 Exit status: 0 B2 is met, 1 it is not, or a benchmark is missing in a boot.
 """

@@ -37,6 +37,7 @@ std::vector<Measured> measure(const std::vector<Subject>& subjects, unsigned rep
 /// clock that counts instructions. One thread; nothing of a library stands between.
 struct Counted {
   std::vector<std::uint64_t> values{};
+  bool meets_ticks = false;  // each begins right after a timer tick, and has as many in it
   std::optional<std::string> failure{};
 };
 Counted count(const Subject& subject, unsigned repetitions);

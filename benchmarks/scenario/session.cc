@@ -146,7 +146,15 @@ class Session {
             }};
   }
 
-  /// The smallest repetition is the call alone; timer ticks only ever add.
+  /// What the call takes. The smallest repetition is the call alone, since timer ticks only ever
+  /// add; of a call that no repetition makes between two ticks, the middle one: ticks differ a
+  /// little, and the smallest would be the luckiest.
+  static std::uint64_t count_of(const Counted& counted) {
+    std::vector<std::uint64_t> values = counted.values;
+    std::ranges::sort(values);
+    return values[counted.meets_ticks ? values.size() / 2 : 0];
+  }
+
   void count_calls(const Instance& instance, Scenario& scenario, record::BenchmarkRow row) {
     const Counted counted = count(timed(instance, scenario, nullptr), repetitions(instance));
     if (counted.failure) return refuse(std::move(row), {Refusal::Kind::kFailure, *counted.failure});
@@ -157,7 +165,7 @@ class Session {
     for (const std::uint64_t value : counted.values) ++times[value];
     const auto most = std::ranges::max_element(times, {}, [](const auto& t) { return t.second; });
     const auto number = [](std::uint64_t n) { return static_cast<std::int64_t>(n); };
-    row.counters = {{.name = "instructions", .value = number(times.begin()->first)},
+    row.counters = {{.name = "instructions", .value = number(count_of(counted))},
                     {.name = "most_frequent", .value = number(most->first)},
                     {.name = "times_most_frequent", .value = most->second}};
     ++result_.measured;
