@@ -5,9 +5,11 @@
 #include <algorithm>
 #include <array>
 #include <map>
+#include <utility>
 
 #include "base/check.h"
 #include "platform/clock.h"
+#include "platform/vm_statistics.h"
 
 namespace sluice::bench {
 namespace {
@@ -95,9 +97,8 @@ std::vector<Measured> measure(const std::vector<Subject>& subjects, unsigned rep
 
 namespace {
 
-/// What takes as long as this may have one tick more or less in it, by where it begins; a shorter
-/// call goes without one in most repetitions.
-constexpr std::uint64_t kMeetsTicks = 1'000'000;
+/// What takes as long as this begins right after a tick: where it can end before the next, it does.
+constexpr std::uint64_t kLong = 1'000'000;
 /// Repetitions of a short call before the next tick is awaited.
 constexpr std::size_t kInOneTick = 4;
 
@@ -118,29 +119,36 @@ Counted count(const Subject& subject, unsigned repetitions) {
   };
   std::uint64_t reading = clock_alone();
   for (int i = 0; i < 100; ++i) reading = std::min(reading, clock_alone());
-  Counted result;
-  result.values.reserve(repetitions);
+  std::vector<std::uint64_t> quiet;
+  std::vector<std::uint64_t> ticked;
+  bool is_long = false;
   Scenario& scenario = *subject.scenario;
   subject.place(0);
-  while (result.values.size() < repetitions && !scenario.failure()) {
+  while (quiet.size() + ticked.size() < repetitions && !scenario.failure()) {
     scenario.before();
     scenario.arrive(0);
+    platform::fold_vm_statistics();
     // Short calls all made within one tick would share whatever that tick has of its own.
-    const bool spreads = result.values.size() % kInOneTick == kInOneTick - 1;
-    if (result.meets_ticks || spreads) wait_for_tick();
+    const bool spreads = (quiet.size() + ticked.size()) % kInOneTick == kInOneTick - 1;
+    if (is_long || spreads) wait_for_tick();
+    const std::uint64_t tick = platform::ticked_ns();
     const std::uint64_t begin = platform::steady_ns();
     scenario.run(0);
     const std::uint64_t took = platform::steady_ns() - begin;
+    const bool has_tick = platform::ticked_ns() != tick;
     scenario.after();
-    if (!result.meets_ticks && took > kMeetsTicks) {
-      result.meets_ticks = true;
-      result.values.clear();
+    if (!is_long && took > kLong) {
+      is_long = true;
+      quiet.clear();
+      ticked.clear();
       continue;
     }
-    result.values.push_back(took - std::min(took, reading));
+    (has_tick ? ticked : quiet).push_back(took - std::min(took, reading));
   }
-  result.failure = scenario.failure();
-  return result;
+  const bool has_ticks = quiet.empty();
+  return {.values = std::move(has_ticks ? ticked : quiet),
+          .has_ticks = has_ticks,
+          .failure = scenario.failure()};
 }
 
 }  // namespace sluice::bench

@@ -34,10 +34,11 @@ struct Measured {
 std::vector<Measured> measure(const std::vector<Subject>& subjects, unsigned repetitions);
 
 /// What one repetition after the other took by the clock, less what reading the clock takes: for a
-/// clock that counts instructions. One thread; nothing of a library stands between.
+/// clock that counts instructions. Repetitions with a timer tick in them count only where there is
+/// no other. One thread; nothing of a library stands between.
 struct Counted {
   std::vector<std::uint64_t> values{};
-  bool meets_ticks = false;  // each begins right after a timer tick, and has as many in it
+  bool has_ticks = false;  // too long for one tick: each value begins right after one, and has some
   std::optional<std::string> failure{};
 };
 Counted count(const Subject& subject, unsigned repetitions);

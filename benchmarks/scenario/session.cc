@@ -146,13 +146,13 @@ class Session {
             }};
   }
 
-  /// What the call takes. The smallest repetition is the call alone, since timer ticks only ever
-  /// add; of a call that no repetition makes between two ticks, the middle one: ticks differ a
-  /// little, and the smallest would be the luckiest.
+  /// What the call takes. The smallest repetition is the call alone, since what comes between only
+  /// ever adds; of a call that no repetition makes between two ticks, the middle one: ticks differ
+  /// a little, and the smallest would be the luckiest.
   static std::uint64_t count_of(const Counted& counted) {
     std::vector<std::uint64_t> values = counted.values;
     std::ranges::sort(values);
-    return values[counted.meets_ticks ? values.size() / 2 : 0];
+    return values[counted.has_ticks ? values.size() / 2 : 0];
   }
 
   void count_calls(const Instance& instance, Scenario& scenario, record::BenchmarkRow row) {
