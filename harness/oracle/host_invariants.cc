@@ -11,14 +11,6 @@ namespace {
 
 bool covers(const Event& event, Pfn pfn) { return pfn.value - event.a < event.b; }
 
-/// The first event at or after `from` that `wanted` accepts; the end if there is none.
-template <class Wanted>
-std::span<const Event>::iterator find_event(std::span<const Event> events,
-                                            std::span<const Event>::iterator from,
-                                            Wanted&& wanted) {
-  return std::find_if(from, events.end(), wanted);
-}
-
 /// Did the host try to change this frame's entry in the step, and was refused?
 bool was_refused(const View& view, Pfn pfn) {
   return std::ranges::any_of(view.events().events(), [pfn](const Event& event) {
@@ -114,12 +106,12 @@ Result flushed_before_free(const View& view) {
     const auto is_kind = [pfn](EventKind kind) {
       return [pfn, kind](const Event& e) { return e.kind == kind && covers(e, pfn); };
     };
-    const auto freed = find_event(events, events.begin(), [pfn](const Event& e) {
+    const auto freed = std::find_if(events.begin(), events.end(), [pfn](const Event& e) {
       return e.kind == EventKind::kFrameFreed && e.a == pfn.value;
     });
-    const auto shared = find_event(events, events.begin(), is_kind(EventKind::kRmpUpdate));
+    const auto shared = std::find_if(events.begin(), events.end(), is_kind(EventKind::kRmpUpdate));
     if (freed == events.end() || shared >= freed) continue;
-    const auto flushed = find_event(events, shared, is_kind(EventKind::kCacheFlush));
+    const auto flushed = std::find_if(shared, events.end(), is_kind(EventKind::kCacheFlush));
     if (flushed > freed) return Violation{.subject = pfn.value};
   }
   return std::nullopt;
@@ -131,7 +123,7 @@ Result split_before_assignment(const View& view) {
   for (auto event = events.begin(); event != events.end(); ++event) {
     if (event->kind != EventKind::kRmpUpdate || event->b != 1) continue;
     const std::uint64_t block = Pfn{event->a}.align_down(kFramesPer2M).value;
-    const auto split = find_event(events, event, [block](const Event& e) {
+    const auto split = std::find_if(event, events.end(), [block](const Event& e) {
       return e.kind == EventKind::kDirectMapSplit && e.a == block;
     });
     if (split != events.end()) return Violation{.subject = event->a};

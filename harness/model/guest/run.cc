@@ -10,10 +10,6 @@
 namespace sluice::model {
 namespace {
 
-Outcome answer(Check check) {
-  return row_of(check).kind == StatusKind::kSkipped ? skip(check) : refuse(check);
-}
-
 /// What one try of the instruction met.
 struct Try {
   GuestResult result{};  // allowed, refused in the guest, or a nested page fault
@@ -143,10 +139,6 @@ bool is_same(const Try& one, const Try& other) {
          one.leaf.writable == other.leaf.writable && one.entry == other.entry;
 }
 
-void enter(Kernel& k, Vcpu& vcpu) {
-  if (!vcpu.ran) k.set(vcpu.ran, true);
-}
-
 /// The VMSA of a vCPU that is inside its guest is in use (rmp.md 6). Only RMPADJUST and other
 /// actors can tell, so only they pay for the mark.
 void mark_vmsa(Kernel& k, const Vcpu& vcpu) {
@@ -169,7 +161,7 @@ Outcome run_guest(Kernel& k, VcpuIndex index, const GuestInstruction& in) {
   if (const Check gate = run_gate(k, index); gate != Check::kOk) return answer(gate);
   Vcpu& vcpu = k.vcpu(index);
   Vm& vm = k.vm(vcpu.vm);
-  enter(k, vcpu);
+  enter_guest(k, vcpu);
   Try last{};
   for (unsigned round = 0; round < kMaxGuestRounds; ++round) {
     const Try tried = attempt_marked(k, vcpu, in);
@@ -202,7 +194,7 @@ Task<Outcome> start_guest(Kernel& k, VcpuIndex index, GuestInstruction in) {
   Vcpu& vcpu = k.vcpu(index);
   const VmIndex vm_index = vcpu.vm;
   Vm& vm = k.vm(vm_index);
-  enter(k, vcpu);
+  enter_guest(k, vcpu);
   Outcome out = refuse(Check::kFaultLoop);
   Try last{};
   bool compare = false;  // `last` was met with nothing done in between

@@ -101,10 +101,6 @@ void end_conversion(Kernel& k, Vm& vm, const Conversion& c) {
   });
 }
 
-Outcome answer(Check check) {
-  return row_of(check).kind == StatusKind::kSkipped ? skip(check) : refuse(check);
-}
-
 }  // namespace
 
 Outcome apply(Kernel& k, ActorId, const SetMemoryAttributes& op) {

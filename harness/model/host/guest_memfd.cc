@@ -93,10 +93,6 @@ FallocateCall begin_fallocate(const Kernel& k, GmemIndex index, RawOffset offset
   return call;
 }
 
-Outcome answer(Check check) {
-  return row_of(check).kind == StatusKind::kSkipped ? skip(check) : refuse(check);
-}
-
 /// Pages [first, last) of an allocation.
 PageRange pages_to_allocate(Kernel& k, Gmem& gmem, PageRange pages) {
   if (planted(Planted::kAllocateSkipsLastPage)) --pages.last;

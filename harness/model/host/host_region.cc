@@ -92,10 +92,6 @@ void unmap_pages(Kernel& k, const RegionPages& pages) {
   }
 }
 
-Outcome answer(Check check) {
-  return row_of(check).kind == StatusKind::kSkipped ? skip(check) : refuse(check);
-}
-
 }  // namespace
 
 std::uint64_t ciphertext_of(std::uint64_t token, Pfn pfn) {

@@ -262,6 +262,10 @@ inline Scheduler& scheduler_of(Kernel& kernel) { return kernel.scheduler; }
 inline Outcome refuse(Check check) { return outcome_of(fail(check)); }
 /// The answer of a step that did not act.
 inline Outcome skip(Check check) { return outcome_of(check); }
+/// Whichever of the two the row says.
+inline Outcome answer(Check check) {
+  return row_of(check).kind == StatusKind::kSkipped ? skip(check) : refuse(check);
+}
 /// The same, for want of something the host does not have.
 inline Outcome skip_without(Capability capability) {
   Outcome out = outcome_of(Check::kSkipCapability);

@@ -12,10 +12,6 @@
 namespace sluice::model {
 namespace {
 
-Outcome answer(Check check) {
-  return row_of(check).kind == StatusKind::kSkipped ? skip(check) : refuse(check);
-}
-
 // ---- ASIDs ----
 
 /// sev_asid_new(): the lowest ASID never used; once all have been, those given back are flushed and

@@ -267,10 +267,6 @@ void change_flags(Kernel& k, Vm& vm, const Region& region) {
   if (starts_logging) write_protect(k, vm, slot.address_space, range_of(slot));
 }
 
-Outcome answer(Check check) {
-  return row_of(check).kind == StatusKind::kSkipped ? skip(check) : refuse(check);
-}
-
 std::uint8_t address_space_of(const Region& region) { return region.next.address_space; }
 
 /// The second half of a deletion or move: the final set of slots.

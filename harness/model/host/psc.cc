@@ -91,7 +91,7 @@ std::uint64_t exit_info_2(Check check) {
   }
 }
 
-Outcome answer(Check check) {
+Outcome answer_psc(Check check) {
   Outcome out = outcome_of(check);
   if (out.kind == StatusKind::kErrno) return out;  // KVM_RUN failed: the guest sees nothing
   out.has_value = true;
@@ -245,10 +245,10 @@ Outcome finish_psc(Kernel& k, Vcpu& vcpu, Check check) {
   if (!planted(Planted::kPscKeepsBatch)) k.set(psc.batch_size, 0);
   k.set(psc.batch_start, 0);
   k.set(psc.open, false);
-  return answer(check);
+  return answer_psc(check);
 }
 
-Outcome refuse_psc(Check check) { return answer(check); }
+Outcome refuse_psc(Check check) { return answer_psc(check); }
 
 void forget_psc(Kernel& k, Vcpu& vcpu) {
   PscState& psc = vcpu.psc;

@@ -10,10 +10,6 @@
 namespace sluice::model {
 namespace {
 
-Outcome answer(Check check) {
-  return row_of(check).kind == StatusKind::kSkipped ? skip(check) : refuse(check);
-}
-
 /// kvm_destroy_vm(): the last user is gone.
 void destroy(Kernel& k, Vm& vm) {
   free_roots(k, vm);

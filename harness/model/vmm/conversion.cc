@@ -107,4 +107,19 @@ Outcome not_converted(UserReply reply, const ConversionExit& exit) {
   return with_exit(refuse(killed ? Check::kMapGpaKilled : Check::kMapGpaIgnored), exit);
 }
 
+Outcome outcome_of(Reaction reaction, const ConversionExit& exit, const Answers& answers) {
+  switch (reaction.reply) {
+    case UserReply::kConverted:
+      return with_exit(answers.converted, exit);
+    case UserReply::kFailed:
+      return with_exit(answers.failed, exit);
+    case UserReply::kSkipped:
+      return skip(reaction.skip);
+    case UserReply::kIgnored:
+    case UserReply::kKilled:
+      break;
+  }
+  return not_converted(reaction.reply, exit);
+}
+
 }  // namespace sluice::model

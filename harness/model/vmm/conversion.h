@@ -54,5 +54,13 @@ Outcome with_exit(Outcome out, const ConversionExit& exit);
 /// Where user space did not let the guest go on as if converted: map_gpa_range.ignored and .killed,
 /// with the exit.
 Outcome not_converted(UserReply reply, const ConversionExit& exit);
+/// What the guest sees where user space has answered.
+struct Answers {
+  Outcome converted;
+  Outcome failed;
+};
+/// The end of the request, whatever user space did: one of `answers` with the exit,
+/// not_converted(), or the skip.
+Outcome outcome_of(Reaction reaction, const ConversionExit& exit, const Answers& answers);
 
 }  // namespace sluice::model

@@ -12,10 +12,6 @@ namespace {
 
 constexpr unsigned kEntriesPerRequest = 64;
 
-Outcome answer(Check check) {
-  return row_of(check).kind == StatusKind::kSkipped ? skip(check) : refuse(check);
-}
-
 /// The entries of one request: a walk over the range from `next`.
 struct Chunk {
   std::array<PscEntry, kEntriesPerRequest> entries{};
@@ -123,10 +119,6 @@ Outcome seen_by_guest(Outcome out) {
   out.has_value = false;
   out.value = 0;
   return out;
-}
-
-void enter_guest(Kernel& k, Vcpu& vcpu) {
-  if (!vcpu.ran) k.set(vcpu.ran, true);
 }
 
 /// The guest writes the request into its GHCB.

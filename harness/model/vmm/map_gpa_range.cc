@@ -7,10 +7,6 @@
 namespace sluice::model {
 namespace {
 
-Outcome answer(Check check) {
-  return row_of(check).kind == StatusKind::kSkipped ? skip(check) : refuse(check);
-}
-
 /// KVM's own part, rows 1 to 3 of kvm.md 8.
 Check check_hypercall(const Vm& vm, const MapGpaRange& op) {
   if (op.cpl.value != 0) return fail(Check::kMapGpaCpl);
@@ -27,23 +23,7 @@ ConversionExit exit_of(const MapGpaRange& op) {
 }
 
 Outcome outcome_of_reaction(Reaction reaction, const ConversionExit& exit) {
-  switch (reaction.reply) {
-    case UserReply::kConverted:
-      return with_exit({}, exit);
-    case UserReply::kFailed:
-      return with_exit(refuse(Check::kMapGpaVmmFailed), exit);
-    case UserReply::kSkipped:
-      return skip(reaction.skip);
-    case UserReply::kIgnored:
-    case UserReply::kKilled:
-      break;
-  }
-  return not_converted(reaction.reply, exit);
-}
-
-/// The guest runs whether or not KVM refuses its hypercall.
-void enter_guest(Kernel& k, Vcpu& vcpu) {
-  if (!vcpu.ran) k.set(vcpu.ran, true);
+  return outcome_of(reaction, exit, {.converted = {}, .failed = refuse(Check::kMapGpaVmmFailed)});
 }
 
 }  // namespace

@@ -7,14 +7,6 @@
 namespace sluice::model {
 namespace {
 
-Outcome answer(Check check) {
-  return row_of(check).kind == StatusKind::kSkipped ? skip(check) : refuse(check);
-}
-
-void enter_guest(Kernel& k, Vcpu& vcpu) {
-  if (!vcpu.ran) k.set(vcpu.ran, true);
-}
-
 ConversionExit exit_of(const PscMsr& op) {
   const bool to_private = op.operation.value == PscOperation::kPrivate;
   // The MSR has 40 bits for the frame.
@@ -24,18 +16,9 @@ ConversionExit exit_of(const PscMsr& op) {
 }
 
 Outcome outcome_of_msr(Reaction reaction, const ConversionExit& exit) {
-  switch (reaction.reply) {
-    case UserReply::kConverted:
-      return with_exit(answer_psc_msr(Check::kOk), exit);
-    case UserReply::kFailed:
-      return with_exit(answer_psc_msr(fail(Check::kPscMsrVmmFailed)), exit);
-    case UserReply::kSkipped:
-      return skip(reaction.skip);
-    case UserReply::kIgnored:
-    case UserReply::kKilled:
-      break;
-  }
-  return not_converted(reaction.reply, exit);
+  return outcome_of(reaction, exit,
+                    {.converted = answer_psc_msr(Check::kOk),
+                     .failed = answer_psc_msr(fail(Check::kPscMsrVmmFailed))});
 }
 
 /// The guest fills its buffer and does VMGEXIT; true if KVM took the request.
