@@ -1,5 +1,6 @@
 // guest_memfd, memslots, attributes and host memory on the real kernel. Source: kvm.md 1-3.
 #include <linux/falloc.h>
+#include <sys/mman.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -67,6 +68,26 @@ Outcome KvmBackend::run(const Step&, const GmemPunchHole& op) {
   const Gmem& gmem = gmems_[op.gmem.value];
   if (!gmem.is_open()) return skip(Check::kSkipNoGmem, "the guest_memfd is not open");
   return of_result(gmem.punch_hole(op.offset.value, op.size.value));
+}
+
+Outcome KvmBackend::run(const Step&, const GmemAccess& op) {
+  const Gmem& gmem = gmems_[op.gmem.value];
+  if (!gmem.is_open()) return skip(Check::kSkipNoGmem, "the guest_memfd is not open");
+  if (op.kind == AccessKind::kFetch) {
+    return skip(Check::kSkipLimit, "the harness does not execute its own data");
+  }
+  // Mapped for the touch only: what the operation leaves mapped, no system call can tell.
+  const std::uint64_t page = op.offset.value & ~(kPageBytes - 1);
+  const SysResult mapped = kvm_.sys().mmap({.length = kPageBytes,
+                                            .protection = PROT_READ | PROT_WRITE,
+                                            .flags = MAP_SHARED,
+                                            .fd = gmem.fd(),
+                                            .offset = static_cast<std::int64_t>(page)});
+  if (!mapped.ok()) return of_result(mapped);
+  const Outcome out = touch(static_cast<std::uintptr_t>(mapped.value), op.kind, op.value.value);
+  const SysResult unmapped =
+      kvm_.sys().munmap(static_cast<std::uintptr_t>(mapped.value), kPageBytes);
+  return unmapped.ok() ? out : of_result(unmapped);
 }
 
 Outcome KvmBackend::run(const Step&, const SetMemoryRegion& op) {
@@ -141,15 +162,20 @@ Outcome KvmBackend::run(const Step&, const HostAccess& op) {
     return skip(Check::kSkipLimit, "the harness does not execute its own data");
   }
   const std::uintptr_t page = region_.at(op.hva.value & ~(kPageBytes - 1));
+  return touch(page, op.kind, op.value.value);
+}
+
+/// A load or store of this process, which the kernel may answer with a signal.
+Outcome KvmBackend::touch(std::uintptr_t page, AccessKind kind, std::uint64_t token) {
   std::uint64_t value = 0;
-  const SysResult touched = op.kind == AccessKind::kRead ? kvm_.sys().load(page, value)
-                                                         : kvm_.sys().store(page, op.value.value);
+  const SysResult touched =
+      kind == AccessKind::kRead ? kvm_.sys().load(page, value) : kvm_.sys().store(page, token);
   if (!touched.ok()) {
     constexpr unsigned kSigbus = 7, kSigsegv = 11;
     return kernel_outcome(StatusKind::kHostFault, touched.error == EIO ? kSigbus : kSigsegv);
   }
   Outcome out = of_result(touched);
-  out.has_value = op.kind == AccessKind::kRead;
+  out.has_value = kind == AccessKind::kRead;
   out.value = value;
   return out;
 }

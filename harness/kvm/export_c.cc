@@ -109,6 +109,13 @@ struct CallOf {
     if (op.kind == AccessKind::kRead) return fmt::format("host_read({})", number(op.hva.value));
     return fmt::format("host_write({}, {})", number(op.hva.value), number(op.value.value));
   }
+  std::string operator()(const GmemAccess& op) const {
+    if (op.kind == AccessKind::kRead) {
+      return fmt::format("file_read({}, {})", op.gmem.value, number(op.offset.value));
+    }
+    return fmt::format("file_write({}, {}, {})", op.gmem.value, number(op.offset.value),
+                       number(op.value.value));
+  }
   std::string operator()(const HostUnmap& op) const {
     return fmt::format("host_unmap({}, {})", number(op.hva.value), number(op.size.value));
   }

@@ -101,7 +101,9 @@ class KvmBackend {
   Outcome run(const Step& step, const GuestConvert& op);
   Outcome run(const Step& step, const Resume& op);
   Outcome run(const Step& step, const RmpContention& op);
+  Outcome run(const Step& step, const GmemAccess& op);
 
+  Outcome touch(std::uintptr_t page, AccessKind kind, std::uint64_t token);
   Outcome skip(Check check, std::string reason);
   Outcome skip(Capability capability);
   LiveVm* vm_of(VmIndex vm) { return vms_[vm.value] ? &*vms_[vm.value] : nullptr; }

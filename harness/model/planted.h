@@ -107,6 +107,9 @@ enum class Planted : std::uint8_t {
   kPscReadsHeaderTwice,
   kPscTakesScratchOutside,
   kPscLengthIgnoresHeader,
+  kLoggedSlotMapsHuge,
+  kLoggingKeepsHugeLeaves,
+  kMmapIgnoresInitShared,
   kReclaimPunchesNeighbor,
 };
 
@@ -302,6 +305,12 @@ inline constexpr std::array kPlanted = std::to_array<PlantedRow>({
      "a version 2 guest may have its buffer outside of the GHCB (bugs.md 66)"},
     {Planted::kPscLengthIgnoresHeader, "psc_length_ignores_header", "psc.index_within_buffer",
      "the header's bytes count as room for an entry (bugs.md 67)"},
+    {Planted::kLoggedSlotMapsHuge, "logged_slot_maps_huge", "npt.logged_leaf_is_small",
+     "a fault does not ask whether its slot logs dirty pages before it maps a huge page"},
+    {Planted::kLoggingKeepsHugeLeaves, "logging_keeps_huge_leaves", "npt.logged_leaf_is_small",
+     "huge leaves stay when dirty logging is turned on"},
+    {Planted::kMmapIgnoresInitShared, "mmap_ignores_init_shared", "host.user_maps_shared_only",
+     "a fault of user space does not ask whether the guest_memfd was made to be shared"},
     {Planted::kReclaimPunchesNeighbor, "reclaim_punches_neighbor",
      "guest.accepted_page_takes_no_vc", "user space punches one page more than what it converted"},
 });

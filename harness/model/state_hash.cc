@@ -129,7 +129,7 @@ void add_frames(Hash& hash, const Kernel& k, const ModelView& view) {
     add(hash, frame.use, frame.leaked, frame.gmem.value, frame.index, frame.content);
     if (frame.use != FrameUse::kGmem) continue;
     const GmemPageView page = view_page(k, k.gmem(frame.gmem), frame.index);
-    add(hash, page.present && page.pfn == pfn, page.uptodate, page.references);
+    add(hash, page.present && page.pfn == pfn, page.uptodate, page.references, page.user_mapped);
   }
 }
 
@@ -141,6 +141,7 @@ void add_host_region(Hash& hash, const Kernel& k) {
     const std::size_t index = (at - begin) / sizeof(HostPage);
     // Present pages are frames that are in use; what has gone is not, and is known by its place.
     if (k.host_pages[index].unmapped()) add(hash, index);
+    if (k.host_pages[index].large() && index % kFramesPer2M == 0) add(hash, index, 1);
   }
 }
 

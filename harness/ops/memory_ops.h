@@ -169,6 +169,26 @@ struct HostUnmap {
 };
 SLUICE_OPERATION(HostUnmap);
 
+/// User space maps the page of a guest_memfd (MAP_SHARED) and reads or writes its first bytes. What
+/// it has mapped stays mapped until the page or the file goes.  Refused: group gmem_access.
+struct GmemAccess {
+  GmemIndex gmem{};
+  RawOffset offset{};
+  AccessKind kind = AccessKind::kRead;
+  Token value{};
+  static constexpr OpInfo kInfo{
+      .name = "gmem_access",
+      .weight = 3,
+      .source = "kvm_gmem_mmap(), kvm_gmem_fault_user_mapping()",
+      .summary = "User space maps a page of a guest_memfd and touches it."};
+  template <class Self, class Visit>
+  static constexpr void each(Self& op, Visit&& visit) {
+    visit("gmem", op.gmem), visit("offset", op.offset), visit("kind", op.kind),
+        visit("value", op.value);
+  }
+};
+SLUICE_OPERATION(GmemAccess);
+
 /// The guest reads, writes or fetches the first bytes of a page; runs the vCPU until the access is
 /// done or exits to user space.
 struct GuestAccess {

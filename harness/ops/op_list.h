@@ -21,7 +21,8 @@ using AllOps =
            SevInit2, LaunchStart, LaunchUpdate, LaunchFinish,                            //
            Resume,                                                                       //
            PscMsr, Psc, GhcbWriteHeader, GhcbWriteEntry, GuestConvert,                   //
-           RmpContention>;
+           RmpContention,                                                                //
+           GmemAccess>;
 using Op = AllOps::Variant;
 
 /// Calls visit.template operator()<Op>() for every operation type, in list order.

@@ -26,12 +26,16 @@ enum class GuestPolicy : std::uint8_t {
 /// Largest guest_memfd folio (alternatives C): 4K is mainline, 2M is ahead of mainline and labelled
 /// so.
 enum class GmemOrder : std::uint8_t { k4K, k2M };
+/// Pages behind the host region where its alignment allows them: 2M is what transparent huge pages
+/// give.
+enum class HostOrder : std::uint8_t { k4K, k2M };
 
 struct PolicySet {
   VmmPolicy vmm = VmmPolicy::kConvert;
   ConvertReclaim convert_reclaim = ConvertReclaim::kPunchHole;
   GmemOrder gmem_order = GmemOrder::k4K;
   GuestPolicy guest = GuestPolicy::kEnlightened;
+  HostOrder host_order = HostOrder::k4K;
   friend constexpr bool operator==(const PolicySet&, const PolicySet&) = default;
 };
 
@@ -40,7 +44,7 @@ struct PolicyAxis {
   std::array<std::string_view, 8> values;  // unused ones are empty
   std::string_view source;
 };
-inline constexpr std::array<PolicyAxis, 4> kPolicyAxes{{
+inline constexpr std::array<PolicyAxis, 5> kPolicyAxes{{
     {"vmm",
      {"convert", "kill", "ignore", "refuse"},
      "how user space answers KVM_EXIT_HYPERCALL and KVM_EXIT_MEMORY_FAULT"},
@@ -52,6 +56,7 @@ inline constexpr std::array<PolicyAxis, 4> kPolicyAxes{{
      {"enlightened", "keeps_validated", "rescinds_late", "validates_early", "never_validates",
       "trusts_the_host", "accepts_on_vc"},
      "which rule for page state changes an SNP guest breaks, if any"},
+    {"host_order", {"4K", "2M"}, "largest page behind the host region"},
 }};
 
 /// The value of axis `axis` (an index into kPolicyAxes) as an index into its values. Pre: axis in
@@ -60,13 +65,15 @@ constexpr std::uint8_t policy_value(const PolicySet& set, std::size_t axis) {
   return axis == 0   ? static_cast<std::uint8_t>(set.vmm)
          : axis == 1 ? static_cast<std::uint8_t>(set.convert_reclaim)
          : axis == 2 ? static_cast<std::uint8_t>(set.gmem_order)
-                     : static_cast<std::uint8_t>(set.guest);
+         : axis == 3 ? static_cast<std::uint8_t>(set.guest)
+                     : static_cast<std::uint8_t>(set.host_order);
 }
 constexpr void set_policy_value(PolicySet& set, std::size_t axis, std::uint8_t value) {
   if (axis == 0) set.vmm = static_cast<VmmPolicy>(value);
   if (axis == 1) set.convert_reclaim = static_cast<ConvertReclaim>(value);
   if (axis == 2) set.gmem_order = static_cast<GmemOrder>(value);
   if (axis == 3) set.guest = static_cast<GuestPolicy>(value);
+  if (axis == 4) set.host_order = static_cast<HostOrder>(value);
 }
 /// True where mainline (up to 7.0) has no such behaviour: rows, tables and verdicts carry the
 /// label.

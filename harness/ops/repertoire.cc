@@ -38,6 +38,8 @@ void fit_for_kernel(Step& step, Rng& rng) {
   // The harness does not execute its own data.
   auto* const access = std::get_if<HostAccess>(&step.op);
   if (access != nullptr && access->kind == AccessKind::kFetch) access->kind = AccessKind::kRead;
+  auto* const mapped = std::get_if<GmemAccess>(&step.op);
+  if (mapped != nullptr && mapped->kind == AccessKind::kFetch) mapped->kind = AccessKind::kRead;
 }
 
 void fit_type(CreateVm& create, const Repertoire& able, Rng& rng) {
@@ -56,6 +58,7 @@ void fit(Sequence& sequence, const Repertoire& able, Rng& rng) {
     sequence.header.scope = Scope::kHost;
     // What a folio's size is, the kernel decides.
     sequence.header.policy.gmem_order = PolicySet{}.gmem_order;
+    sequence.header.policy.host_order = PolicySet{}.host_order;
   }
   std::erase_if(sequence.steps, [&able](const Step& step) { return !can_do(step.op, able); });
   for (Step& step : sequence.steps) {

@@ -53,7 +53,7 @@ std::optional<Violation> each_gmem(Judge&& judge) {
 }
 
 bool ran_writer(const View& view) {
-  return ran<GuestAccess, LaunchUpdate, HostAccess, HostStore>(view);
+  return ran<GuestAccess, LaunchUpdate, HostAccess, HostStore, GmemAccess>(view);
 }
 
 bool is_binding_of(const BindingView& binding, const SlotView& slot) {

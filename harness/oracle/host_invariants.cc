@@ -1,6 +1,5 @@
-// Invariants H1-H7: the host's own mappings and page allocator against the reverse map
-// (invariants.md B; snp_host.md 1-3). H8, about mappings of guest_memfd pages in user space, comes
-// with an operation that makes one.
+// Invariants H1-H8: the host's own mappings, user space's and the page allocator against the
+// reverse map (invariants.md B; snp_host.md 1-3).
 #include <algorithm>
 
 #include "oracle/invariant_list.h"
@@ -127,6 +126,22 @@ Result split_before_assignment(const View& view) {
       return e.kind == EventKind::kDirectMapSplit && e.a == block;
     });
     if (split != events.end()) return Violation{.subject = event->a};
+  }
+  return std::nullopt;
+}
+
+Result user_maps_shared_only(const View& view) {
+  for (const GmemPageChange& change : view.gmem_page_changes()) {
+    const GmemPageView page = view.gmem_page(change.gmem, change.index);
+    if (page.user_mapped && view.rmp(page.pfn).assigned)
+      return Violation{.subject = page.pfn.value, .other = change.index};
+  }
+  for (const FrameChange& change : view.frame_changes()) {
+    const bool comes = change.rmp_changed && change.rmp_now.assigned;
+    if (!comes || change.now.use != FrameUse::kGmem) continue;
+    const GmemPageView page = view.gmem_page(change.now.gmem, change.now.index);
+    if (page.user_mapped && page.pfn == change.pfn)
+      return Violation{.subject = change.pfn.value, .other = change.now.index};
   }
   return std::nullopt;
 }

@@ -67,7 +67,7 @@ struct InvariantRow {
   AuditFn audit;       // the whole state; null where after_step already is complete
 };
 
-inline constexpr std::size_t kInvariantCount = 82;
+inline constexpr std::size_t kInvariantCount = 84;
 /// The first row in this order that does not hold names the finding, so the rule that was broken
 /// comes before what comes of it.
 extern const std::array<InvariantRow, kInvariantCount> kInvariants;
@@ -99,6 +99,7 @@ Result delete_spares_others(const View&);
 Result frame_changes_through_zap(const View&);
 Result level_within_rmp(const View&);
 Result private_leaf_is_assigned(const View&);
+Result logged_leaf_is_small(const View&);
 Result one_address_space(const View&);
 Result root_count(const View&);
 Result hole_has_no_leaf(const View&);
@@ -124,6 +125,7 @@ Result freed_frame_is_shared(const View&);
 Result leaked_after_refusal(const View&);
 Result flushed_before_free(const View&);
 Result split_before_assignment(const View&);
+Result user_maps_shared_only(const View&);
 Result binding_matches_slot(const View&);
 Result resident_pages_add_up(const View&);
 Result page_cache_reference_only(const View&);
@@ -173,6 +175,7 @@ Result audit_frame(const View&, AuditScratch&);
 Result audit_slot(const View&, AuditScratch&);
 Result audit_level(const View&, AuditScratch&);
 Result audit_owner(const View&, AuditScratch&);
+Result audit_logged(const View&, AuditScratch&);
 Result audit_mixed(const View&, AuditScratch&);
 Result audit_invalidation(const View&, AuditScratch&);
 Result audit_generation(const View&, AuditScratch&);

@@ -1,6 +1,5 @@
-// Invariants N1-N6, N9-N11, N13, N14, N16: what nested page tables may hold (invariants.md C;
-// kvm.md 5-7). N7, N8 and N15, what must be gone, are in npt_zap_invariants.cc. Left out: N12,
-// dirty logging, which no huge leaf can meet yet.
+// Invariants N1-N6, N9-N14, N16: what nested page tables may hold (invariants.md C; kvm.md 5-7).
+// N7, N8 and N15, what must be gone, are in npt_zap_invariants.cc.
 #include "oracle/invariant_list.h"
 #include "oracle/leaf_records.h"
 
@@ -89,6 +88,39 @@ Result judge_frame(const View& view, const LeafRecord& r) {
 Result judge_slot(const View&, const LeafRecord& r) {
   const bool wrong = r.maps() ? r.slot == nullptr : r.leaf.mmio && r.slot != nullptr;
   return wrong ? wrong_at(r) : Result{};
+}
+
+constexpr std::uint32_t kLogDirty = 1, kReadonly = 2;  // kvm.md 0, memslot flags
+bool logs(const SlotView& slot) { return (slot.flags & kLogDirty) != 0; }
+
+/// N12. KVM splits what a slot maps when it begins to log, and asks a fault ever after; of a
+/// read-only slot only the faults are asked.
+Result judge_logged(const View&, const LeafRecord& r) {
+  const bool wrong = r.is_huge() && r.slot != nullptr && logs(*r.slot);
+  return wrong && (r.slot->flags & kReadonly) == 0 ? wrong_at(r) : Result{};
+}
+
+Result judge_logged_install(const View&, const LeafRecord& r) {
+  const bool wrong = r.is_huge() && r.slot != nullptr && logs(*r.slot);
+  return wrong ? wrong_at(r) : Result{};
+}
+
+/// The leaves of the slots that log.
+Result judge_logging_slots(const View& view) {
+  Result wrong{};
+  for (std::uint8_t vm = 0; vm < kMaxVms; ++vm) {
+    for (const SlotView& slot : view.slots({vm})) {
+      if (!logs(slot)) continue;
+      each_root(view, {vm}, slot.address_space, [&](std::uint32_t root) {
+        if (wrong) return;
+        each_leaf_in(view, {vm}, root, span_of(slot), [&](const LeafRecord& record) {
+          wrong = judge_logged(view, record);
+          return !wrong.has_value();
+        });
+      });
+    }
+  }
+  return wrong;
 }
 
 bool is_snp_private(const View& view, const LeafRecord& r) {
@@ -197,6 +229,13 @@ Result frame_changes_through_zap(const View& view) {
 Result level_within_rmp(const View& view) { return installed_at_rest<judge_level>(view); }
 Result private_leaf_is_assigned(const View& view) { return installed<judge_owner>(view); }
 
+/// Between its new flags and the split of what it maps a slot may hold huge leaves.
+Result logged_leaf_is_small(const View& view) {
+  if (!is_quiescent(view)) return std::nullopt;
+  return ran<SetMemoryRegion>(view) ? judge_logging_slots(view)
+                                    : installed<judge_logged_install>(view);
+}
+
 Result one_address_space(const View& view) {
   for (std::uint8_t vm = 0; vm < kMaxVms; ++vm) {
     if (!has_private_memory(view.vm({vm}).type)) continue;
@@ -252,6 +291,9 @@ Result audit_frame(const View& view, AuditScratch& s) { return all_at_rest<judge
 Result audit_slot(const View& view, AuditScratch& s) { return all_at_rest<judge_slot>(view, s); }
 Result audit_level(const View& view, AuditScratch& s) { return all_at_rest<judge_level>(view, s); }
 Result audit_owner(const View& view, AuditScratch& s) { return all_at_rest<judge_owner>(view, s); }
+Result audit_logged(const View& view, AuditScratch& s) {
+  return all_at_rest<judge_logged>(view, s);
+}
 
 }  // namespace check
 }  // namespace sluice::oracle

@@ -21,6 +21,18 @@ void each_gone_slot(const View& view, VmIndex vm, Visit&& visit) {
   }
 }
 
+/// Dirty logging takes write permission from the leaves of a slot that stays, or splits them; its
+/// end takes away those that could be huge.
+bool is_of_reflagged_slot(const View& view, VmIndex vm, std::uint8_t address_space,
+                          const GfnSpan& leaf) {
+  return std::ranges::any_of(view.slots_before(vm), [&](const SlotView& old) {
+    if (old.address_space != address_space || !span_of(old).overlaps(leaf)) return false;
+    return std::ranges::any_of(view.slots(vm), [&old](const SlotView& now) {
+      return now.id == old.id && now.address_space == old.address_space && now.flags != old.flags;
+    });
+  });
+}
+
 /// The first leaf of the span in any root of the address space for which `is_wrong` holds.
 template <class IsWrong>
 std::optional<Violation> first_leaf_in(const View& view, VmIndex vm, std::uint8_t address_space,
@@ -77,9 +89,8 @@ Result delete_spares_others(const View& view) {
     each_gone_slot(view, change.vm, [&](const SlotView& old) {
       of_gone_slot |= old.address_space == address_space && span_of(old).overlaps(leaf);
     });
-    // Dirty logging takes write permission from the leaves of a slot that stays.
-    const bool logs = (op->flags.value & 1) != 0;
-    if (!of_gone_slot && !logs) return Violation{.subject = change.gfn.value};
+    if (!of_gone_slot && !is_of_reflagged_slot(view, change.vm, address_space, leaf))
+      return Violation{.subject = change.gfn.value};
   }
   return std::nullopt;
 }

@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include "kvm/vm.h"
+#include "model/host/guest_memfd.h"
 #include "model/host/kernel.h"
 
 namespace sluice::run {
@@ -21,6 +22,13 @@ namespace {
 
 // Far above what a process ever has open: an own number is never a real one.
 constexpr int kFirstFd = 1 << 30;
+
+/// What a touch answers: SIGBUS is EIO (kvm/syscalls.h).
+SysResult touch_result(const Outcome& outcome) {
+  constexpr unsigned kSigbus = 7;
+  const bool bus = outcome.kind == StatusKind::kHostFault && outcome.number == kSigbus;
+  return bus ? SysResult::failed(EIO) : syscall_result(outcome);
+}
 
 SysResult copy_name(char* to, std::size_t room, std::string_view text) {
   const std::size_t length = std::min(room - 1, text.size());
@@ -218,6 +226,7 @@ SysResult ModelSyscalls::mmap(const kvm::MmapCall& call) {
   if (call.fd >= 0) {
     const File* const file = find(call.fd);
     if (file == nullptr) return SysResult::failed(EBADF);
+    if (file->kind == File::Kind::kGmem) return mmap_file(*file, call);
     if (file->kind != File::Kind::kVcpu) return SysResult::failed(ENODEV);
     if (call.length > kvm::EmulatedVcpu::kRunBytes) return SysResult::failed(EINVAL);
     run_pages_.push_back(vcpus_[file->index].cpu);
@@ -243,7 +252,31 @@ SysResult ModelSyscalls::mmap(const kvm::MmapCall& call) {
   return made;
 }
 
+/// The model's operation is mmap and touch in one: what mmap alone refuses is asked for here.
+SysResult ModelSyscalls::mmap_file(const File& file, const kvm::MmapCall& call) {
+  if (call.length != kPageBytes) return SysResult::failed(EINVAL);
+  const model::Kernel& kernel = model_.kernel();
+  const RawOffset offset{static_cast<std::uint64_t>(call.offset)};
+  const Check check = model::check_gmem_mmap(kernel, kernel.gmem({file.index}), offset);
+  if (check != Check::kOk) return SysResult::failed(row_of(check).number);
+  const SysResult made = kvm::kernel_syscalls().mmap(
+      {.length = kPageBytes, .protection = PROT_NONE, .flags = MAP_PRIVATE | MAP_ANONYMOUS});
+  if (!made.ok()) return made;
+  FilePage* place = file_page(0);
+  if (place == nullptr) place = &file_pages_.emplace_back();
+  *place = {.address = static_cast<std::uintptr_t>(made.value),
+            .gmem = {file.index},
+            .offset = offset.value};
+  return made;
+}
+
+ModelSyscalls::FilePage* ModelSyscalls::file_page(std::uintptr_t address) {
+  const auto at = std::ranges::find(file_pages_, address, &FilePage::address);
+  return at == file_pages_.end() ? nullptr : &*at;
+}
+
 SysResult ModelSyscalls::munmap(std::uintptr_t address, std::size_t length) {
+  if (FilePage* const mapped = file_page(address); mapped != nullptr && address != 0) *mapped = {};
   const auto page =
       std::ranges::find(run_pages_, address, [](const auto& cpu) { return cpu->run_address(); });
   if (page != run_pages_.end()) {
@@ -274,6 +307,11 @@ SysResult ModelSyscalls::madvise(std::uintptr_t address, std::size_t length, int
 }
 
 SysResult ModelSyscalls::load(std::uintptr_t address, std::uint64_t& value) {
+  if (const FilePage* const mapped = file_page(address); mapped != nullptr) {
+    const Outcome out = apply(GmemAccess{.gmem = mapped->gmem, .offset = {mapped->offset}});
+    value = out.value;
+    return touch_result(out);
+  }
   if (!inside_region(address, sizeof value)) return kvm::kernel_syscalls().load(address, value);
   if (address % kPageBytes != 0) return SysResult::failed(EOPNOTSUPP);
   const Outcome out =
@@ -283,6 +321,12 @@ SysResult ModelSyscalls::load(std::uintptr_t address, std::uint64_t& value) {
 }
 
 SysResult ModelSyscalls::store(std::uintptr_t address, std::uint64_t value) {
+  if (const FilePage* const mapped = file_page(address); mapped != nullptr) {
+    return touch_result(apply(GmemAccess{.gmem = mapped->gmem,
+                                         .offset = {mapped->offset},
+                                         .kind = AccessKind::kWrite,
+                                         .value = {value}}));
+  }
   if (!inside_region(address, sizeof value)) return kvm::kernel_syscalls().store(address, value);
   if (address % kPageBytes != 0) return SysResult::failed(EOPNOTSUPP);
   return syscall_result(apply(HostAccess{

@@ -17,8 +17,8 @@
 // What it cannot answer: more than kMaxVms VMs, kMaxVcpus vCPUs, kMaxGmems files at a time, and
 // operations beyond the model's limits (ENOMEM); loads and stores of the host region elsewhere than
 // at the start of a page, where the model has its token, and a renewal of part of the region
-// (EOPNOTSUPP); mmap of a guest_memfd (ENODEV); binary statistics (ENOTTY); SEV commands (ENOTTY);
-// time, races and whatever else needs two threads.
+// (EOPNOTSUPP); an mmap of more than a page of a guest_memfd (EINVAL); binary statistics (ENOTTY);
+// SEV commands (ENOTTY); time, races and whatever else needs two threads.
 #pragma once
 #include <array>
 #include <memory>
@@ -111,6 +111,14 @@ class ModelSyscalls final : public kvm::Syscalls {
 
   Outcome apply(const Op& op) { return apply({}, op); }
   Outcome apply(ActorId actor, const Op& op);
+  /// A page of a guest_memfd that user space has mapped; address 0: a free place.
+  struct FilePage {
+    std::uintptr_t address = 0;
+    GmemIndex gmem{};
+    std::uint64_t offset = 0;
+  };
+  kvm::SysResult mmap_file(const File& file, const kvm::MmapCall& call);
+  FilePage* file_page(std::uintptr_t address);
   void begin();  // a model in which nothing has happened
   bool is_idle() const;
   void renew_region();
@@ -131,7 +139,8 @@ class ModelSyscalls final : public kvm::Syscalls {
   std::array<VmUse, kMaxVms> vms_{};
   std::array<VcpuUse, kMaxVcpus> vcpus_{};
   std::vector<std::shared_ptr<kvm::EmulatedVcpu>> run_pages_{};  // one per mapping
-  std::uintptr_t mapping_ = 0;                                   // of the host region; 0: none
+  std::vector<FilePage> file_pages_{};
+  std::uintptr_t mapping_ = 0;  // of the host region; 0: none
   std::uintptr_t region_ = 0;
 };
 

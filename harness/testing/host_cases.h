@@ -56,6 +56,19 @@ inline std::vector<InvariantCase> host_cases() {
                                       EventKind::kFrameFreed, EventKind::kCacheFlush})
            v.events_value.add({.kind = kind, .a = kFrame.value, .b = 1});
        }},
+      {"host.user_maps_shared_only",
+       [](FakeView& v) { file_with_page(v), v.change(kFrame, kFree, kInvalid); },
+       [](FakeView& v) {
+         v.gmem_pages[{{0}, 7}].user_mapped = true;
+       }},
+      {"host.user_maps_shared_only",
+       [](FakeView& v) {
+         file_with_page(v);
+         v.gmem_pages[{{0}, 7}].user_mapped = true;
+         v.gmem_page_changes_value.push_back(
+             {.gmem = {0}, .index = 7, .before = {.present = true, .pfn = kFrame}});
+       },
+       [](FakeView& v) { v.rmp_value[kFrame] = kInvalid; }},
       {"host.split_before_assignment",
        [](FakeView& v) {
          v.change(kFrame, kFree, kInvalid);

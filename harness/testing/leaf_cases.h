@@ -100,6 +100,21 @@ inline std::vector<InvariantCase> leaf_cases() {
        [](FakeView& v) { v.rmp_value[kHead].page_size = PageSize::k4K; }},
       {"npt.private_leaf_is_assigned", private_leaf,
        [](FakeView& v) { v.rmp_value[kFrame].gpa = {0x6000}; }},
+      {"npt.logged_leaf_is_small", huge_leaf, [](FakeView& v) { v.slots_value[0].flags = 1; }},
+      {"npt.logged_leaf_is_small",
+       [](FakeView& v) {
+         huge_leaf(v), v.ran(SetMemoryRegion{}, oracle::kOpBit<SetMemoryRegion>);
+         v.leaf_changes_value.clear(), v.slots_value[0].flags = 3;
+         v.slots_before_value = v.slots_value;
+       },
+       [](FakeView& v) { v.slots_value[0].flags = 1; }},
+      {"npt.logged_leaf_is_small",
+       [](FakeView& v) {
+         huge_leaf(v), v.books.by_use = {FakeView::kFrames - 2, 2, 0, 0, 0, 0};
+         v.gmems[0].resident_pages = v.gmems_before[0].resident_pages = 2;
+         v.gmem_pages[{{0}, 7}].pfn = kFrame;
+       },
+       [](FakeView& v) { v.slots_value[0].flags = 1; }, true},
       {"npt.one_address_space",
        [](FakeView& v) {
          launched_vm(v), v.ran(SetMemoryRegion{}, oracle::kOpBit<SetMemoryRegion>);

@@ -170,6 +170,10 @@ constexpr std::string_view name_of(StatusKind kind) {
   ROW(kHostStoreRmp,             "host_store.rmp_violation",          kHostFault, 14,          "rmp.md 5, #PF with bit 31: fatal in the kernel") \
   ROW(kHostKernelStore,          "host.kernel_store",                 kHostFault, 14,          "snp_host.md 2: the kernel itself writes to an assigned frame and dies") \
   ROW(kHostUnmapRange,           "host_unmap.range",                  kErrno,     EINVAL,      "munmap(2): unaligned address or size 0") \
+  ROW(kGmemAccessTooFar,         "gmem_access.too_far",               kErrno,     EOVERFLOW,   "mmap(2), file_mmap_ok(): no file is that long") \
+  ROW(kGmemAccessNoMmap,         "gmem_access.no_mmap",               kErrno,     ENODEV,      "kvm.md 1.2: before 6.17, or a file without the MMAP flag") \
+  ROW(kGmemAccessBeyondEof,      "gmem_access.beyond_eof",            kHostFault, 7,           "kvm.md 1.2: SIGBUS beyond the end of the file") \
+  ROW(kGmemAccessNotShared,      "gmem_access.not_shared",            kHostFault, 7,           "kvm.md 1.2: SIGBUS without INIT_SHARED") \
   /* RMP instructions: rmp.md 4. */ \
   ROW(kRmpUpdateSnpOff,          "rmpupdate.snp_off",                 kException, 6,           "rmp.md 4.2 row 1") \
   ROW(kRmpUpdateSpa,             "rmpupdate.spa",                     kCode,      1,           "rmp.md 4.2 row 4") \

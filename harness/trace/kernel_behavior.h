@@ -23,6 +23,8 @@ constexpr bool prefault_present_leaf_is_spurious(KernelVersion v) {
 constexpr bool gmem_for_every_vm(KernelVersion v) { return v >= KernelVersion{6, 17}; }
 /// guest_memfd knows the INIT_SHARED flag (kvm.md 1.1).
 constexpr bool gmem_init_shared(KernelVersion v) { return v >= KernelVersion{6, 18}; }
+/// A guest_memfd may be mapped by user space, if it was made so (kvm.md 1.2).
+constexpr bool gmem_mmap(KernelVersion v) { return v >= KernelVersion{6, 17}; }
 /// get_pfn always asks the architecture to prepare, populate no longer looks at uptodate
 /// (kvm.md 1.5, 1.6).
 constexpr bool gmem_always_prepares(KernelVersion v) { return v >= KernelVersion{7, 0}; }

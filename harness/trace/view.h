@@ -75,6 +75,7 @@ struct GmemPageView {
   bool uptodate = false;
   Pfn pfn{};
   std::uint32_t references = 0;  // 1 = page cache only
+  bool user_mapped = false;      // user space has it mapped (from 6.17)
   friend bool operator==(const GmemPageView&, const GmemPageView&) = default;
 };
 

@@ -250,13 +250,28 @@ static sigjmp_buf touch_failed;
 static void on_fault(int number) { siglongjmp(touch_failed, number); }
 static void on_alarm(int number) { (void)number; }
 
-HELPER struct answer touch(uint64_t offset, int writes, uint64_t value) {
-  volatile uint64_t* const at = (volatile uint64_t*)(void*)(region + (offset & ~(PAGE - 1)));
+static struct answer touch_at(unsigned char* page, int writes, uint64_t value) {
+  volatile uint64_t* const at = (volatile uint64_t*)(void*)page;
   const int number = sigsetjmp(touch_failed, 1);
   if (number != 0) return (struct answer){.kind = HOST_FAULT, .number = (unsigned)number};
   if (!writes) return (struct answer){.kind = OK, .has_value = 1, .value = *at};
   *at = value;
   return (struct answer){.kind = OK};
+}
+HELPER struct answer touch(uint64_t offset, int writes, uint64_t value) {
+  return touch_at(region + (offset & ~(PAGE - 1)), writes, value);
+}
+HELPER struct answer touch_file(int gmem, uint64_t offset, int writes, uint64_t value) {
+  unsigned char* const page = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, gmems[gmem],
+                                   (off_t)(offset & ~(PAGE - 1)));
+  if (page == MAP_FAILED) return status(-1);
+  const struct answer out = touch_at(page, writes, value);
+  munmap(page, PAGE);
+  return out;
+}
+HELPER struct answer file_read(int gmem, uint64_t offset) { return touch_file(gmem, offset, 0, 0); }
+HELPER struct answer file_write(int gmem, uint64_t offset, uint64_t value) {
+  return touch_file(gmem, offset, 1, value);
 }
 HELPER struct answer host_read(uint64_t offset) { return touch(offset, 0, 0); }
 HELPER struct answer host_write(uint64_t offset, uint64_t value) { return touch(offset, 1, value); }

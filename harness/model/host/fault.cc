@@ -86,10 +86,9 @@ FaultResult look_up_host_page(Kernel& k, const Memslot& slot, PageFault& fault) 
   HostPage* const page = touch_host_page(k, slot.hva + offset);
   if (page == nullptr) return error_of(Check::kFaultHvaUnmapped);
   fault.pfn = page->pfn();
-  // Assumption: the harness populates its host region with 4 KiB pages, so no shared page is the
-  // zero page or part of a huge page.
+  // Assumption: the harness populates its host region, so no shared page is the zero page.
   fault.map_writable = !readonly;
-  fault.max_level = MapLevel::k4K;
+  fault.max_level = page->large() ? MapLevel::k2M : MapLevel::k4K;
   return {};
 }
 
@@ -97,7 +96,8 @@ MapLevel level_of_order(unsigned order) { return order >= 9 ? MapLevel::k2M : Ma
 
 /// kvm_mmu_hugepage_adjust(): kvm.md 6.
 MapLevel goal_level(const Kernel& k, const Vm& vm, const Memslot& slot, const PageFault& fault) {
-  if ((slot.flags & kMemLogDirtyPages) != 0) return MapLevel::k4K;
+  const bool logged = (slot.flags & kMemLogDirtyPages) != 0;
+  if (logged && !planted(Planted::kLoggedSlotMapsHuge)) return MapLevel::k4K;
   for (MapLevel level = fault.max_level; level > MapLevel::k4K;
        level = static_cast<MapLevel>(static_cast<unsigned>(level) - 1)) {
     if (!is_lpage_disallowed(k, vm, slot, fault.gfn, level)) return level;

@@ -12,6 +12,7 @@ struct GmemPage {
   static constexpr std::uint64_t kPresent = 1;
   static constexpr std::uint64_t kUptodate = 2;  // of a large folio: at its head
   static constexpr std::uint64_t kLarge = 4;     // part of a folio of 512 pages
+  static constexpr std::uint64_t kUserMapped = 8;
   static constexpr unsigned kReferenceShift = 4;
   static constexpr std::uint64_t kReference = std::uint64_t{1} << kReferenceShift;
   static constexpr std::uint64_t kReferenceMask = 0xff * kReference;
@@ -22,6 +23,7 @@ struct GmemPage {
   constexpr bool present() const { return (word & kPresent) != 0; }
   constexpr bool uptodate() const { return (word & kUptodate) != 0; }
   constexpr bool large() const { return (word & kLarge) != 0; }
+  constexpr bool user_mapped() const { return (word & kUserMapped) != 0; }
   /// Short-term users; the page cache's own reference is not counted.
   constexpr std::uint32_t references() const {
     return static_cast<std::uint32_t>((word & kReferenceMask) >> kReferenceShift);
@@ -65,6 +67,9 @@ Check prepare_page(Kernel& k, Vm& vm, const Memslot& slot, Gfn gfn, const GmemHo
 Check get_pfn(Kernel& k, Vm& vm, const Memslot& slot, Gfn gfn, GmemHold& hold);
 /// A large folio around the page becomes 512 small ones.
 void split_large_folio(Kernel& k, Gmem& gmem, std::uint64_t index);
+/// kvm_gmem_fault_user_mapping(): finds or allocates the page, zeroes it if it is fresh, maps it.
+/// Pre: below the file's size.  Fails: skip.limit.
+Check map_for_user(Kernel& k, Gmem& gmem, std::uint64_t index);
 /// The folio holds what the guest may see.
 void mark_uptodate(Kernel& k, const Gmem& gmem, std::uint64_t index);
 /// Drops the reference; frees the frame if the page has left the page cache meanwhile.
@@ -100,6 +105,8 @@ void detach_slots(Kernel& k, Gmem& gmem);
 /// kvm_put_kvm(): the VM goes with its last user.
 void put_vm(Kernel& k, Vm& vm);
 
+/// mmap(2) of one page of the file: kvm.md 1.2.
+Check check_gmem_mmap(const Kernel& k, const Gmem& gmem, RawOffset offset);
 /// Arguments of fallocate(2) in the order of kvm.md 1.3.
 Check check_fallocate(const Gmem& gmem, RawOffset offset, RawSize size, std::uint32_t mode);
 inline constexpr std::uint32_t kFallocKeepSize = 0x01;

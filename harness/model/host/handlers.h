@@ -26,6 +26,7 @@ Outcome apply(Kernel& k, ActorId actor, const SetMemoryAttributes& op);
 Outcome apply(Kernel& k, ActorId actor, const PreFaultMemory& op);
 Outcome apply(Kernel& k, ActorId actor, const HostAccess& op);
 Outcome apply(Kernel& k, ActorId actor, const HostUnmap& op);
+Outcome apply(Kernel& k, ActorId actor, const GmemAccess& op);
 
 Task<Outcome> start(Kernel& k, ActorId actor, const DestroyVm& op);
 Task<Outcome> start(Kernel& k, ActorId actor, const CloseGuestMemfd& op);

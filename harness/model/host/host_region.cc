@@ -68,6 +68,28 @@ SlotMask slots_over(const Vm& vm, const RegionPages& pages) {
   return slots;
 }
 
+constexpr std::uint64_t kBlock = kFramesPer2M;
+constexpr std::uint64_t head_of(std::uint64_t page) { return page & ~(kBlock - 1); }
+
+/// What the notifier tells of: with a huge page that is unmapped in part, all of it.
+// Deviation: Linux splits such a page before (vma_adjust_trans_huge()), by a notifier call of its
+// own for the huge page; here that call and munmap's are one, over both ranges.
+RegionPages told_part(const Kernel& k, RegionPages pages) {
+  if (k.host_pages[pages.first].large()) pages.first = head_of(pages.first);
+  if (k.host_pages[pages.last - 1].large()) pages.last = head_of(pages.last - 1) + kBlock;
+  return pages;
+}
+
+/// munmap has taken the range's VMA out before it tells anybody: no huge page can be made across
+/// its ends any more.
+void close_ends(Kernel& k, const RegionPages& pages) {
+  if (k.machine.header.policy.host_order != HostOrder::k2M) return;
+  for (const std::uint64_t end : {pages.first, pages.last - 1}) {
+    if (k.host_pages[end].word == 0)
+      k.set(k.host_pages[end], HostPage{.word = HostPage::kUnmapped});
+  }
+}
+
 /// kvm_mmu_notifier_invalidate_range_start() of one VM; the slots that lie there.
 SlotMask notifier_start(Kernel& k, Vm& vm, const RegionPages& pages) {
   SlotMask begun = 0;
@@ -84,7 +106,17 @@ SlotMask notifier_start(Kernel& k, Vm& vm, const RegionPages& pages) {
   return begun;
 }
 
+/// A huge page becomes 512 small ones.
+void split_page(Kernel& k, std::uint64_t page) {
+  if (!k.host_pages[page].large()) return;
+  for (std::uint64_t i = head_of(page); i < head_of(page) + kBlock; ++i) {
+    k.set(k.host_pages[i], HostPage{.word = k.host_pages[i].word & ~HostPage::kLarge});
+  }
+}
+
 void unmap_pages(Kernel& k, const RegionPages& pages) {
+  if (pages.first != head_of(pages.first)) split_page(k, pages.first);
+  if (pages.last != head_of(pages.last)) split_page(k, pages.last - 1);
   for (std::uint64_t i = pages.first; i < pages.last; ++i) {
     HostPage& page = k.host_pages[i];
     if (page.present()) k.machine.frames.release(k.machine.journal, page.pfn());
@@ -101,12 +133,34 @@ std::uint64_t ciphertext_of(std::uint64_t token, Pfn pfn) {
   return hash.value() | 1;
 }
 
+namespace {
+
+/// A huge page for the whole untouched block around a page, if the policy has such.
+bool add_large_page(Kernel& k, std::uint64_t index) {
+  if (k.machine.header.policy.host_order != HostOrder::k2M) return false;
+  const std::uint64_t head = head_of(index);
+  for (std::uint64_t i = head; i < head + kBlock; ++i) {
+    if (k.host_pages[i].word != 0) return false;
+  }
+  const auto pfn =
+      k.machine.frames.allocate_2m(k.machine.journal, {.use = FrameUse::kHostUser, .index = head});
+  if (!pfn) return false;
+  for (std::uint64_t i = 0; i < kBlock; ++i) {
+    host_kernel_store(k, *pfn + PageCount{i}, 0);
+    k.set(k.host_pages[head + i],
+          HostPage{.word = HostPage::kPresent | HostPage::kLarge | (pfn->value + i) << 12});
+  }
+  return true;
+}
+
+}  // namespace
+
 HostPage* touch_host_page(Kernel& k, std::uint64_t hva) {
   if (!is_in_region(hva)) return nullptr;
   const std::uint64_t index = (hva - kHostRegionAddress) >> kPageShift;
   HostPage& page = k.host_pages[index];
   if (page.unmapped()) return nullptr;
-  if (page.present()) return &page;
+  if (page.present() || add_large_page(k, index)) return &page;
   const auto pfn =
       k.machine.frames.allocate(k.machine.journal, {.use = FrameUse::kHostUser, .index = index});
   if (!pfn) return nullptr;
@@ -119,7 +173,7 @@ void move_host_page(Kernel& k, std::uint64_t hva) {
   if (!is_in_region(hva)) return;
   const std::uint64_t index = (hva - kHostRegionAddress) >> kPageShift;
   HostPage& page = k.host_pages[index];
-  if (!page.present()) return;
+  if (!page.present() || page.large()) return;
   const Pfn old = page.pfn();
   const auto pfn =
       k.machine.frames.allocate(k.machine.journal, {.use = FrameUse::kHostUser, .index = index});
@@ -144,32 +198,36 @@ void renew_host_region(Kernel& k) {
   }
 }
 
-Outcome apply(Kernel& k, ActorId, const HostAccess& op) {
-  if (op.hva.raw || op.hva.value >= kHostRegionBytes) return skip(Check::kSkipOutsideHostRegion);
-  const HostPage* const page = touch_host_page(k, kHostRegionAddress + op.hva.value);
-  if (page == nullptr) return refuse(Check::kHostAccessUnmapped);
-  const Pfn pfn = page->pfn();
+Outcome touch_as_user(Kernel& k, Pfn pfn, MapLevel level, const UserTouch& touch) {
   Machine& machine = k.machine;
-  const bool owned = machine.rmp.is_hypervisor_owned(pfn, MapLevel::k4K);
-  if (op.kind == AccessKind::kWrite) {
-    if (!owned) return refuse(Check::kHostAccessRmp);
-    machine.frames.set_content(machine.journal, pfn, op.value.value);
+  if (touch.write) {
+    if (!machine.rmp.is_hypervisor_owned(pfn, level)) return refuse(Check::kHostAccessRmp);
+    machine.frames.set_content(machine.journal, pfn, touch.token);
     return {};
   }
   Outcome out{};
   out.has_value = true;
   const std::uint64_t content = machine.frames.content(pfn);
-  out.value = owned ? content : ciphertext_of(content, pfn);
+  out.value = machine.rmp.own(pfn).assigned() ? ciphertext_of(content, pfn) : content;
   return out;
+}
+
+Outcome apply(Kernel& k, ActorId, const HostAccess& op) {
+  if (op.hva.raw || op.hva.value >= kHostRegionBytes) return skip(Check::kSkipOutsideHostRegion);
+  const HostPage* const page = touch_host_page(k, kHostRegionAddress + op.hva.value);
+  if (page == nullptr) return refuse(Check::kHostAccessUnmapped);
+  return touch_as_user(k, page->pfn(), page->large() ? MapLevel::k2M : MapLevel::k4K,
+                       {.write = op.kind == AccessKind::kWrite, .token = op.value.value});
 }
 
 Outcome apply(Kernel& k, ActorId, const HostUnmap& op) {
   const UnmapCall call = check_unmap(k, op);
   if (call.check != Check::kOk) return answer(call.check);
   if (call.pages.first == call.pages.last) return {};
+  const RegionPages told = told_part(k, call.pages);
   std::array<SlotMask, kMaxVms> begun{};
   for (Vm& vm : k.vms) {
-    if (vm.exists) begun[k.index_of(vm).value] = notifier_start(k, vm, call.pages);
+    if (vm.exists) begun[k.index_of(vm).value] = notifier_start(k, vm, told);
   }
   unmap_pages(k, call.pages);
   for (Vm& vm : k.vms) {
@@ -183,6 +241,8 @@ namespace {
 /// munmap's range under mmap_lock: the pages go, and every VM there is hears of it before and
 /// after.
 Task<Outcome> unmap_told(Kernel& k, RegionPages pages) {
+  const RegionPages range = told_part(k, pages);
+  close_ends(k, pages);
   std::array<bool, kMaxVms> told{};
   std::array<SlotMask, kMaxVms> begun{};
   std::array<std::uint32_t, kMaxVms> life{};
@@ -192,7 +252,7 @@ Task<Outcome> unmap_told(Kernel& k, RegionPages pages) {
     begin_active_invalidation(k, VmIndex{i});
     told[i] = true;
     co_await lock(k, mmu_lock(VmIndex{i}));
-    begun[i] = notifier_start(k, k.vms[i], pages);
+    begun[i] = notifier_start(k, k.vms[i], range);
     unlock(k, mmu_lock(VmIndex{i}));
   }
   co_await point(k, Point::kNotifierAfterStart);
@@ -204,7 +264,7 @@ Task<Outcome> unmap_told(Kernel& k, RegionPages pages) {
     if (begun[i] != 0 && k.vms[i].life == life[i]) {
       co_await lock(k, mmu_lock(VmIndex{i}));
       if (k.vms[i].life == life[i]) {
-        note_slots(k, k.vms[i], begun[i], slots_over(k.vms[i], pages));
+        note_slots(k, k.vms[i], begun[i], slots_over(k.vms[i], range));
         invalidate_end(k, k.vms[i]);
       }
       unlock(k, mmu_lock(VmIndex{i}));

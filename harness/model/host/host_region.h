@@ -5,9 +5,17 @@
 
 namespace sluice::model {
 
-/// The page at a host address, with a zeroed frame behind it from its first touch on; nullptr where
-/// nothing is mapped.
+/// The page at a host address, with a zeroed frame behind it from its first touch on (with
+/// host_order=2M, 512 where the whole block is untouched); nullptr where nothing is mapped.
 HostPage* touch_host_page(Kernel& k, std::uint64_t hva);
+
+/// A load or store of user space through its mapping, of this level, of a frame.  value = the token
+/// read.  Fails: host_access.rmp_violation.
+struct UserTouch {
+  bool write = false;
+  std::uint64_t token = 0;
+};
+Outcome touch_as_user(Kernel& k, Pfn pfn, MapLevel level, const UserTouch& touch);
 
 /// A planted bug's: the page gets another frame, and nobody is told.
 void move_host_page(Kernel& k, std::uint64_t hva);

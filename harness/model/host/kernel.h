@@ -172,9 +172,11 @@ struct DetachedFolio {
 struct HostPage {
   static constexpr std::uint64_t kPresent = 1;
   static constexpr std::uint64_t kUnmapped = 2;
-  std::uint64_t word = 0;  // flags, and the frame from bit 12
+  static constexpr std::uint64_t kLarge = 4;  // one of the 512 of a huge page
+  std::uint64_t word = 0;                     // flags, and the frame from bit 12
   bool present() const { return (word & kPresent) != 0; }
   bool unmapped() const { return (word & kUnmapped) != 0; }
+  bool large() const { return (word & kLarge) != 0; }
   Pfn pfn() const { return {word >> 12}; }
 };
 

@@ -260,11 +260,38 @@ void create_slot(Kernel& k, Vm& vm, const Region& region) {
   init_mixed(k, vm, vm.slots[region.slot]);
 }
 
-void change_flags(Kernel& k, Vm& vm, const Region& region) {
-  Memslot& slot = vm.slots[region.slot];
-  const bool starts_logging = (region.next.flags & kMemLogDirtyPages) != 0;
-  k.set(slot.flags, region.next.flags);
-  if (starts_logging) write_protect(k, vm, slot.address_space, range_of(slot));
+/// kvm_mmu_zap_collapsible_sptes(): the leaves of a block go where the next fault could map it as
+/// one.
+// Assumption: kernels from 6.13, which put the huge leaf in place of the small ones at once, differ
+// only in that no fault is needed.
+bool zap_collapsible(Kernel& k, Vm& vm, const Memslot& slot) {
+  bool flush = false;
+  for (std::uint64_t page = 0; page < kHostRegionPages; page += kFramesPer2M) {
+    const std::uint64_t hva = kHostRegionAddress + (page << kPageShift);
+    const bool in_slot = hva >= slot.hva && (hva - slot.hva) >> kPageShift < slot.page_count.value;
+    if (!in_slot || !k.host_pages[page].large()) continue;
+    const Gfn gfn = slot.base + PageCount{(hva - slot.hva) >> kPageShift};
+    if (is_lpage_disallowed(k, vm, slot, gfn, MapLevel::k2M)) continue;
+    const GfnRange block{.first = gfn, .last = gfn + PageCount{kFramesPer2M}};
+    flush |= zap_small_leaves(k, vm, slot.address_space, block);
+  }
+  return flush;
+}
+
+/// kvm_mmu_slot_apply_flags(), once everybody sees the new flags. A read-only slot has nothing that
+/// could become dirty, and keeps what it maps.
+void apply_flags(Kernel& k, Vm& vm, SlotIndex index) {
+  const Memslot& slot = vm.slots[index];
+  if ((slot.flags & kMemReadonly) != 0) return;
+  if ((slot.flags & kMemLogDirtyPages) == 0) {
+    if (zap_collapsible(k, vm, slot)) k.event(EventKind::kTlbFlush, vm);
+    return;
+  }
+  if (!planted(Planted::kLoggingKeepsHugeLeaves)) {
+    split_huge_leaves(k, vm, slot.address_space, range_of(slot));
+  }
+  write_protect(k, vm, slot.address_space, range_of(slot));
+  k.event(EventKind::kTlbFlush, vm);
 }
 
 std::uint8_t address_space_of(const Region& region) { return region.next.address_space; }
@@ -290,7 +317,8 @@ Check carry_out(Kernel& k, const Region& region) {
     case Change::kNothing:
       return Check::kOk;
     case Change::kFlagsOnly:
-      change_flags(k, vm, region);
+      k.set(vm.slots[region.slot].flags, region.next.flags);
+      apply_flags(k, vm, region.slot);
       break;
     case Change::kCreate:
       check = prepare_creation(k, region);
@@ -423,17 +451,21 @@ Task<Check> create_or_flags(Kernel& k, const Region& region) {
     if (check != Check::kOk) co_return check;
   }
   co_await wait_no_active_invalidations(k, region.vm);
-  if (region.change == Change::kCreate) {
+  const bool creates = region.change == Change::kCreate;
+  if (creates) {
     create_slot(k, vm, region);
   } else {
-    co_await lock(k, mmu_lock(region.vm));
-    change_flags(k, vm, region);
-    unlock(k, mmu_lock(region.vm));
+    k.set(vm.slots[region.slot].flags, region.next.flags);
   }
   begin_update(k, vm, address_space_of(region));
   co_await synchronize_srcu(k, region.vm);
   end_update(k, vm, address_space_of(region));
   co_await point(k, Point::kSlotBeforeCommit);
+  if (!creates) {
+    co_await lock(k, mmu_lock(region.vm));
+    apply_flags(k, vm, region.slot);
+    unlock(k, mmu_lock(region.vm));
+  }
   co_return Check::kOk;
 }
 

@@ -167,7 +167,8 @@ GmemPageView view_page_word(std::uint64_t word, std::uint64_t head_word) {
   return {.present = true,
           .uptodate = page.uptodate(),
           .pfn = page.pfn(),
-          .references = page.references() + 1};
+          .references = page.references() + 1,
+          .user_mapped = page.user_mapped()};
 }
 
 GmemPageView view_page(const Kernel& k, const Gmem& gmem, std::uint64_t index) {
@@ -213,6 +214,18 @@ void split_large_folio(Kernel& k, Gmem& gmem, std::uint64_t index) {
 void mark_uptodate(Kernel& k, const Gmem& gmem, std::uint64_t index) {
   std::uint64_t& word = uptodate_word(k, gmem, index);
   if ((word & GmemPage::kUptodate) == 0) k.set(word, word | GmemPage::kUptodate);
+}
+
+Check map_for_user(Kernel& k, Gmem& gmem, std::uint64_t index) {
+  if (const Check check = get_folio(k, gmem, index); check != Check::kOk) return check;
+  const GmemPage page = find_page(k, gmem, index);
+  if (!page.uptodate()) {
+    zero_folio(k, page);
+    mark_uptodate(k, gmem, index);
+  }
+  std::uint64_t& word = *find_word(k, gmem, index);
+  if (!page.user_mapped()) k.set(word, word | GmemPage::kUserMapped);
+  return Check::kOk;
 }
 
 Check hold_page(Kernel& k, const Memslot& slot, Gfn gfn, GmemHold& hold) {

@@ -25,8 +25,9 @@ NodeId take_table(Kernel& k, const Vm& vm, std::uint8_t root, unsigned level, st
                       first);
 }
 
-/// Zaps the leaves below one table that overlap the range.
-bool zap_table(Kernel& k, NodeId node, unsigned level, const GfnRange& range) {
+/// Zaps the leaves below one table, of this level at most, that overlap the range.
+bool zap_table(Kernel& k, NodeId node, unsigned level, const GfnRange& range,
+               unsigned highest = 5) {
   const std::uint64_t first = k.nodes.first(node);
   const std::uint64_t span = pages_below_entry(level);
   const std::uint64_t end = first + span * kSlots;
@@ -38,11 +39,11 @@ bool zap_table(Kernel& k, NodeId node, unsigned level, const GfnRange& range) {
   for (; slot <= last; ++slot) {
     const Spte spte{table.words[slot]};
     if (!spte.present()) continue;
-    if (spte.is_leaf(level)) {
+    if (!spte.is_leaf(level)) {
+      zapped |= zap_table(k, spte.child(), level - 1, range, highest);
+    } else if (level <= highest) {
       k.machine.journal.set(table.words[slot], 0);
       zapped = true;
-    } else {
-      zapped |= zap_table(k, spte.child(), level - 1, range);
     }
   }
   return zapped;
@@ -109,6 +110,19 @@ void write_protect_table(Kernel& k, NodeId node, unsigned level, const GfnRange&
   }
 }
 
+/// Calls act(root index, root, part of the range that it reaches) for the roots of one address
+/// space.
+template <class Do>
+void each_root_in(Vm& vm, std::uint8_t address_space, const GfnRange& range, Do&& act) {
+  for (std::uint8_t i = 0; i < kMaxRootsPerVm; ++i) {
+    const Root& root = vm.roots[i];
+    if (!root.used || (root.smm ? 1 : 0) != address_space) continue;
+    const Gfn end{std::uint64_t{1} << gfn_bits(root.level)};
+    const GfnRange part = range.clip({.first = Gfn{0}, .last = end});
+    if (!part.empty()) act(i, root, part);
+  }
+}
+
 void free_root(Kernel& k, Root& root) {
   clear_table(k, root.table, root.level);
   k.nodes.give(k.machine.journal, root.table);
@@ -137,6 +151,10 @@ std::uint8_t find_root(Kernel& k, Vm& vm, std::uint8_t level, bool smm) {
   return place;
 }
 
+constexpr std::uint64_t table_word(NodeId child) {
+  return Spte::kPresent | Spte::kWritable | std::uint64_t{child} << Spte::kFrameShift;
+}
+
 /// Replaces a huge leaf by a table of leaves one level down that translate the same.
 NodeId split_leaf(Kernel& k, const Vm& vm, std::uint8_t root, const Walk& at) {
   const unsigned level = at.level - 1;
@@ -149,6 +167,25 @@ NodeId split_leaf(Kernel& k, const Vm& vm, std::uint8_t root, const Walk& at) {
     word += step;
   }
   return child;
+}
+
+void split_below(Kernel& k, Vm& vm, std::uint8_t root, NodeId node, unsigned level,
+                 const GfnRange& range) {
+  const std::uint64_t first = k.nodes.first(node);
+  const std::uint64_t span = pages_below_entry(level);
+  const unsigned from = range.first.value <= first ? 0 : node_slot(range.first.value, level);
+  const bool to_end = range.last.value >= first + span * kSlots;
+  const unsigned last = to_end ? kSlots - 1 : node_slot(range.last.value - 1, level);
+  for (unsigned slot = from; slot <= last && level > 1; ++slot) {
+    const Spte spte{k.nodes.word(node, slot)};
+    if (!spte.present()) continue;
+    NodeId child = spte.child();
+    if (spte.is_leaf(level)) {
+      child = split_leaf(k, vm, root, {.spte = spte, .level = level, .node = node, .slot = slot});
+      k.set(k.nodes.word(node, slot), table_word(child));
+    }
+    split_below(k, vm, root, child, level - 1, range);
+  }
 }
 
 /// Walks down to `level`, making tables on the way.
@@ -165,8 +202,7 @@ Walk walk_to(Kernel& k, Vm& vm, std::uint8_t index, Gfn gfn, unsigned level) {
       child = at.spte.present()
                   ? split_leaf(k, vm, index, at)
                   : take_table(k, vm, index, at.level - 1, k.nodes.first(at.node) + at.slot * span);
-      k.set(word_at(k, at),
-            Spte::kPresent | Spte::kWritable | std::uint64_t{child} << Spte::kFrameShift);
+      k.set(word_at(k, at), table_word(child));
     }
     at.node = child;
   }
@@ -272,6 +308,15 @@ bool zap_leaves(Kernel& k, Vm& vm, std::uint8_t address_space, const GfnRange& r
   return zapped;
 }
 
+bool zap_small_leaves(Kernel& k, Vm& vm, std::uint8_t address_space, const GfnRange& range) {
+  bool zapped = false;
+  each_root_in(vm, address_space, range, [&](std::uint8_t, const Root& root, const GfnRange& part) {
+    zapped |= zap_table(k, root.table, root.level, part, 1);
+  });
+  if (zapped) k.event(EventKind::kZap, vm, range.first.value, range.count().value);
+  return zapped;
+}
+
 void invalidate_roots(Kernel& k, Vm& vm) {
   for (Root& root : vm.roots) {
     if (root.used) k.set(root.valid, false);
@@ -298,14 +343,17 @@ void free_roots(Kernel& k, Vm& vm) {
   }
 }
 
+void split_huge_leaves(Kernel& k, Vm& vm, std::uint8_t address_space, const GfnRange& range) {
+  each_root_in(vm, address_space, range,
+               [&](std::uint8_t i, const Root& root, const GfnRange& part) {
+                 split_below(k, vm, i, root.table, root.level, part);
+               });
+}
+
 void write_protect(Kernel& k, Vm& vm, std::uint8_t address_space, const GfnRange& range) {
-  for (Root& root : vm.roots) {
-    if (!root.used || (root.smm ? 1 : 0) != address_space) continue;
-    const std::uint64_t end = std::uint64_t{1} << gfn_bits(root.level);
-    const GfnRange part = range.clip({.first = Gfn{0}, .last = Gfn{end}});
-    if (!part.empty()) write_protect_table(k, root.table, root.level, part);
-  }
-  k.event(EventKind::kTlbFlush, vm);
+  each_root_in(vm, address_space, range, [&](std::uint8_t, const Root& root, const GfnRange& part) {
+    write_protect_table(k, root.table, root.level, part);
+  });
 }
 
 MapResult map_leaf(Kernel& k, Vm& vm, std::uint8_t root, const MapRequest& request) {

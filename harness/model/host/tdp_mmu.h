@@ -69,12 +69,18 @@ bool has_valid_root(const Kernel& k, const Vcpu& vcpu);
 /// Zaps every leaf that overlaps the range, in all roots of the address space; MMIO entries stay.
 /// True if there was one.  The caller flushes.
 bool zap_leaves(Kernel& k, Vm& vm, std::uint8_t address_space, const GfnRange& range);
+/// The same for leaves of 4 KiB only.
+bool zap_small_leaves(Kernel& k, Vm& vm, std::uint8_t address_space, const GfnRange& range);
 /// kvm_mmu_zap_all_fast(): no vCPU may use the present roots any more; then every leaf goes.
 void invalidate_roots(Kernel& k, Vm& vm);
 void zap_invalidated_roots(Kernel& k, Vm& vm);
 /// Frees all roots: VM destruction.  Pre: no vCPU has one loaded.
 void free_roots(Kernel& k, Vm& vm);
-/// Takes write permission from the leaves of a range: dirty logging begins.
+/// Splits the huge leaves of a range into leaves of 4 KiB that translate the same
+/// (kvm_mmu_slot_try_split_huge_pages()).
+void split_huge_leaves(Kernel& k, Vm& vm, std::uint8_t address_space, const GfnRange& range);
+/// Takes write permission from the leaves of a range (kvm_mmu_slot_remove_write_access()).  The
+/// caller flushes.
 void write_protect(Kernel& k, Vm& vm, std::uint8_t address_space, const GfnRange& range);
 
 /// A leaf to install.
