@@ -1,6 +1,6 @@
 // Task<T>: the coroutine type of an operation that can be stopped at interleaving points.
 //
-// Rules (decisions 7 and 8; ci/check-coroutines lints the second one):
+// Rules (decisions 7 and 8; ci/check-layers lints the second one):
 // * A task is a free function whose first parameter is a reference to something from which
 //   `scheduler_of(x)` (found by argument-dependent lookup) gives the Scheduler: its frame comes
 //   from that scheduler's arena, so that a warm machine allocates nothing.
