@@ -40,7 +40,9 @@ class KvmView final : public View {
   std::span<const SlotView> slots_before(VmIndex) const override { return {}; }
   HostView host_before() const override { return {}; }
   HostView host() const override { return {}; }
+  VcpuView vcpu_before(VcpuIndex) const override { return {}; }
   MapLevel direct_map_level(Pfn) const override { return MapLevel::k4K; }
+  std::optional<Pfn> host_page(std::uint64_t) const override { return {}; }
   std::uint64_t frame_count() const override { return 0; }
   RmpView rmp(Pfn) const override { return {}; }
   FrameView frame(Pfn) const override { return {}; }
@@ -61,6 +63,7 @@ class KvmView final : public View {
   }
   std::uint32_t current_root(VcpuIndex) const override { return kNoRoot; }
   VmIndex vm_of(VcpuIndex) const override { return {}; }
+  VcpuView vcpu(VcpuIndex) const override { return {}; }
   PscView psc(VcpuIndex) const override { return {}; }
   std::span<const Pfn> occupied_frames() const override { return {}; }
 

@@ -114,7 +114,7 @@ void ModelView::build() const {
   tables_.leaf_changes.clear();
   tables_.page_changes.clear();
   gmem_touched_ = {};
-  vms_touched_ = slots_touched_ = 0;
+  vms_touched_ = slots_touched_ = vcpus_touched_ = 0;
   const auto entries = k_->machine.journal.since(record_->mark);
   for (auto entry = entries.rbegin(); entry != entries.rend(); ++entry) classify(*entry);
   for (const FrameBefore& before : tables_.frames_before) add_frame_change(before);
@@ -174,8 +174,10 @@ void ModelView::note_kernel(const Journal::Entry& entry) const {
   const auto at = reinterpret_cast<std::uintptr_t>(entry.address());
   const auto gmems = reinterpret_cast<std::uintptr_t>(k_->gmems.data());
   const auto vms = reinterpret_cast<std::uintptr_t>(k_->vms.data());
+  const auto vcpus = reinterpret_cast<std::uintptr_t>(k_->vcpus.data());
   if (at - gmems < sizeof(k_->gmems)) note_gmem(entry, at - gmems);
   if (at - vms < sizeof(k_->vms)) note_vm(entry, at - vms);
+  if (at - vcpus < sizeof(k_->vcpus)) note_vcpu(entry, (at - vcpus) / sizeof(Vcpu));
 }
 
 void ModelView::note_gmem(const Journal::Entry& entry, std::uintptr_t offset) const {

@@ -60,7 +60,9 @@ class ModelView final : public View {
   std::span<const SlotView> slots_before(VmIndex vm) const override;
   HostView host_before() const override { return record_->host_before; }
   HostView host() const override { return host_view(*k_); }
+  VcpuView vcpu_before(VcpuIndex vcpu) const override;
   MapLevel direct_map_level(Pfn pfn) const override { return k_->snp.direct_map.level(pfn); }
+  std::optional<Pfn> host_page(std::uint64_t page) const override;
 
   std::uint64_t frame_count() const override { return k_->machine.rmp.frame_count(); }
   RmpView rmp(Pfn pfn) const override;
@@ -81,6 +83,7 @@ class ModelView final : public View {
                                   const GfnSpan& within) const override;
   std::uint32_t current_root(VcpuIndex vcpu) const override;
   VmIndex vm_of(VcpuIndex vcpu) const override { return k_->vcpu(vcpu).vm; }
+  VcpuView vcpu(VcpuIndex vcpu) const override;
   PscView psc(VcpuIndex vcpu) const override;
   std::span<const Pfn> occupied_frames() const override;
 
@@ -125,6 +128,7 @@ class ModelView final : public View {
   void note_kernel(const Journal::Entry& entry) const;
   void note_gmem(const Journal::Entry& entry, std::uintptr_t offset) const;
   void note_vm(const Journal::Entry& entry, std::uintptr_t offset) const;
+  void note_vcpu(const Journal::Entry& entry, std::size_t index) const;
   std::uint64_t undo_slots(VmIndex vm, std::array<Memslot, kMaxSlotsPerVm>& slots) const;
   const FrameBefore* find_frame(Pfn pfn) const;
   std::uint64_t word_then(NodeId node, unsigned slot) const;
@@ -142,6 +146,8 @@ class ModelView final : public View {
   mutable std::array<Gmem, kMaxGmems> gmems_before_{};
   mutable std::array<bool, kMaxGmems> gmem_touched_{};
   mutable std::array<VmCore, kMaxVms> vms_before_{};
+  mutable std::array<VcpuView, kMaxVcpus> vcpus_before_{};
+  mutable std::uint32_t vcpus_touched_ = 0;  // bit = vCPU of which a word changed
   mutable std::uint32_t vms_touched_ = 0;    // bit = VM whose own fields changed
   mutable std::uint32_t slots_touched_ = 0;  // bit = VM whose slots changed
   struct SlotList {

@@ -111,6 +111,16 @@ enum class Planted : std::uint8_t {
   kLoggingKeepsHugeLeaves,
   kMmapIgnoresInitShared,
   kReclaimPunchesNeighbor,
+  // Contents, and what a pre-fault or a fix-up leaves behind.
+  kFaultZeroesAgain,
+  kHostPageNotZeroed,
+  kGuestDropsCBit,
+  kVcHandlerSkipsAccess,
+  kAccessSkipsReverseMap,
+  kSlotPagesArePinned,
+  kPreFaultIgnoresAliasBit,
+  kPreFaultMarksRun,
+  kRmpFaultNotSmashed,
 };
 
 struct PlantedRow {
@@ -313,6 +323,26 @@ inline constexpr std::array kPlanted = std::to_array<PlantedRow>({
      "a fault of user space does not ask whether the guest_memfd was made to be shared"},
     {Planted::kReclaimPunchesNeighbor, "reclaim_punches_neighbor",
      "guest.accepted_page_takes_no_vc", "user space punches one page more than what it converted"},
+    {Planted::kFaultZeroesAgain, "fault_zeroes_again", "contents.private_page_is_its_owners",
+     "a fault zeroes its page although it is up to date"},
+    {Planted::kHostPageNotZeroed, "host_page_not_zeroed", "contents.next_owner_finds_zeros",
+     "a fresh page of user space shows what its frame held before"},
+    {Planted::kGuestDropsCBit, "guest_drops_c_bit", "contents.host_reads_no_private_token",
+     "a guest's page tables lack the C bit where it writes private data"},
+    {Planted::kVcHandlerSkipsAccess, "vc_handler_skips_access", "contents.loss_is_loud",
+     "a guest's #VC handler steps over an access to a page that is not validated"},
+    {Planted::kAccessSkipsReverseMap, "access_skips_reverse_map",
+     "contents.guest_reads_what_it_wrote",
+     "an access does not ask at which address the frame was assigned"},
+    {Planted::kSlotPagesArePinned, "slot_pages_are_pinned", "contents.shared_page_is_one",
+     "the pages of a slot are pinned: munmap leaves the guest's leaves and their frames"},
+    {Planted::kPreFaultIgnoresAliasBit, "pre_fault_ignores_alias_bit",
+     "pre_fault.maps_what_was_asked",
+     "a pre-fault drops the shared bit of its address and maps the alias (bugs.md 3)"},
+    {Planted::kPreFaultMarksRun, "pre_fault_marks_run", "pre_fault.leaves_vcpu",
+     "a vCPU that was pre-faulted counts as having run"},
+    {Planted::kRmpFaultNotSmashed, "rmp_fault_not_smashed", "progress.fault_is_resolved",
+     "an RMP fault on a 2 MiB entry leaves it whole (bugs.md 91)"},
 });
 
 #ifdef SLUICE_PLANTED

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "model/host/guest_memfd.h"
 #include "model/host/kernel.h"
 #include "model/host/launch.h"
 #include "model/host/snp_rmp.h"
@@ -194,12 +195,12 @@ const DecisionRow kDecisions[] = {
      "exception 29 [guest.not_validated]"},
     {"C=1, guest-invalid", "@vcpu0 guest_access gfn=1 c_bit=1\n",
      "@vcpu0 guest_access gfn=1 kind=write c_bit=1", "exception 29 [guest.not_validated]"},
-    {"C=1, guest-valid", kValid, "@vcpu0 guest_access gfn=1 c_bit=1", "ok(value=0x0)"},
+    {"C=1, guest-valid", kValid, "@vcpu0 guest_access gfn=1 kind=write c_bit=1", "ok"},
     {"PVALIDATE 4K, RMP 2M", "@vcpu0 guest_access gfn=1 c_bit=1\n", "@vcpu0 pvalidate gfn=1", "ok"},
     {"PVALIDATE 2M, RMP 4K", kValid, "@vcpu0 pvalidate gfn=0 page_size=2M",
      "code 6 [pvalidate.size_mismatch]"},
     {"C=1, leaf 4K, RMP 2M", "@vcpu0 pvalidate gfn=0 page_size=2M\nset_memory_attributes size=4K\n",
-     "@vcpu0 guest_access gfn=1 c_bit=1", "ok(value=0x0)"},
+     "@vcpu0 guest_access gfn=1 kind=write c_bit=1", "ok"},
 };
 INSTANTIATE_TEST_SUITE_P(Table, Decision, testing::ValuesIn(kDecisions));
 
@@ -209,6 +210,40 @@ TEST_F(Snp, AReadWithoutCBitSeesOtherBytes) {
   ASSERT_TRUE(last_.ok());
   EXPECT_NE(last_.value, 5u);
   EXPECT_NE(last_.value, 0u);
+}
+
+TEST_F(Snp, AFreshPageReadsAsGarbageUntilItIsWritten) {
+  run(std::string(kLaunched) + kValid + "@vcpu0 guest_access gfn=1 c_bit=1\n");
+  ASSERT_TRUE(last_.ok());
+  EXPECT_NE(last_.value, 0u);  // zeroed by the host, without the guest's key
+  run(std::string(kLaunched) + kValid + "@vcpu0 guest_access gfn=1 kind=write c_bit=1 value=5\n");
+  EXPECT_EQ(answer("@vcpu0 guest_access gfn=1 c_bit=1"), "ok(value=0x5)");
+  EXPECT_EQ(answer("@vcpu0 guest_access gfn=1 kind=fetch"), "ok(value=0x5)");
+}
+
+TEST_F(Snp, ALaunchedPageIsEncryptedInPlace) {
+  run("host_access kind=write value=7\ncreate_vm type=snp\nsev_init2\nlaunch_start\n"
+      "create_guest_memfd size=2M\nset_memory_region flags=guest_memfd size=2M gmem=0\n"
+      "set_memory_attributes size=2M attributes=private\nlaunch_update\ncreate_vcpu\n"
+      "launch_finish\n");
+  ASSERT_TRUE(last_.ok());
+  const Pfn page = find_page(k(), k().gmems[0], 0).pfn();
+  EXPECT_NE(machine().frames.content(page), 7u);
+  EXPECT_EQ(answer("@vcpu0 guest_access c_bit=1"), "ok(value=0x7)");
+  EXPECT_EQ(answer("host_access"), "ok(value=0x7)") << "the host's own copy stays as it was";
+}
+
+TEST_F(Snp, AGuestWithTheSameAsidHasAnotherKey) {
+  run(kLaunched);
+  const MemoryKey first = memory_key(k(), k().vms[0]);
+  for (int i = 0; i < 3; ++i) {
+    for (const char* const line :
+         {"destroy_vm", "close_guest_memfd", "create_vm type=snp", "sev_init2", "launch_start"})
+      answer(line);
+  }
+  ASSERT_EQ(k().vms[0].sev.asid.value, 1u);
+  EXPECT_TRUE(first.encrypts());
+  EXPECT_NE(memory_key(k(), k().vms[0]).value, first.value);
 }
 
 TEST_F(Snp, FixUpZapsFromTheFaultingPageUp) {

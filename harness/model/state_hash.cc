@@ -5,6 +5,7 @@
 #include "base/hash.h"
 #include "model/host/attributes.h"
 #include "model/host/guest_memfd.h"
+#include "model/host/launch.h"
 #include "model/host/tdp_mmu.h"
 #include "ops/reflect.h"
 
@@ -170,6 +171,7 @@ std::uint64_t state_hash(const Kernel& k, const ModelView& view,
   add(hash, k.snp.host_dead, k.snp.leaked_page_count, k.snp.direct_map.split_count(), k.snp.asids,
       k.snp.reclaimable_asids, k.machine.rmp.contention().code, k.machine.rmp.contention().left,
       k.machine.rmp.contention().wait);
+  for (std::uint32_t asid = 1; asid <= kSnpAsidCount; ++asid) add(hash, k.snp.asid_keys[asid]);
   for (std::size_t axis = 0; axis < kPolicyAxes.size(); ++axis) {
     add(hash, policy_value(k.machine.header.policy, axis));
   }

@@ -12,18 +12,6 @@ bool overlap(const GuestPages& one, const GuestPages& other) {
   return one.asid == other.asid && one.first < other.end() && other.first < one.end();
 }
 
-GuestPages pages_of(const RmpView& entry) {
-  const bool large = entry.is_head && entry.page_size == PageSize::k2M;
-  return {.asid = entry.asid,
-          .first = {entry.gpa.value >> kPageShift},
-          .count = large ? kFramesPer2M : 1};
-}
-
-bool is_guest_page(const RmpView& entry) { return entry.validated && !entry.vmsa; }
-bool is_same_page(const RmpView& one, const RmpView& other) {
-  return one.asid == other.asid && one.gpa == other.gpa;
-}
-
 /// Is the frame no longer what it was: a page of the same file at the same place?
 bool left_its_owner(const FrameChange& change) {
   return change.before.use != change.now.use || change.before.gmem != change.now.gmem ||
@@ -31,6 +19,13 @@ bool left_its_owner(const FrameChange& change) {
 }
 
 }  // namespace
+
+GuestPages guest_pages_of(const RmpView& entry) {
+  const bool large = entry.is_head && entry.page_size == PageSize::k2M;
+  return {.asid = entry.asid,
+          .first = {entry.gpa.value >> kPageShift},
+          .count = large ? kFramesPer2M : 1};
+}
 
 bool GuestPageSet::overlaps(const GuestPages& pages) const {
   const std::span used(ranges_.data(), count_);
@@ -86,9 +81,9 @@ void AcceptanceBook::note(const View& view) {
 
 void AcceptanceBook::note_accepted(const View& view, const FrameChange& change) {
   const RmpView& now = change.rmp_now;
-  const bool was = change.rmp_before.validated && is_same_page(change.rmp_before, now);
+  const bool was = change.rmp_before.validated && is_same_guest_page(change.rmp_before, now);
   if (was || !now.is_head || !is_guest_page(now)) return;
-  const GuestPages pages = pages_of(now);
+  const GuestPages pages = guest_pages_of(now);
   const bool known = accepted_.overlaps(pages);
   if (ran_pvalidate(view, now, true)) {
     holds_ = holds_ && !known && accepted_.add(pages);
@@ -102,14 +97,14 @@ void AcceptanceBook::note_gone(const View& view, const FrameChange& change) {
   const RmpView& before = change.rmp_before;
   const RmpView& now = change.rmp_now;
   if (!is_guest_page(before)) return;
-  const bool is_there = now.assigned && is_same_page(before, now);
+  const bool is_there = now.assigned && is_same_guest_page(before, now);
   if (!is_there || !now.validated || left_its_owner(change)) {
     // A launched page has an entry of 4 KiB.
-    const GuestPages page{.asid = before.asid, .first = pages_of(before).first, .count = 1};
+    const GuestPages page{.asid = before.asid, .first = guest_pages_of(before).first, .count = 1};
     holds_ = holds_ && launched_.remove(page);
   }
   if (is_there && !now.validated && ran_pvalidate(view, before, false)) {
-    holds_ = holds_ && accepted_.remove(pages_of(before));
+    holds_ = holds_ && accepted_.remove(guest_pages_of(before));
   }
 }
 

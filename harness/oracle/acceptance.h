@@ -17,6 +17,13 @@ struct GuestPages {
   Gfn end() const { return first + PageCount{count}; }
 };
 
+/// The pages of a guest that an entry stands for: 512 at the head of a 2 MiB entry.
+GuestPages guest_pages_of(const RmpView& entry);
+inline bool is_guest_page(const RmpView& entry) { return entry.validated && !entry.vmsa; }
+inline bool is_same_guest_page(const RmpView& one, const RmpView& other) {
+  return one.asid == other.asid && one.gpa == other.gpa;
+}
+
 /// A set of guest pages, as ranges that do not overlap. Fixed room. Cost: linear in the ranges.
 class GuestPageSet {
  public:

@@ -9,11 +9,12 @@ template <class... Ops>
 constexpr std::uint64_t kBitsOf = (kOpBit<Ops> | ...);
 
 /// What neither takes a page from a guest nor asks for that outside of the order: PVALIDATE counts
-/// as kept, since the book of acceptance knows what it did.
+/// as kept, since the book of acceptance knows what it did. An allocation can be a hole, by its
+/// mode.
 constexpr std::uint64_t kHarmless =
     kBitsOf<GuestConvert, GuestAccess, Pvalidate, RmpQuery, RmpAdjust, PreFaultMemory, HostAccess,
-            CreateVm, CreateVcpu, SetCpuid, CreateGuestMemfd, GmemAllocate, SevInit2, LaunchStart,
-            LaunchUpdate, LaunchFinish, RmpRead, Resume>;
+            CreateVm, CreateVcpu, SetCpuid, CreateGuestMemfd, SevInit2, LaunchStart, LaunchUpdate,
+            LaunchFinish, RmpRead, Resume>;
 
 }  // namespace
 

@@ -77,6 +77,8 @@ const std::array<InvariantRow, kInvariantCount> kInvariants{{
     {"G10", "gmem.freed_once_invalidated", "Before a page is freed the architecture takes it back from the guest exactly once.", kHard, true, t::kFrames, {F::kEvents}, "invariants.md G10; kvm.md 1.3", check::freed_once_invalidated, nullptr},
     {"G11", "gmem.conversion_keeps_contents", "Changing attributes neither changes nor frees a page of a file.", kHard, true, t::kFrames | t::kGmemPages, {F::kGmem, F::kContents}, "invariants.md G11; kvm.md 3", check::conversion_keeps_contents, nullptr},
 
+    {"W4", "pre_fault.maps_what_was_asked", "A pre-fault that succeeds has mapped the address it was given, in the address space of its vCPU.", kHard, true, t::kPreFault, {F::kOutcome, F::kLeaves, F::kVms}, "invariants.md W4; bugs.md 3", check::maps_what_was_asked, nullptr},
+    {"W5", "pre_fault.leaves_vcpu", "A pre-fault leaves the vCPU as user space left it: its mode, its CPUID, whether it has run.", kHard, true, t::kPreFault, {F::kVms}, "invariants.md W5", check::leaves_vcpu, nullptr},
     {"P1", "pre_fault.progress_adds_up", "Address and remaining size advance together, page by page.", kHard, true, t::kPreFault, {F::kOutcome}, "invariants.md P1; kvm.md 4", check::progress_adds_up, nullptr},
     {"P2", "pre_fault.success_means_progress", "Success has done a page or more; failure returns the range as it was.", kHard, true, t::kPreFault, {F::kOutcome}, "invariants.md P2; kvm.md 4", check::success_means_progress, nullptr},
     {"P3", "pre_fault.everything_mapped", "When nothing is left, the whole range is present in the vCPU's root.", kConditional, true, t::kPreFault, {F::kOutcome, F::kLeaves}, "invariants.md P3", check::everything_mapped, nullptr},
@@ -97,6 +99,13 @@ const std::array<InvariantRow, kInvariantCount> kInvariants{{
     {"L4", "launch.nothing_stays_assigned", "When a VM and its files are gone, no frame is assigned to its ASID but leaked ones.", kQuiescent, true, t::kVms, {F::kRmp, F::kVms, F::kFrames}, "invariants.md L4; snp_host.md 7", check::nothing_stays_assigned, nullptr},
     {"L5", "launch.dead_vm_is_frozen", "Every ioctl of a dead VM answers EIO and changes nothing.", kHard, true, t::kDeadVm, {F::kOutcome, F::kVms}, "invariants.md L5; kvm.md 0", check::dead_vm_is_frozen, nullptr},
 
+    {"C1", "contents.private_page_is_its_owners", "A private page changes only by its guest, by its launch or by going away.", kHard, false, t::kFrames, {F::kContents, F::kRmp, F::kGmem}, "invariants.md C1; rmp.md 5", check::private_page_is_its_owners, nullptr},
+    {"C5", "contents.next_owner_finds_zeros", "A frame that user space gets shows nothing of who had it (G7: nor does a file's page).", kHard, true, t::kFrames, {F::kContents, F::kFrames}, "invariants.md C5; kvm.md 1.5", check::next_owner_finds_zeros, nullptr},
+    {"C2", "contents.host_reads_no_private_token", "The host never reads a token that only a guest has written, to its private memory.", kHard, false, t::kAccess, {F::kOutcome, F::kVms, F::kAttributes}, "invariants.md C2; rmp.md 5", check::nothing_to_see, nullptr, check::host_reads_no_private_token},
+    {"C6", "contents.loss_is_loud", "Where the guest keeps the order, it reads a page that was taken from it only after it has accepted it anew.", kConditional, false, t::kAccess, {F::kOutcome, F::kRmp}, "invariants.md C6; snp_host.md 10", check::nothing_to_see, nullptr, check::loss_is_loud},
+    {"C3", "contents.guest_reads_what_it_wrote", "Where the guest keeps the order, a private page reads as it was last written: nothing older, no other page.", kConditional, false, t::kAccess, {F::kOutcome, F::kRmp}, "invariants.md C3; rmp.md 5", check::nothing_to_see, nullptr, check::guest_reads_what_it_wrote},
+    {"C4", "contents.shared_page_is_one", "At rest guest and host see the same in a shared page.", kQuiescent, false, t::kAccess, {F::kOutcome, F::kSlots, F::kContents}, "invariants.md C4; kvm.md 5", check::shared_page_is_one, nullptr},
+
     {"X1", "psc.exits_are_what_was_done", "What user space converted for a request is what its entries say is done, page by page.", kHard, false, t::kPsc, {F::kPsc}, "invariants.md X1; snp_host.md 5.3", check::psc_exits_are_what_was_done, check::audit_as_check<check::psc_exits_are_what_was_done>},
     {"X2", "psc.entries_go_forward", "Where nobody else writes the buffer, cur_entry never falls and ends at most one behind end_entry.", kConditional, false, t::kPsc, {F::kPsc}, "invariants.md X2; snp_host.md 5.3", check::psc_entries_go_forward, nullptr},
     {"X3", "psc.no_batch_without_exit", "KVM counts entries as under way only while user space has their exit.", kHard, false, t::kPsc, {F::kPsc}, "invariants.md X3; snp_host.md 5.4", check::psc_no_batch_without_exit, check::audit_as_check<check::psc_no_batch_without_exit>},
@@ -107,6 +116,7 @@ const std::array<InvariantRow, kInvariantCount> kInvariants{{
 
     {"W1", "progress.no_deadlock", "The wait-for graph has no cycle.", kHard, false, t::kProgress, {F::kProgress}, "invariants.md W1; kvm.md 10", check::no_deadlock, check::audit_as_check<check::no_deadlock>},
     {"W2", "progress.no_livelock", "Every call returns when its actors are scheduled fairly.", kHard, false, t::kProgress, {F::kProgress}, "invariants.md W2", check::no_livelock, check::audit_as_check<check::no_livelock>},
+    {"W3", "progress.fault_is_resolved", "A vCPU does not meet the same fault for ever with nobody told.", kConditional, true, t::kFaultLoop, {F::kOutcome, F::kRmp, F::kGmem}, "invariants.md W3; snp_host.md 4, whose unhandled rows are known upstream", check::fault_is_resolved, nullptr},
 }};
 // clang-format on
 

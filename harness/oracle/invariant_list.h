@@ -1,6 +1,6 @@
 // The invariants: one row each, one function each. A checker reads trace/view.h and nothing else.
-// Rows follow invariants.md; its groups C, T and D, and what is missing of H, N and X, come with
-// the parts of the model that they judge.
+// Rows follow invariants.md; its groups T and D, and what is missing of H and N, come with the
+// parts of the model that they judge.
 #pragma once
 #include <array>
 #include <cstdint>
@@ -35,11 +35,15 @@ namespace trigger {
 inline constexpr std::uint32_t kFrames = 1, kGmemPages = 2, kPreFault = 4, kProgress = 8,
                                kFile = 16, kAttributes = 32, kSlots = 64, kVms = 128, kLeaves = 256,
                                kExits = 512, kDeadVm = 1024, kPsc = 2048, kNotValidated = 4096,
-                               kLaunch = 8192, kRmp = 16384, kHost = 32768;
-inline constexpr std::size_t kCount = 16;  // each is one bit
+                               kLaunch = 8192, kRmp = 16384, kHost = 32768, kAccess = 65536,
+                               kFaultLoop = 131072;
+inline constexpr std::size_t kCount = 18;  // each is one bit
 }  // namespace trigger
 
 using CheckFn = std::optional<Violation> (*)(const View&);
+struct ContentBooks;
+/// For rows that must know what was written in earlier steps.
+using BookFn = std::optional<Violation> (*)(const View&, const ContentBooks&);
 /// Room that audits work in; the oracle keeps it, so that a warm one allocates nothing.
 struct AuditScratch {
   struct ValidatedPages {  // of one RMP entry
@@ -63,11 +67,12 @@ struct InvariantRow {
   std::uint32_t triggers;
   std::array<ViewField, 3> needs;
   std::string_view source;
-  CheckFn after_step;  // what the step touched; never null
-  AuditFn audit;       // the whole state; null where after_step already is complete
+  CheckFn after_step;           // what the step touched; never null
+  AuditFn audit;                // the whole state; null where after_step already is complete
+  BookFn with_books = nullptr;  // beside after_step, for the few that look back
 };
 
-inline constexpr std::size_t kInvariantCount = 84;
+inline constexpr std::size_t kInvariantCount = 93;
 /// The first row in this order that does not hold names the finding, so the rule that was broken
 /// comes before what comes of it.
 extern const std::array<InvariantRow, kInvariantCount> kInvariants;
@@ -137,6 +142,8 @@ Result allocation_is_whole_or_prefix(const View&);
 Result pages_outlive_slots(const View&);
 Result freed_once_invalidated(const View&);
 Result conversion_keeps_contents(const View&);
+Result maps_what_was_asked(const View&);
+Result leaves_vcpu(const View&);
 Result progress_adds_up(const View&);
 Result success_means_progress(const View&);
 Result everything_mapped(const View&);
@@ -154,6 +161,12 @@ Result failed_page_goes_back(const View&);
 Result page_is_launched_once(const View&);
 Result nothing_stays_assigned(const View&);
 Result dead_vm_is_frozen(const View&);
+Result private_page_is_its_owners(const View&);
+Result next_owner_finds_zeros(const View&);
+Result host_reads_no_private_token(const View&, const ContentBooks&);
+Result loss_is_loud(const View&, const ContentBooks&);
+Result guest_reads_what_it_wrote(const View&, const ContentBooks&);
+Result shared_page_is_one(const View&);
 Result psc_exits_are_what_was_done(const View&);
 Result psc_entries_go_forward(const View&);
 Result psc_no_batch_without_exit(const View&);
@@ -161,6 +174,7 @@ Result psc_index_within_buffer(const View&);
 Result accepted_page_takes_no_vc(const View&);
 Result no_deadlock(const View&);
 Result no_livelock(const View&);
+Result fault_is_resolved(const View&);
 
 // Audits. One that stands for several rows runs once.
 Result audit_validated_gpa_is_unique(const View&, AuditScratch&);

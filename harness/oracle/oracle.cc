@@ -36,6 +36,7 @@ void Oracle::begin(const View& view) {
   mismatches_.clear();
   a_vm_died_ = false;
   order_.clear();
+  contents_.clear();
   spoiled_ = false;
   std::array<bool, kViewFieldCount> seen{};
   for (std::size_t i = 0; i < kViewFieldCount; ++i) {
@@ -90,6 +91,8 @@ std::uint32_t Oracle::touched(const View& view) const {
   if (view.outcome().check == Check::kGuestNotValidated) active |= trigger::kNotValidated;
   if (view.host() != view.host_before()) active |= trigger::kHost;
   if (a_vm_died_) active |= trigger::kDeadVm;
+  if (view.outcome().ok() && ran<GuestAccess, HostAccess>(view)) active |= trigger::kAccess;
+  if (view.outcome().check == Check::kFaultLoop) active |= trigger::kFaultLoop;
   const ProgressView progress = view.progress();
   if (progress.deadlock || progress.livelock) active |= trigger::kProgress;
   return active;
@@ -110,6 +113,8 @@ bool Oracle::condition_holds(std::size_t row, const View& view) const {
   if (r.after_step == check::private_leaf_is_assigned) return bindings_.holds();
   if (r.after_step == check::conversion_helps) return mismatches_.was_helped(view);
   if (r.after_step == check::accepted_page_takes_no_vc) return accessed_accepted_page(view);
+  if (r.with_books == check::loss_is_loud || r.with_books == check::guest_reads_what_it_wrote)
+    return acceptance_.holds() && view.header().policy.guest == GuestPolicy::kEnlightened;
   return true;  // the row's function knows its condition
 }
 
@@ -149,6 +154,7 @@ std::optional<Finding> Oracle::check(const View& view) {
   if ((active & trigger::kFrames) != 0) acceptance_.note(view);
   if ((active & trigger::kFile) != 0) bindings_.note(view);
   order_.note(view, had_accepted || acceptance_.anything_accepted());
+  contents_.note(view, (active & trigger::kRmp) != 0);
   RowSet rows{};
   for (std::uint32_t left = active; left != 0; left &= left - 1) {
     const RowSet& more = rows_of_trigger_[static_cast<std::size_t>(std::countr_zero(left))];
@@ -163,7 +169,10 @@ std::optional<Finding> Oracle::judge_rows(const RowSet& rows, const View& view) 
   for (std::size_t word = 0; word < rows.size(); ++word) {
     for (std::uint64_t left = rows[word]; left != 0; left &= left - 1) {
       const std::size_t row = 64 * word + static_cast<std::size_t>(std::countr_zero(left));
-      const auto function = [&view, row] { return kInvariants[row].after_step(view); };
+      const auto function = [this, &view, row] {
+        const InvariantRow& r = kInvariants[row];
+        return r.with_books == nullptr ? r.after_step(view) : r.with_books(view, contents_);
+      };
       if (auto finding = judge(row, view, function); finding.has_value()) return finding;
     }
   }

@@ -10,6 +10,7 @@
 
 #include "oracle/acceptance.h"
 #include "oracle/conditions.h"
+#include "oracle/contents.h"
 #include "oracle/guest_order.h"
 #include "oracle/invariant_list.h"
 
@@ -77,6 +78,7 @@ class Oracle {
   MismatchBook mismatches_;
   bool a_vm_died_ = false;
   GuestOrderBook order_;
+  ContentBooks contents_;
   AuditScratch scratch_;
   std::array<bool, kInvariantCount> observable_{};
   std::array<bool, kInvariantCount> in_scope_{};

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "oracle/view_helpers.h"
+#include "testing/contents_cases.h"
 #include "testing/host_cases.h"
 #include "testing/launch_cases.h"
 #include "testing/leaf_cases.h"
@@ -254,9 +255,10 @@ const std::vector<InvariantCase>& cases() {
        [](FakeView& v) { v.progress_value.livelock = true; }},
       {"pre_fault.prefix_is_mapped",
        [](FakeView& v) {
-         pre_faulted(v), v.outcome_value.progress = {.gpa = 0x2000, .left = 0x1000};
+         pre_faulted(v), v.outcome_value.progress = {.gpa = 0x3000, .left = 0x1000};
+         v.step_value.op = PreFaultMemory{.gpa = {0x1000}, .size = {0x3000}};
        },
-       [](FakeView& v) { v.leaves.erase({1}); }},
+       [](FakeView& v) { v.leaves.erase({2}); }},
       {"psc.exits_are_what_was_done", changed_pages,
        [](FakeView& v) { v.pscs[0].entries = v.pscs[0].entries_at_start; }},
       {"psc.exits_are_what_was_done", changed_pages, [](FakeView& v) { v.pscs[0].exits = {}; }},
@@ -293,8 +295,9 @@ const std::vector<InvariantCase>& cases() {
 
 std::vector<InvariantCase> all_cases() {
   std::vector<InvariantCase> all = cases();
-  for (const auto& more : {testing::leaf_cases(), testing::invalidation_cases(),
-                           testing::launch_cases(), testing::host_cases()}) {
+  for (const auto& more :
+       {testing::leaf_cases(), testing::invalidation_cases(), testing::launch_cases(),
+        testing::host_cases(), testing::contents_cases()}) {
     all.insert(all.end(), more.begin(), more.end());
   }
   return all;
@@ -381,6 +384,51 @@ TEST(Oracle, AKnownDefectOfTheKernelIsItsOwnClass) {
   ASSERT_TRUE(finding.has_value());
   EXPECT_EQ(finding->cls, FindingClass::kKnownUpstream);
   EXPECT_EQ(describe(*finding).substr(0, 14), "KNOWN-UPSTREAM");
+}
+
+TEST(Oracle, AFaultThatKvmHasNoWayOutOfIsKnown) {
+  FakeView view;
+  testing::fault_loops(view);
+  view.outcome_value = outcome_of(Check::kFaultLoop);
+  view.rmp_value[kFrame].gpa = {0x6000};  // the page is bound at another address
+  const auto finding = judge(view, false);
+  ASSERT_TRUE(finding.has_value());
+  EXPECT_EQ(finding->name(), "progress.fault_is_resolved");
+  EXPECT_EQ(finding->cls, FindingClass::kKnownUpstream);
+}
+
+TEST(Oracle, ATokenThatTheHostHasWrittenTooIsNoSecret) {
+  FakeView guest, host, read;
+  testing::wrote_encrypted(guest);
+  host.ran(HostAccess{.kind = AccessKind::kWrite, .value = {9}}, kOpBit<HostAccess>);
+  testing::host_read(read, 9);
+  Oracle oracle;
+  oracle.begin(guest);
+  EXPECT_FALSE(oracle.check(guest).has_value());
+  EXPECT_TRUE(oracle.check(read).has_value());
+  EXPECT_FALSE(oracle.check(host).has_value());
+  EXPECT_FALSE(oracle.check(read).has_value());
+}
+
+TEST(Oracle, APageThatWasTakenIsJudgedUntilItIsAcceptedAnew) {
+  FakeView taken, accepted, read;
+  testing::page_taken(taken);
+  testing::read_encrypted(read);
+  launched_vm(accepted);
+  accepted.ran(Pvalidate{.gfn = {5}}, kOpBit<Pvalidate>);
+  accepted.change(kFrame, kInvalid, testing::kValidated);
+  Oracle oracle;
+  oracle.begin(taken);
+  EXPECT_FALSE(oracle.check(taken).has_value());
+  const auto finding = oracle.check(read);
+  ASSERT_TRUE(finding.has_value());
+  EXPECT_EQ(finding->name(), "contents.loss_is_loud");
+  EXPECT_FALSE(oracle.check(accepted).has_value());
+  EXPECT_FALSE(oracle.check(read).has_value());
+  read.header_value.policy.guest = GuestPolicy::kTrustsTheHost;
+  oracle.begin(taken);
+  EXPECT_FALSE(oracle.check(taken).has_value());
+  EXPECT_FALSE(oracle.check(read).has_value()) << "a guest that breaks the rules has no such right";
 }
 
 TEST(Oracle, APreFaultMayLiftWriteProtectionBefore614Only) {

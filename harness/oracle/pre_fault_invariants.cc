@@ -1,4 +1,4 @@
-// Invariants P1-P9: what KVM_PRE_FAULT_MEMORY promises (invariants.md G; kvm.md 4).
+// Invariants P1-P9, W4 and W5: what KVM_PRE_FAULT_MEMORY promises (invariants.md G, L; kvm.md 4).
 #include <algorithm>
 
 #include "oracle/invariant_list.h"
@@ -41,6 +41,25 @@ std::optional<Violation> first_unmapped(const View& view, Gfn first, std::uint64
 }  // namespace
 
 namespace check {
+
+Result maps_what_was_asked(const View& view) {
+  const auto* const op = lone_pre_fault(view);
+  if (op == nullptr || !view.outcome().ok() || !is_quiescent(view)) return std::nullopt;
+  const VcpuIndex vcpu = acting_vcpu(view);
+  const VmIndex vm = view.vm_of(vcpu);
+  const std::uint32_t root = view.current_root(vcpu);
+  const Gfn asked = Gpa{op->gpa.value}.containing_frame();
+  const std::uint8_t space = view.vcpu(vcpu).smm ? 1 : 0;
+  const bool mapped = root != View::kNoRoot && view.root(vm, root).address_space == space &&
+                      view.leaf(vm, root, asked).present;
+  return mapped ? Result{} : Violation{.subject = asked.value, .other = root};
+}
+
+Result leaves_vcpu(const View& view) {
+  if (lone_pre_fault(view) == nullptr) return std::nullopt;
+  const VcpuIndex vcpu = acting_vcpu(view);
+  return view.vcpu(vcpu) == view.vcpu_before(vcpu) ? Result{} : Violation{.subject = vcpu.value};
+}
 
 Result progress_adds_up(const View& view) {
   const auto* const op = finished<PreFaultMemory>(view);

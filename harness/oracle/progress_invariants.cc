@@ -1,8 +1,60 @@
-// Invariants W1 and W2: everything that starts comes to an end (invariants.md L; kvm.md 10).
+// Invariants W1 to W3: everything that starts comes to an end (invariants.md L; kvm.md 10).
+#include <algorithm>
+
 #include "oracle/invariant_list.h"
 #include "oracle/view_helpers.h"
 
-namespace sluice::oracle::check {
+namespace sluice::oracle {
+namespace {
+
+/// What of a guest's instruction an RMP fault depends on.
+struct Faulter {
+  Gfn gfn{};
+  std::uint8_t vmpl = 0;
+  std::uint8_t needs = 0;  // bits of a VMPL mask, rmp.md 3
+};
+
+std::uint8_t bits_for(AccessKind kind) {
+  constexpr std::uint8_t kRead = 1, kWrite = 2, kExecute = 8;
+  return kind == AccessKind::kRead ? kRead : kind == AccessKind::kWrite ? kWrite : kExecute;
+}
+
+std::optional<Faulter> faulter_of(const Op& op) {
+  if (const auto* const access = std::get_if<GuestAccess>(&op)) {
+    const auto vmpl = std::min<std::uint8_t>(access->vmpl.value, kVmplCount - 1);
+    return Faulter{.gfn = access->gfn, .vmpl = vmpl, .needs = bits_for(access->kind)};
+  }
+  if (const auto* const accept = std::get_if<Pvalidate>(&op)) return Faulter{.gfn = accept->gfn};
+  if (const auto* const adjust = std::get_if<RmpAdjust>(&op)) return Faulter{.gfn = adjust->gfn};
+  if (const auto* const query = std::get_if<RmpQuery>(&op)) return Faulter{.gfn = query->gfn};
+  return std::nullopt;  // an operation of several instructions does not say which one
+}
+
+/// The frame of the file page behind a private GFN; none where there is no such page.
+std::optional<Pfn> private_frame(const View& view, VmIndex vm, Gfn gfn) {
+  for (const SlotView& slot : view.slots(vm)) {
+    if (slot.address_space != 0 || !span_of(slot).contains(gfn) || !slot.gmem.is_gmem()) continue;
+    const std::uint64_t index = slot.gmem_page_offset + (gfn - slot.base).value;
+    const GmemPageView page = view.gmem_page({slot.gmem.value}, index);
+    return page.present ? std::optional(page.pfn) : std::nullopt;
+  }
+  return std::nullopt;
+}
+
+/// KVM has no way out of this RMP fault: rows 1 to 4 of snp_host.md 4, and what it says is not
+/// handled there.
+bool is_unhandled(const View& view, VmIndex vm, const Faulter& by) {
+  const auto frame = private_frame(view, vm, by.gfn);
+  if (!view.is_private(vm, by.gfn) || !frame) return true;
+  const RmpView entry = view.rmp(*frame);
+  const bool is_its_own = entry.assigned && entry.asid == view.vm(vm).asid &&
+                          entry.gpa == address_of(by.gfn) && !entry.immutable;
+  return !is_its_own || entry.in_use || (entry.vmpl_mask[by.vmpl] & by.needs) != by.needs;
+}
+
+}  // namespace
+
+namespace check {
 
 Result no_deadlock(const View& view) {
   const ProgressView progress = view.progress();
@@ -14,4 +66,14 @@ Result no_livelock(const View& view) {
   return progress.livelock ? Violation{.subject = progress.in_flight} : Result{};
 }
 
-}  // namespace sluice::oracle::check
+Result fault_is_resolved(const View& view) {
+  if (view.outcome().check != Check::kFaultLoop) return std::nullopt;
+  if (view.header().policy.vmm == VmmPolicy::kIgnore) return std::nullopt;
+  const auto by = faulter_of(view.step().op);
+  if (!by || !is_quiescent(view) || !view.ran_alone()) return std::nullopt;
+  const VmIndex vm = view.vm_of({view.step().actor.index});
+  return Violation{.subject = by->gfn.value, .known_upstream = is_unhandled(view, vm, *by)};
+}
+
+}  // namespace check
+}  // namespace sluice::oracle

@@ -31,6 +31,9 @@ class FakeView : public View {
   std::map<Pfn, FrameView> frames_value{};
   HostView host_value{};
   HostView host_before_value{};
+  std::array<VcpuView, kMaxVcpus> vcpus{};
+  std::map<VcpuIndex, VcpuView> vcpus_before{};  // of vCPUs that changed; the others are as now
+  std::map<std::uint64_t, Pfn> host_pages{};
   std::map<Pfn, MapLevel> direct_map{};  // 4K where it says nothing
   FrameAccounting books{.total = kFrames, .by_use = {kFrames, 0, 0, 0, 0, 0}};
   std::array<GmemView, kMaxGmems> gmems{};
@@ -115,6 +118,14 @@ class FakeView : public View {
   }
   HostView host_before() const override { return host_before_value; }
   HostView host() const override { return host_value; }
+  VcpuView vcpu(VcpuIndex vcpu) const override { return vcpus[vcpu.value]; }
+  VcpuView vcpu_before(VcpuIndex vcpu) const override {
+    return find_or(vcpus_before, vcpu, vcpus[vcpu.value]);
+  }
+  std::optional<Pfn> host_page(std::uint64_t page) const override {
+    const auto found = host_pages.find(page);
+    return found == host_pages.end() ? std::nullopt : std::optional(found->second);
+  }
   MapLevel direct_map_level(Pfn pfn) const override {
     return find_or(direct_map, pfn, MapLevel::k4K);
   }

@@ -56,7 +56,7 @@ struct FrameView {
   bool leaked = false;        // never to be used again, once whoever has it lets go
   GmemIndex gmem{};           // kGmem
   std::uint64_t index = 0;    // kGmem: page index in the file; kHostUser: page of the host region
-  std::uint64_t content = 0;  // token at the start of the page
+  std::uint64_t content = 0;  // the start of the page as memory has it: as the host reads it
   friend bool operator==(const FrameView&, const FrameView&) = default;
 };
 
@@ -134,6 +134,16 @@ struct VmView {
   std::uint32_t root_count = 0;               // valid ones
 };
 inline constexpr std::uint64_t kGenerationUpdateInProgress = std::uint64_t{1} << 63;
+
+/// What user space can tell of a vCPU's own state: its mode, and what its CPUID is fixed by.
+struct VcpuView {
+  bool exists = false;
+  VmIndex vm{};
+  bool ran = false;  // entered its guest once
+  bool smm = false;  // in system management mode
+  std::uint8_t phys_addr_bits = 0;
+  friend bool operator==(const VcpuView&, const VcpuView&) = default;
+};
 
 /// What the attribute store holds for a GFN. Shared pages are to have no entry at all.
 struct AttributeView {
@@ -281,6 +291,7 @@ class View {
   virtual VmView vm_before(VmIndex vm) const = 0;  // root_count is that of now
   virtual std::span<const SlotView> slots_before(VmIndex vm) const = 0;
   virtual HostView host_before() const = 0;
+  virtual VcpuView vcpu_before(VcpuIndex vcpu) const = 0;
 
   // State now.
   virtual std::uint64_t frame_count() const = 0;
@@ -289,6 +300,9 @@ class View {
   virtual FrameAccounting frame_accounting() const = 0;
   virtual HostView host() const = 0;
   virtual MapLevel direct_map_level(Pfn pfn) const = 0;
+  /// The frame behind a page of the host region; none where nobody has touched it, or it is
+  /// unmapped.
+  virtual std::optional<Pfn> host_page(std::uint64_t page) const = 0;
   virtual GmemView gmem(GmemIndex gmem) const = 0;
   virtual GmemPageView gmem_page(GmemIndex gmem, std::uint64_t index) const = 0;
   virtual std::span<const BindingView> gmem_bindings(GmemIndex gmem) const = 0;  // in any order
@@ -311,6 +325,7 @@ class View {
   virtual std::uint32_t current_root(
       VcpuIndex vcpu) const = 0;  // root of the vCPU's MMU, kNoRoot if none is loaded
   virtual VmIndex vm_of(VcpuIndex vcpu) const = 0;
+  virtual VcpuView vcpu(VcpuIndex vcpu) const = 0;
   virtual PscView psc(VcpuIndex vcpu) const = 0;
 
   // Whole state, for audits: frames that are assigned, in use or owned, in rising order; every

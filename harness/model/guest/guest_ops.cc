@@ -10,9 +10,10 @@ namespace {
 GuestInstruction instruction_of(const GuestAccess& op) {
   // Assumption: a guest access at a VMPL above 3, which no vCPU can run at, runs at VMPL 3.
   const auto vmpl = std::min<std::uint8_t>(op.vmpl.value, kVmplCount - 1);
+  const bool drops_c_bit = op.kind == AccessKind::kWrite && planted(Planted::kGuestDropsCBit);
   return {.action = GuestAction::kAccess,
           .kind = op.kind,
-          .c_bit = op.c_bit,
+          .c_bit = op.c_bit && !drops_c_bit,
           .vmpl = vmpl,
           .gfn = op.gfn,
           .token = op.value.value};
@@ -60,9 +61,20 @@ GuestInstruction acceptance_of(const GuestAccess& op) {
           .gfn = op.gfn};
 }
 
+/// What the guest goes on with where its #VC handler has stepped over the access (planted).
+Outcome step_over(AccessKind kind) {
+  Outcome out{};
+  out.has_value = kind != AccessKind::kWrite;
+  return out;
+}
+bool is_stepped_over(const Outcome& out) {
+  return out.check == Check::kGuestNotValidated && planted(Planted::kVcHandlerSkipsAccess);
+}
+
 Task<Outcome> start_accepting(Kernel& k, VcpuIndex vcpu, GuestInstruction access,
                               GuestInstruction acceptance) {
   const Outcome out = co_await start_guest(k, vcpu, access);
+  if (is_stepped_over(out)) co_return step_over(access.kind);
   if (!accepts(k, out)) co_return out;
   const Outcome accepted = co_await start_guest(k, vcpu, acceptance);
   if (!accepted.ok()) co_return accepted;
@@ -73,6 +85,7 @@ Task<Outcome> start_accepting(Kernel& k, VcpuIndex vcpu, GuestInstruction access
 
 Outcome apply(Kernel& k, ActorId actor, const GuestAccess& op) {
   const Outcome out = run_guest(k, vcpu_of(actor), instruction_of(op));
+  if (is_stepped_over(out)) return step_over(op.kind);
   if (!accepts(k, out)) return out;
   const Outcome accepted = run_guest(k, vcpu_of(actor), acceptance_of(op));
   return accepted.ok() ? run_guest(k, vcpu_of(actor), instruction_of(op)) : accepted;
@@ -88,7 +101,9 @@ Outcome apply(Kernel& k, ActorId actor, const RmpQuery& op) {
 }
 
 Task<Outcome> start(Kernel& k, ActorId actor, const GuestAccess& op) {
-  if (k.machine.header.policy.guest == GuestPolicy::kAcceptsOnVc) {
+  const bool handles_vc = k.machine.header.policy.guest == GuestPolicy::kAcceptsOnVc ||
+                          planted(Planted::kVcHandlerSkipsAccess);
+  if (handles_vc) {
     return start_accepting(k, vcpu_of(actor), instruction_of(op), acceptance_of(op));
   }
   return start_guest(k, vcpu_of(actor), instruction_of(op));

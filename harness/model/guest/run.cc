@@ -2,7 +2,7 @@
 
 #include "model/host/fault.h"
 #include "model/host/handlers.h"
-#include "model/host/host_region.h"
+#include "model/host/launch.h"
 #include "model/host/rmp_fault.h"
 #include "model/host/run_gate.h"
 #include "model/schedule/scheduler.h"
@@ -79,16 +79,16 @@ Outcome outcome_of_try(Kernel& k, const Vcpu& vcpu, const GuestInstruction& in, 
   }
   if (in.action != GuestAction::kAccess) return out;
   Frames& frames = k.machine.frames;
+  const Pfn pfn = tried.leaf.pfn;
+  // AC6: without the C bit a guest reads the bytes as memory has them; a fetch counts as with it.
+  const bool through_key = in.c_bit || in.kind == AccessKind::kFetch;
+  const MemoryKey key = through_key ? memory_key(k, vm) : MemoryKey{};
   if (in.kind == AccessKind::kWrite) {
-    frames.set_content(k.machine.journal, tried.leaf.pfn, in.token);
+    frames.set_content(k.machine.journal, pfn, encrypt(in.token, key, pfn));
     return out;
   }
-  // AC6: without the C bit a guest reads the bytes as memory has them.
-  const bool bytes = vm.sev.active && !in.c_bit && in.kind == AccessKind::kRead;
-  const bool scrambled = bytes && k.machine.rmp.own(tried.leaf.pfn).assigned();
-  const std::uint64_t token = frames.content(tried.leaf.pfn);
   out.has_value = true;
-  out.value = scrambled ? ciphertext_of(token, tried.leaf.pfn) : token;
+  out.value = decrypt(frames.content(pfn), key, pfn);
   return out;
 }
 

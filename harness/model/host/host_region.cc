@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "base/hash.h"
 #include "model/host/handlers.h"
 #include "model/host/memslots.h"
 #include "model/host/snp_rmp.h"
@@ -92,6 +91,7 @@ void close_ends(Kernel& k, const RegionPages& pages) {
 
 /// kvm_mmu_notifier_invalidate_range_start() of one VM; the slots that lie there.
 SlotMask notifier_start(Kernel& k, Vm& vm, const RegionPages& pages) {
+  if (planted(Planted::kSlotPagesArePinned)) return 0;
   SlotMask begun = 0;
   bool flush = false;
   for_each_slot(vm, [&](SlotIndex i, const Memslot& slot) {
@@ -119,21 +119,11 @@ void unmap_pages(Kernel& k, const RegionPages& pages) {
   if (pages.last != head_of(pages.last)) split_page(k, pages.last - 1);
   for (std::uint64_t i = pages.first; i < pages.last; ++i) {
     HostPage& page = k.host_pages[i];
-    if (page.present()) k.machine.frames.release(k.machine.journal, page.pfn());
+    const bool frees = page.present() && !planted(Planted::kSlotPagesArePinned);
+    if (frees) k.machine.frames.release(k.machine.journal, page.pfn());
     if (!page.unmapped()) k.set(page, HostPage{.word = HostPage::kUnmapped});
   }
 }
-
-}  // namespace
-
-std::uint64_t ciphertext_of(std::uint64_t token, Pfn pfn) {
-  Hash hash;
-  hash.add(token);
-  hash.add(pfn.value);  // the tweak: it depends on where it lies
-  return hash.value() | 1;
-}
-
-namespace {
 
 /// A huge page for the whole untouched block around a page, if the policy has such.
 bool add_large_page(Kernel& k, std::uint64_t index) {
@@ -164,7 +154,7 @@ HostPage* touch_host_page(Kernel& k, std::uint64_t hva) {
   const auto pfn =
       k.machine.frames.allocate(k.machine.journal, {.use = FrameUse::kHostUser, .index = index});
   if (!pfn) return nullptr;
-  host_kernel_store(k, *pfn, 0);
+  if (!planted(Planted::kHostPageNotZeroed)) host_kernel_store(k, *pfn, 0);
   k.set(page, HostPage{.word = HostPage::kPresent | pfn->value << 12});
   return &page;
 }
@@ -207,8 +197,7 @@ Outcome touch_as_user(Kernel& k, Pfn pfn, MapLevel level, const UserTouch& touch
   }
   Outcome out{};
   out.has_value = true;
-  const std::uint64_t content = machine.frames.content(pfn);
-  out.value = machine.rmp.own(pfn).assigned() ? ciphertext_of(content, pfn) : content;
+  out.value = machine.frames.content(pfn);
   return out;
 }
 

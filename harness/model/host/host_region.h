@@ -24,8 +24,4 @@ void move_host_page(Kernel& k, std::uint64_t hva);
 /// The notifier zaps what was mapped, every page is zero at its next touch, holes are mapped again.
 void renew_host_region(Kernel& k);
 
-/// What the host reads from a frame that a guest owns: never the token that lies there
-/// (invariants.md C2).
-std::uint64_t ciphertext_of(std::uint64_t token, Pfn pfn);
-
 }  // namespace sluice::model

@@ -39,8 +39,11 @@ std::optional<Pfn> allocate_page(Kernel& k, FrameUse use) {
   Frames& frames = k.machine.frames;
   const Frames::Owner owner{.use = use};
   const bool must_be_safe = use == FrameUse::kVmsa && !planted(Planted::kVmsaMayBeAligned);
-  return must_be_safe ? frames.allocate_unaligned(k.machine.journal, owner)
-                      : frames.allocate(k.machine.journal, owner);
+  const auto pfn = must_be_safe ? frames.allocate_unaligned(k.machine.journal, owner)
+                                : frames.allocate(k.machine.journal, owner);
+  // Firmware overwrites what it takes for itself; a VMSA page comes zeroed (__GFP_ZERO).
+  if (pfn && use == FrameUse::kVmsa) host_kernel_store(k, *pfn, 0);
+  return pfn;
 }
 
 /// snp_context_create(): a firmware page becomes the guest context.
@@ -73,13 +76,17 @@ bool decommission(Kernel& k, Vm& vm) {
   return true;
 }
 
-/// Firmware's LAUNCH_UPDATE of one page that is Pre-Guest.  False once the guest is running, or if
-/// the page is in another state.
+/// Firmware's LAUNCH_UPDATE of one page that is Pre-Guest: what the host put there is encrypted in
+/// place.  False once the guest is running, or if the page is in another state.
 bool firmware_launch_update(Kernel& k, const Vm& vm, Pfn pfn, bool vmsa) {
   if (!vmsa && !vm.sev.launched && planted(Planted::kLaunchSkipsFirmware)) return true;
   if (vm.sev.launched) return false;
-  return k.machine.rmp.firmware_launch_update(k.machine.journal, pfn, vmsa) ==
-         FirmwareStatus::kSuccess;
+  Machine& machine = k.machine;
+  const FirmwareStatus status = machine.rmp.firmware_launch_update(machine.journal, pfn, vmsa);
+  if (status != FirmwareStatus::kSuccess) return false;
+  machine.frames.set_content(machine.journal, pfn,
+                             encrypt(machine.frames.content(pfn), memory_key(k, vm), pfn));
+  return true;
 }
 
 // ---- LAUNCH_START ----
@@ -116,10 +123,7 @@ struct Populate {
 Check copy_source(Kernel& k, std::uint64_t hva, Pfn to) {
   const HostPage* const page = hva == 0 ? nullptr : touch_host_page(k, hva);
   if (page == nullptr) return Check::kLaunchUpdateSource;
-  const Pfn from = page->pfn();
-  const std::uint64_t token = k.machine.frames.content(from);
-  const bool scrambled = k.machine.rmp.covering(from).assigned();
-  host_kernel_store(k, to, scrambled ? ciphertext_of(token, from) : token);
+  host_kernel_store(k, to, k.machine.frames.content(page->pfn()));
   return Check::kOk;
 }
 
@@ -219,6 +223,8 @@ Outcome apply(Kernel& k, ActorId, const LaunchStart& op) {
     decommission(k, vm);
     return refuse(Check::kLaunchStartAsidInUse);
   }
+  // Assumption: every activation of an ASID brings the fresh key of its guest context.
+  k.set(k.snp.asid_keys[vm.sev.asid.value], k.snp.asid_keys[vm.sev.asid.value] + 1);
   return {};
 }
 

@@ -7,6 +7,7 @@
 // pages; their page states are those of NORMAL pages.
 #pragma once
 #include "model/host/kernel.h"
+#include "model/machine/encryption.h"
 #include "model/schedule/lock_plan.h"
 #include "ops/vm_ops.h"
 
@@ -30,6 +31,14 @@ Outcome apply(Kernel& k, ActorId actor, const LaunchStart& op);
 Outcome apply(Kernel& k, ActorId actor, const LaunchUpdate& op);
 /// Deviation: a VMSA page is allocated here, not with its vCPU; only its frame number shows it.
 Outcome apply(Kernel& k, ActorId actor, const LaunchFinish& op);
+
+/// The key of a guest's accesses with the C bit: that of its ASID, fresh for each guest; none for a
+/// VM that is no SNP guest.
+inline MemoryKey memory_key(const Kernel& k, const Vm& vm) {
+  if (!vm.sev.active) return {};
+  const std::uint64_t asid = vm.sev.asid.value;
+  return {asid << 32 | k.snp.asid_keys[asid]};
+}
 
 /// kvm->lock for each, slots_lock too for LAUNCH_UPDATE.
 LockPlan locks_of(const Kernel& k, ActorId actor, const SevInit2& op);

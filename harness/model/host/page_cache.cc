@@ -259,6 +259,7 @@ Check prepare_page(Kernel& k, Vm& vm, const Memslot& slot, Gfn gfn, const GmemHo
   const GmemPage page = find_page(k, gmem, hold.index);
   if (!page.present() || page.pfn() != hold.pfn) return Check::kOk;  // dropped since: likewise
   const bool always = behavior::gmem_always_prepares(k.version());
+  if (page.uptodate() && planted(Planted::kFaultZeroesAgain)) zero_folio(k, page);
   if (page.uptodate() && !always) return Check::kOk;
   const bool late = planted(Planted::kZeroAfterPrepare) && !page.uptodate();
   if (!page.uptodate()) {

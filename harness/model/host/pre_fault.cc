@@ -52,6 +52,7 @@ Check begin_page(Kernel& k, Vcpu& vcpu) {
   }
   const bool obsolete = vcpu.root != kNoRootIndex;
   if (!obsolete || behavior::prefault_renews_obsolete_root(k.version())) load_root(k, vcpu);
+  if (planted(Planted::kPreFaultMarksRun)) k.set(vcpu.ran, true);
   return Check::kOk;
 }
 
@@ -65,6 +66,13 @@ Check retry_until_signal(Kernel& k) {
 bool retries_for_ever(const Kernel& k, const FaultResult& result) {
   return result.status == FaultStatus::kRetry && result.retry == RetryReason::kRootObsolete &&
          !behavior::prefault_renews_obsolete_root(k.version());
+}
+
+/// The page behind an address of the range.
+Gfn gfn_of(std::uint64_t gpa) {
+  // Where TDX has its shared bit, by the width of the guest's addresses.
+  constexpr std::uint64_t kAliasBits = std::uint64_t{1} << 47 | std::uint64_t{1} << 51;
+  return {(planted(Planted::kPreFaultIgnoresAliasBit) ? gpa & ~kAliasBits : gpa) >> kPageShift};
 }
 
 PageFault fault_for(const Kernel& k, const Vm& vm, Gfn gfn) {
@@ -160,7 +168,7 @@ Outcome apply(Kernel& k, ActorId actor, const PreFaultMemory& op) {
   while (range.left > 0) {
     check = begin_page(k, vcpu);
     if (check != Check::kOk) break;
-    PageFault fault = fault_for(k, k.vm(vcpu.vm), {range.gpa >> kPageShift});
+    PageFault fault = fault_for(k, k.vm(vcpu.vm), gfn_of(range.gpa));
     const FaultResult result = handle_fault(k, vcpu, fault);
     if (retries_for_ever(k, result)) {
       check = retry_until_signal(k);
@@ -189,7 +197,7 @@ Task<Outcome> start(Kernel& k, ActorId actor, const PreFaultMemory& op) {
   while (range.left > 0 && check == Check::kOk) {
     check = begin_page(k, vcpu);
     if (check != Check::kOk) break;
-    PageFault fault = fault_for(k, vm, Gfn{range.gpa >> kPageShift});
+    PageFault fault = fault_for(k, vm, gfn_of(range.gpa));
     for (;;) {
       // One child a page costs 10 ns, and only where stops are possible: a copy of its points here
       // would cost more, in trust.

@@ -16,6 +16,7 @@ bool is_assigned(const RmpLookup& entry) {
 }  // namespace
 
 RmpFix look_at_rmp_fault(Kernel& k, Vm& vm, Gfn gfn) {
+  if (planted(Planted::kRmpFaultNotSmashed)) return {};
   if (!is_private(k, vm, gfn)) return {};
   const SlotIndex slot = find_slot(vm, 0, gfn);
   if (slot == kNoSlot || !vm.slots[slot].has_gmem()) return {};

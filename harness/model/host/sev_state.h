@@ -33,6 +33,8 @@ struct SnpHost {
   std::uint32_t reclaimable_asids = 0;  // given back, to be flushed before reuse
   // Firmware's books at the start of the RMP: 4 KiB frames assigned to each ASID but 0 (rmp.md 3).
   std::array<std::uint32_t, kMaxAsid + 1> asid_pages{};
+  // Keys that firmware has put in place for each ASID so far: every activation brings a fresh one.
+  std::array<std::uint32_t, kMaxAsid + 1> asid_keys{};
   Pfn fatal_frame{};       // what it wrote to when it died
   bool host_dead = false;  // the kernel took a fatal RMP fault: nothing runs any more
 };

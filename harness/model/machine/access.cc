@@ -18,13 +18,14 @@ std::uint64_t exit_info(const GuestPage& page, const GuestTouch& touch) {
 
 /// RMP-Covered, Guest-Owned, Reverse-Map, Mutable: true if the covering entry binds this frame to
 /// this guest at this address.
-bool binds(const Rmp& rmp, const GuestPage& page) {
+bool binds(const Rmp& rmp, const GuestPage& page, bool asks_address = true) {
   const Pfn pfn = page.leaf.pfn;
   if (!rmp.covers(pfn)) return false;
   const RmpEntry entry = rmp.covering(pfn);
   if (!entry.assigned() || entry.asid() != page.asid || entry.asid().value == 0) return false;
   const std::uint64_t offset = (pfn - rmp.covering_frame(pfn)).value * kPageBytes;
-  return entry.gpa().value + offset == page.gpa.value && !entry.immutable();
+  const bool is_address = entry.gpa().value + offset == page.gpa.value;
+  return (is_address || !asks_address) && !entry.immutable();
 }
 
 std::uint8_t needed_mask(const GuestPage& page, const GuestTouch& touch) {
@@ -74,7 +75,8 @@ GuestResult check_guest_access(const Rmp& rmp, const GuestPage& page, const Gues
     const bool violates = checked && !rmp.is_hypervisor_owned(page.leaf.pfn, page.leaf.level);
     return violates ? exit_with(info | npf::kRmp) : GuestResult{};
   }
-  if (!binds(rmp, page)) return exit_with(info | npf::kRmp);
+  const bool asks_address = !planted(Planted::kAccessSkipsReverseMap);
+  if (!binds(rmp, page, asks_address)) return exit_with(info | npf::kRmp);
   const RmpEntry entry = rmp.covering(page.leaf.pfn);
   const bool leaf_large = page.leaf.level != MapLevel::k4K;
   if (leaf_large != (entry.page_size() == PageSize::k2M)) return exit_with(info | npf::kRmp);

@@ -85,7 +85,7 @@ class Frames {
   void count(Journal& journal, FrameUse from, FrameUse to);
 
   ReservedArray<std::uint64_t> words_;       // bits 0-2 use, 3 leaked, 4-11 gmem, 12-63 index
-  ReservedArray<std::uint64_t> contents_;    // token at the start of the page
+  ReservedArray<std::uint64_t> contents_;    // bytes at the start of the page, encryption.h
   ReservedArray<std::uint64_t> free_stack_;  // frames released
   Journal::Counter free_top_{};
   Journal::Counter next_in_block_{.value = kFirstUsable};  // next fresh 4 KiB frame

@@ -1,0 +1,154 @@
+#include "oracle/contents.h"
+
+#include <algorithm>
+#include <span>
+
+#include "oracle/view_helpers.h"
+
+namespace sluice::oracle {
+namespace {
+
+/// Whether an access that ran in the step has happened; unknown where others ran beside it.
+enum class Happened : std::uint8_t { kYes, kNo, kUnknown };
+
+/// Calls visit(vcpu, access, happened) for every guest access that ran in the step.
+template <class Visit>
+void each_guest_access(const View& view, Visit&& visit) {
+  if (!ran<GuestAccess>(view)) return;
+  for (std::uint8_t i = 0; i < kMaxVcpus; ++i) {
+    const Op* const op = view.ran_op({.kind = ActorKind::kVcpu, .index = i});
+    const auto* const access = op == nullptr ? nullptr : std::get_if<GuestAccess>(op);
+    if (access == nullptr) continue;
+    const bool own = finished<GuestAccess>(view) != nullptr && view.step().actor.index == i;
+    const bool known = own && view.ran_alone();
+    const Happened happened = !known                ? Happened::kUnknown
+                              : view.outcome().ok() ? Happened::kYes
+                                                    : Happened::kNo;
+    visit(VcpuIndex{i}, *access, happened);
+  }
+}
+
+/// Nobody but the guest can see what this access writes. Who converts at the same time may make it
+/// shared before it is done.
+bool is_private_write(const View& view, VcpuIndex vcpu, const GuestAccess& access) {
+  const VmIndex vm = view.vm_of(vcpu);
+  const VmView seen = view.vm(vm);
+  if (seen.type == VmType::kSnp) return seen.asid.value != 0 && access.c_bit;
+  return has_private_memory(seen.type) && is_quiescent(view) && !conversion_ran(view) &&
+         view.is_private(vm, access.gfn);
+}
+
+/// Did the entry come to be this guest page, validated, in the step?
+bool became_valid(const FrameChange& change) {
+  const bool was =
+      change.rmp_before.validated && is_same_guest_page(change.rmp_before, change.rmp_now);
+  return is_guest_page(change.rmp_now) && !was;
+}
+
+}  // namespace
+
+bool is_through_key(const View& view, VcpuIndex vcpu, const GuestAccess& access) {
+  const VmView vm = view.vm(view.vm_of(vcpu));
+  const bool applies = access.c_bit || access.kind == AccessKind::kFetch;
+  return applies && vm.type == VmType::kSnp && vm.asid.value != 0;
+}
+
+void PrivateTokens::add(std::uint64_t token, bool in_public) {
+  if (token == 0) return;  // what every fresh page holds
+  for (Written& known : std::span(written_.data(), count_)) {
+    if (known.token != token) continue;
+    known.in_public |= in_public;
+    return;
+  }
+  // Operations in flight may be noted in several steps, but each with its one token.
+  if (count_ < kRoom) written_[count_++] = {.token = token, .in_public = in_public};
+}
+
+void PrivateTokens::note(const View& view) {
+  if (!ran<GuestAccess, HostAccess, HostStore>(view)) return;
+  each_guest_access(view, [&](VcpuIndex vcpu, const GuestAccess& access, Happened) {
+    if (access.kind != AccessKind::kWrite) return;
+    add(access.value.value, !is_private_write(view, vcpu, access));
+  });
+  if (const auto* const host = std::get_if<HostAccess>(&view.step().op);
+      host != nullptr && host->kind == AccessKind::kWrite)
+    add(host->value.value, true);
+  if (const auto* const store = std::get_if<HostStore>(&view.step().op); store != nullptr)
+    add(store->value.value, true);
+}
+
+bool PrivateTokens::is_private(std::uint64_t token) const {
+  const std::span used(written_.data(), count_);
+  const auto known = std::ranges::find(used, token, &Written::token);
+  return known != used.end() && !known->in_public;
+}
+
+void WrittenPages::forget(const GuestPages& pages) {
+  for (std::size_t i = count_; i > 0; --i) {
+    const Page& page = pages_[i - 1];
+    const bool inside =
+        page.asid == pages.asid && page.gfn >= pages.first && page.gfn < pages.end();
+    if (inside) pages_[i - 1] = pages_[--count_];
+  }
+}
+
+void WrittenPages::note_write(const View& view, VcpuIndex vcpu, const GuestAccess& access) {
+  const Asid asid = view.vm(view.vm_of(vcpu)).asid;
+  if (count_ < pages_.size())
+    pages_[count_++] = {.asid = asid, .gfn = access.gfn, .token = access.value.value};
+}
+
+void WrittenPages::note(const View& view) {
+  if (count_ > 0) {
+    for (const FrameChange& change : view.frame_changes()) {
+      if (change.rmp_changed && became_valid(change)) forget(guest_pages_of(change.rmp_now));
+    }
+  }
+  each_guest_access(view, [&](VcpuIndex vcpu, const GuestAccess& access, Happened happened) {
+    const bool writes = access.kind == AccessKind::kWrite && is_through_key(view, vcpu, access);
+    if (!writes || happened == Happened::kNo) return;
+    forget({.asid = view.vm(view.vm_of(vcpu)).asid, .first = access.gfn, .count = 1});
+    if (happened == Happened::kYes) note_write(view, vcpu, access);
+  });
+}
+
+std::optional<std::uint64_t> WrittenPages::token_of(Asid asid, Gfn gfn) const {
+  for (const Page& page : std::span(pages_.data(), count_)) {
+    if (page.asid == asid && page.gfn == gfn) return page.token;
+  }
+  return std::nullopt;
+}
+
+void LostPages::note_loss(const View& view, const FrameChange& change) {
+  const RmpView& before = change.rmp_before;
+  GuestPages gone = guest_pages_of(before);
+  // Of a 2 MiB entry that was split, only what is no longer there.
+  for (std::uint64_t i = 0; gone.count > 0; ++i, --gone.count) {
+    RmpView page = before;
+    page.gpa = {before.gpa.value + i * kPageBytes};
+    const RmpView now = i == 0 ? change.rmp_now : view.rmp(change.pfn + PageCount{i});
+    if (now.validated && is_same_guest_page(page, now)) continue;
+    if (ran_pvalidate(view, page, false)) continue;  // its own doing
+    const GuestPages lost{.asid = before.asid, .first = gone.first + PageCount{i}, .count = 1};
+    holds_ = holds_ && lost_.remove(lost) && lost_.add(lost);
+  }
+}
+
+void LostPages::note(const View& view) {
+  if (!holds_) return;
+  for (const FrameChange& change : view.frame_changes()) {
+    if (!change.rmp_changed) continue;
+    const RmpView& before = change.rmp_before;
+    const bool stays = change.rmp_now.validated && is_same_guest_page(before, change.rmp_now);
+    const bool split = before.page_size != change.rmp_now.page_size;
+    if (is_guest_page(before) && before.is_head && (!stays || split)) note_loss(view, change);
+    if (is_guest_page(before) && !before.is_head && !stays) note_loss(view, change);
+  }
+  // What came first within a step, nobody can say: what was accepted in it is not lost.
+  for (const FrameChange& change : view.frame_changes()) {
+    if (change.rmp_changed && became_valid(change))
+      holds_ = holds_ && lost_.remove(guest_pages_of(change.rmp_now));
+  }
+}
+
+}  // namespace sluice::oracle

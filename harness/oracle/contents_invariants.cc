@@ -1,0 +1,169 @@
+// Invariants C1-C6: what pages hold, and who may read it (invariants.md J; rmp.md 5, kvm.md 1.5).
+#include <algorithm>
+
+#include "oracle/contents.h"
+#include "oracle/invariant_list.h"
+#include "oracle/view_helpers.h"
+
+namespace sluice::oracle {
+namespace {
+
+constexpr std::size_t kWalkLimit = 1 << 12;  // changed file pages that one look-up goes through
+
+bool is_read(AccessKind kind) { return kind != AccessKind::kWrite; }
+
+bool is_same_owner(const FrameView& one, const FrameView& other) {
+  return one.use == other.use && one.gmem == other.gmem && one.index == other.index;
+}
+
+bool is_guests(const RmpView& entry) { return entry.assigned && entry.asid.value != 0; }
+
+/// The VM whose private memory the frame was before the step, and is still: by its entry, or, where
+/// no RMP says so, as a page of a file of a VM with private memory.
+std::optional<VmIndex> private_owner(const View& view, const FrameChange& change) {
+  if (is_guests(change.rmp_before)) {
+    if (!is_guests(change.rmp_now)) return std::nullopt;
+    for (std::uint8_t i = 0; i < kMaxVms; ++i) {
+      const VmView vm = view.vm({i});
+      if (vm.exists && vm.asid == change.rmp_before.asid) return VmIndex{i};
+    }
+    return std::nullopt;
+  }
+  // Raw host stores may write what only software protects.
+  if (change.now.use != FrameUse::kGmem || view.header().scope == Scope::kMachine)
+    return std::nullopt;
+  const VmIndex vm = view.gmem(change.now.gmem).vm;
+  const VmType type = view.vm(vm).type;
+  return has_private_memory(type) && type != VmType::kSnp ? std::optional(vm) : std::nullopt;
+}
+
+/// The page of a file holds something: it was in use before the step.
+bool was_in_use(const View& view, const FrameView& frame) {
+  if (frame.use != FrameUse::kGmem) return true;
+  const auto changes = view.gmem_page_changes();
+  if (changes.size() > kWalkLimit) return false;
+  const auto change = std::ranges::find_if(changes, [&frame](const GmemPageChange& page) {
+    return page.gmem == frame.gmem && page.index == frame.index;
+  });
+  return change != changes.end() ? change->before.uptodate
+                                 : view.gmem_page(frame.gmem, frame.index).uptodate;
+}
+
+/// The write that a vCPU ran in the step, if it ran one.
+const GuestAccess* write_of(const View& view, std::uint8_t vcpu) {
+  if (!ran<GuestAccess>(view)) return nullptr;
+  const Op* const op = view.ran_op({.kind = ActorKind::kVcpu, .index = vcpu});
+  const auto* const access = op == nullptr ? nullptr : std::get_if<GuestAccess>(op);
+  return access != nullptr && access->kind == AccessKind::kWrite ? access : nullptr;
+}
+
+/// Did a vCPU of the VM write in the step, to this address if an entry tells it?
+bool owner_wrote(const View& view, VmIndex vm, const RmpView& entry) {
+  for (std::uint8_t i = 0; i < kMaxVcpus; ++i) {
+    const GuestAccess* const write = write_of(view, i);
+    if (write == nullptr || view.vm_of({i}) != vm) continue;
+    if (!is_guests(entry) || entry.gpa == address_of(write->gfn)) return true;
+  }
+  return false;
+}
+
+/// Did a guest or the host's user space write anything in the step?
+bool somebody_wrote(const View& view) {
+  const auto* const host = std::get_if<HostAccess>(&view.step().op);
+  if (host != nullptr && host->kind == AccessKind::kWrite) return true;
+  for (std::uint8_t i = 0; i < kMaxVcpus; ++i) {
+    if (write_of(view, i) != nullptr) return true;
+  }
+  return false;
+}
+
+bool is_being_launched(const View& view, VmIndex vm) {
+  return ran<LaunchUpdate, LaunchFinish>(view) && !view.vm_before(vm).launched;
+}
+
+/// The slot behind a shared GFN that takes its pages from the host region; null if none does.
+const SlotView* shared_slot(const View& view, VmIndex vm, std::uint32_t root, Gfn gfn) {
+  if (root == View::kNoRoot || view.is_private(vm, gfn)) return nullptr;
+  const std::uint8_t space = view.root(vm, root).address_space;
+  const auto slots = view.slots(vm);
+  const auto slot = std::ranges::find_if(slots, [&](const SlotView& s) {
+    return s.address_space == space && span_of(s).contains(gfn);
+  });
+  return slot == slots.end() || slot->hva.raw || slot->gmem_only ? nullptr : &*slot;
+}
+
+}  // namespace
+
+namespace check {
+
+Result private_page_is_its_owners(const View& view) {
+  for (const FrameChange& change : view.frame_changes()) {
+    const bool same = change.before.content == change.now.content;
+    if (same || !is_same_owner(change.before, change.now)) continue;
+    const auto owner = private_owner(view, change);
+    if (!owner || !was_in_use(view, change.now)) continue;
+    if (!owner_wrote(view, *owner, change.rmp_now) && !is_being_launched(view, *owner))
+      return Violation{.subject = change.pfn.value, .other = change.now.content};
+  }
+  return std::nullopt;
+}
+
+Result next_owner_finds_zeros(const View& view) {
+  if (view.host().dead) return std::nullopt;  // died where it would have zeroed
+  for (const FrameChange& change : view.frame_changes()) {
+    const bool is_new =
+        change.now.use == FrameUse::kHostUser && !is_same_owner(change.before, change.now);
+    if (!is_new) continue;
+    const bool remains = change.now.content != 0 && change.now.content == change.before.content;
+    if (remains && !somebody_wrote(view))
+      return Violation{.subject = change.pfn.value, .other = change.now.content};
+  }
+  return std::nullopt;
+}
+
+Result host_reads_no_private_token(const View& view, const ContentBooks& books) {
+  const auto* const op = finished<HostAccess>(view);
+  if (op == nullptr || !view.outcome().ok() || !view.outcome().has_value) return std::nullopt;
+  return books.tokens.is_private(view.outcome().value)
+             ? Violation{.subject = op->hva.value, .other = view.outcome().value}
+             : Result{};
+}
+
+Result loss_is_loud(const View& view, const ContentBooks& books) {
+  const auto* const op = finished<GuestAccess>(view);
+  if (op == nullptr || !view.outcome().ok() || !is_read(op->kind)) return std::nullopt;
+  const VcpuIndex vcpu{view.step().actor.index};
+  const Asid asid = view.vm(view.vm_of(vcpu)).asid;
+  const bool silent = is_through_key(view, vcpu, *op) && books.lost.is_lost(asid, op->gfn);
+  return silent && view.ran_alone() ? Violation{.subject = op->gfn.value} : Result{};
+}
+
+Result guest_reads_what_it_wrote(const View& view, const ContentBooks& books) {
+  const auto* const op = finished<GuestAccess>(view);
+  const bool reads = op != nullptr && view.outcome().ok() && is_read(op->kind);
+  if (!reads || !view.outcome().has_value || !view.ran_alone()) return std::nullopt;
+  const VcpuIndex vcpu{view.step().actor.index};
+  if (!is_through_key(view, vcpu, *op)) return std::nullopt;
+  const auto token = books.written.token_of(view.vm(view.vm_of(vcpu)).asid, op->gfn);
+  return token && *token != view.outcome().value
+             ? Violation{.subject = op->gfn.value, .other = view.outcome().value}
+             : Result{};
+}
+
+Result shared_page_is_one(const View& view) {
+  const auto* const op = finished<GuestAccess>(view);
+  if (op == nullptr || !view.outcome().ok() || !is_quiescent(view)) return std::nullopt;
+  const VcpuIndex vcpu{view.step().actor.index};
+  const VmIndex vm = view.vm_of(vcpu);
+  const std::uint32_t root = view.current_root(vcpu);
+  const SlotView* const slot = shared_slot(view, vm, root, op->gfn);
+  if (slot == nullptr || is_through_key(view, vcpu, *op)) return std::nullopt;
+  const std::uint64_t page = (slot->hva.value >> kPageShift) + (op->gfn - slot->base).value;
+  const std::optional<Pfn> frame = view.host_page(page);
+  const std::uint64_t guests = is_read(op->kind) ? view.outcome().value : op->value.value;
+  const bool one = frame.has_value() && view.frame(*frame).content == guests;
+  return one ? Result{} : Violation{.subject = op->gfn.value, .other = guests};
+}
+
+}  // namespace check
+}  // namespace sluice::oracle
