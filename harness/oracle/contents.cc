@@ -53,6 +53,14 @@ bool is_through_key(const View& view, VcpuIndex vcpu, const GuestAccess& access)
   return applies && vm.type == VmType::kSnp && vm.asid.value != 0;
 }
 
+std::optional<UserAccess> user_access_of(const Op& op) {
+  if (const auto* const host = std::get_if<HostAccess>(&op))
+    return UserAccess{.kind = host->kind, .token = host->value.value};
+  if (const auto* const gmem = std::get_if<GmemAccess>(&op))
+    return UserAccess{.kind = gmem->kind, .token = gmem->value.value};
+  return std::nullopt;
+}
+
 void PrivateTokens::add(std::uint64_t token, bool in_public) {
   if (token == 0) return;  // what every fresh page holds
   for (Written& known : std::span(written_.data(), count_)) {
@@ -65,14 +73,13 @@ void PrivateTokens::add(std::uint64_t token, bool in_public) {
 }
 
 void PrivateTokens::note(const View& view) {
-  if (!ran<GuestAccess, HostAccess, HostStore>(view)) return;
+  if (!ran<GuestAccess, HostAccess, GmemAccess, HostStore>(view)) return;
   each_guest_access(view, [&](VcpuIndex vcpu, const GuestAccess& access, Happened) {
     if (access.kind != AccessKind::kWrite) return;
     add(access.value.value, !is_private_write(view, vcpu, access));
   });
-  if (const auto* const host = std::get_if<HostAccess>(&view.step().op);
-      host != nullptr && host->kind == AccessKind::kWrite)
-    add(host->value.value, true);
+  if (const auto user = user_access_of(view.step().op); user && user->writes())
+    add(user->token, true);
   if (const auto* const store = std::get_if<HostStore>(&view.step().op); store != nullptr)
     add(store->value.value, true);
 }

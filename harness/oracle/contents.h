@@ -14,6 +14,14 @@ namespace sluice::oracle {
 /// A guest's access that its own key applies to: with the C bit, or a fetch, of an SNP guest.
 bool is_through_key(const View& view, VcpuIndex vcpu, const GuestAccess& access);
 
+/// What user space itself does to memory in an operation.
+struct UserAccess {
+  AccessKind kind = AccessKind::kRead;
+  std::uint64_t token = 0;  // of a write
+  constexpr bool writes() const { return kind == AccessKind::kWrite; }
+};
+std::optional<UserAccess> user_access_of(const Op& op);
+
 /// The tokens that were written to private memory, and nowhere else (C2). Thread: compatible.
 class PrivateTokens {
  public:

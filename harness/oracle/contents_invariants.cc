@@ -69,8 +69,7 @@ bool owner_wrote(const View& view, VmIndex vm, const RmpView& entry) {
 
 /// Did a guest or the host's user space write anything in the step?
 bool somebody_wrote(const View& view) {
-  const auto* const host = std::get_if<HostAccess>(&view.step().op);
-  if (host != nullptr && host->kind == AccessKind::kWrite) return true;
+  if (const auto user = user_access_of(view.step().op); user && user->writes()) return true;
   for (std::uint8_t i = 0; i < kMaxVcpus; ++i) {
     if (write_of(view, i) != nullptr) return true;
   }
@@ -122,11 +121,10 @@ Result next_owner_finds_zeros(const View& view) {
 }
 
 Result host_reads_no_private_token(const View& view, const ContentBooks& books) {
-  const auto* const op = finished<HostAccess>(view);
-  if (op == nullptr || !view.outcome().ok() || !view.outcome().has_value) return std::nullopt;
-  return books.tokens.is_private(view.outcome().value)
-             ? Violation{.subject = op->hva.value, .other = view.outcome().value}
-             : Result{};
+  const auto user = user_access_of(view.step().op);
+  const Outcome& out = view.outcome();
+  if (!user || user->writes() || !out.ok() || !out.has_value) return std::nullopt;
+  return books.tokens.is_private(out.value) ? Violation{.subject = out.value} : Result{};
 }
 
 Result loss_is_loud(const View& view, const ContentBooks& books) {

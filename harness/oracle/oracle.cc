@@ -91,7 +91,8 @@ std::uint32_t Oracle::touched(const View& view) const {
   if (view.outcome().check == Check::kGuestNotValidated) active |= trigger::kNotValidated;
   if (view.host() != view.host_before()) active |= trigger::kHost;
   if (a_vm_died_) active |= trigger::kDeadVm;
-  if (view.outcome().ok() && ran<GuestAccess, HostAccess>(view)) active |= trigger::kAccess;
+  if (view.outcome().ok() && ran<GuestAccess, HostAccess, GmemAccess>(view))
+    active |= trigger::kAccess;
   if (view.outcome().check == Check::kFaultLoop) active |= trigger::kFaultLoop;
   const ProgressView progress = view.progress();
   if (progress.deadlock || progress.livelock) active |= trigger::kProgress;
