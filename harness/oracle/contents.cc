@@ -47,10 +47,10 @@ bool became_valid(const FrameChange& change) {
 
 }  // namespace
 
-bool is_through_key(const View& view, VcpuIndex vcpu, const GuestAccess& access) {
+std::optional<Asid> key_of(const View& view, VcpuIndex vcpu, const GuestAccess& access) {
+  if (!access.c_bit && access.kind != AccessKind::kFetch) return std::nullopt;
   const VmView vm = view.vm(view.vm_of(vcpu));
-  const bool applies = access.c_bit || access.kind == AccessKind::kFetch;
-  return applies && vm.type == VmType::kSnp && vm.asid.value != 0;
+  return vm.type == VmType::kSnp && vm.asid.value != 0 ? std::optional(vm.asid) : std::nullopt;
 }
 
 std::optional<UserAccess> user_access_of(const Op& op) {
@@ -99,23 +99,19 @@ void WrittenPages::forget(const GuestPages& pages) {
   }
 }
 
-void WrittenPages::note_write(const View& view, VcpuIndex vcpu, const GuestAccess& access) {
-  const Asid asid = view.vm(view.vm_of(vcpu)).asid;
-  if (count_ < pages_.size())
-    pages_[count_++] = {.asid = asid, .gfn = access.gfn, .token = access.value.value};
-}
-
-void WrittenPages::note(const View& view) {
-  if (count_ > 0) {
+void WrittenPages::note(const View& view, bool rmp_changed) {
+  if (count_ > 0 && rmp_changed) {
     for (const FrameChange& change : view.frame_changes()) {
       if (change.rmp_changed && became_valid(change)) forget(guest_pages_of(change.rmp_now));
     }
   }
   each_guest_access(view, [&](VcpuIndex vcpu, const GuestAccess& access, Happened happened) {
-    const bool writes = access.kind == AccessKind::kWrite && is_through_key(view, vcpu, access);
-    if (!writes || happened == Happened::kNo) return;
-    forget({.asid = view.vm(view.vm_of(vcpu)).asid, .first = access.gfn, .count = 1});
-    if (happened == Happened::kYes) note_write(view, vcpu, access);
+    if (access.kind != AccessKind::kWrite || happened == Happened::kNo) return;
+    const std::optional<Asid> asid = key_of(view, vcpu, access);
+    if (!asid) return;
+    forget({.asid = *asid, .first = access.gfn, .count = 1});
+    if (happened == Happened::kYes && count_ < pages_.size())
+      pages_[count_++] = {.asid = *asid, .gfn = access.gfn, .token = access.value.value};
   });
 }
 
@@ -151,6 +147,7 @@ void LostPages::note(const View& view) {
     if (is_guest_page(before) && before.is_head && (!stays || split)) note_loss(view, change);
     if (is_guest_page(before) && !before.is_head && !stays) note_loss(view, change);
   }
+  if (lost_.empty()) return;
   // What came first within a step, nobody can say: what was accepted in it is not lost.
   for (const FrameChange& change : view.frame_changes()) {
     if (change.rmp_changed && became_valid(change))

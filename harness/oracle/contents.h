@@ -11,8 +11,9 @@
 
 namespace sluice::oracle {
 
-/// A guest's access that its own key applies to: with the C bit, or a fetch, of an SNP guest.
-bool is_through_key(const View& view, VcpuIndex vcpu, const GuestAccess& access);
+/// Whose key applies to an access: the guest's own, where that is an SNP guest and the access has
+/// the C bit or is a fetch.
+std::optional<Asid> key_of(const View& view, VcpuIndex vcpu, const GuestAccess& access);
 
 /// What user space itself does to memory in an operation.
 struct UserAccess {
@@ -48,7 +49,8 @@ class WrittenPages {
  public:
   void clear() { count_ = 0; }
   /// After every step. Cost: a mask; a walk over changed entries where something is known.
-  void note(const View& view);
+  void note(const View& view, bool rmp_changed);
+  bool empty() const { return count_ == 0; }
   /// The token that the page must have; none where nobody knows.
   std::optional<std::uint64_t> token_of(Asid asid, Gfn gfn) const;
 
@@ -59,7 +61,6 @@ class WrittenPages {
     std::uint64_t token = 0;
   };
   void forget(const GuestPages& pages);
-  void note_write(const View& view, VcpuIndex vcpu, const GuestAccess& access);
 
   std::size_t count_ = 0;
   std::array<Page, kMaxOps> pages_{};  // a write knows one page
@@ -72,6 +73,7 @@ class LostPages {
   void clear() { holds_ = true, lost_.clear(); }
   /// After every step that changed entries. Cost: a walk over them.
   void note(const View& view);
+  bool empty() const { return lost_.empty(); }
   bool is_lost(Asid asid, Gfn gfn) const {
     return holds_ && lost_.overlaps({.asid = asid, .first = gfn, .count = 1});
   }
@@ -91,7 +93,7 @@ struct ContentBooks {
   void clear() { tokens.clear(), written.clear(), lost.clear(); }
   void note(const View& view, bool rmp_changed) {
     tokens.note(view);
-    written.note(view);
+    written.note(view, rmp_changed);
     if (rmp_changed) lost.note(view);
   }
 };

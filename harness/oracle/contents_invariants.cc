@@ -76,8 +76,23 @@ bool somebody_wrote(const View& view) {
   return false;
 }
 
+/// The frame was freed in the step, and may have come back to where it was.
+bool went_away(const View& view, Pfn pfn) {
+  if (view.events().dropped() != 0) return true;
+  return std::ranges::any_of(view.events().events(), [pfn](const Event& event) {
+    return event.kind == EventKind::kFrameFreed && event.a == pfn.value;
+  });
+}
+
 bool is_being_launched(const View& view, VmIndex vm) {
   return ran<LaunchUpdate, LaunchFinish>(view) && !view.vm_before(vm).launched;
+}
+
+/// The step's read or fetch by a guest, if it is done and nobody else ran.
+const GuestAccess* read_alone(const View& view) {
+  const auto* const op = finished<GuestAccess>(view);
+  const bool done = op != nullptr && view.outcome().ok() && is_read(op->kind);
+  return done && view.ran_alone() ? op : nullptr;
 }
 
 /// The slot behind a shared GFN that takes its pages from the host region; null if none does.
@@ -101,7 +116,9 @@ Result private_page_is_its_owners(const View& view) {
     if (same || !is_same_owner(change.before, change.now)) continue;
     const auto owner = private_owner(view, change);
     if (!owner || !was_in_use(view, change.now)) continue;
-    if (!owner_wrote(view, *owner, change.rmp_now) && !is_being_launched(view, *owner))
+    const bool allowed =
+        owner_wrote(view, *owner, change.rmp_now) || is_being_launched(view, *owner);
+    if (!allowed && !went_away(view, change.pfn))
       return Violation{.subject = change.pfn.value, .other = change.now.content};
   }
   return std::nullopt;
@@ -128,21 +145,18 @@ Result host_reads_no_private_token(const View& view, const ContentBooks& books) 
 }
 
 Result loss_is_loud(const View& view, const ContentBooks& books) {
-  const auto* const op = finished<GuestAccess>(view);
-  if (op == nullptr || !view.outcome().ok() || !is_read(op->kind)) return std::nullopt;
-  const VcpuIndex vcpu{view.step().actor.index};
-  const Asid asid = view.vm(view.vm_of(vcpu)).asid;
-  const bool silent = is_through_key(view, vcpu, *op) && books.lost.is_lost(asid, op->gfn);
-  return silent && view.ran_alone() ? Violation{.subject = op->gfn.value} : Result{};
+  const GuestAccess* const op = books.lost.empty() ? nullptr : read_alone(view);
+  if (op == nullptr) return std::nullopt;
+  const auto asid = key_of(view, {view.step().actor.index}, *op);
+  return asid && books.lost.is_lost(*asid, op->gfn) ? Violation{.subject = op->gfn.value}
+                                                    : Result{};
 }
 
 Result guest_reads_what_it_wrote(const View& view, const ContentBooks& books) {
-  const auto* const op = finished<GuestAccess>(view);
-  const bool reads = op != nullptr && view.outcome().ok() && is_read(op->kind);
-  if (!reads || !view.outcome().has_value || !view.ran_alone()) return std::nullopt;
-  const VcpuIndex vcpu{view.step().actor.index};
-  if (!is_through_key(view, vcpu, *op)) return std::nullopt;
-  const auto token = books.written.token_of(view.vm(view.vm_of(vcpu)).asid, op->gfn);
+  const GuestAccess* const op = books.written.empty() ? nullptr : read_alone(view);
+  if (op == nullptr || !view.outcome().has_value) return std::nullopt;
+  const auto asid = key_of(view, {view.step().actor.index}, *op);
+  const auto token = asid ? books.written.token_of(*asid, op->gfn) : std::nullopt;
   return token && *token != view.outcome().value
              ? Violation{.subject = op->gfn.value, .other = view.outcome().value}
              : Result{};
@@ -155,7 +169,7 @@ Result shared_page_is_one(const View& view) {
   const VmIndex vm = view.vm_of(vcpu);
   const std::uint32_t root = view.current_root(vcpu);
   const SlotView* const slot = shared_slot(view, vm, root, op->gfn);
-  if (slot == nullptr || is_through_key(view, vcpu, *op)) return std::nullopt;
+  if (slot == nullptr || key_of(view, vcpu, *op).has_value()) return std::nullopt;
   const std::uint64_t page = (slot->hva.value >> kPageShift) + (op->gfn - slot->base).value;
   const std::optional<Pfn> frame = view.host_page(page);
   const std::uint64_t guests = is_read(op->kind) ? view.outcome().value : op->value.value;
