@@ -65,6 +65,7 @@ class KvmView final : public View {
   VmIndex vm_of(VcpuIndex) const override { return {}; }
   VcpuView vcpu(VcpuIndex) const override { return {}; }
   PscView psc(VcpuIndex) const override { return {}; }
+  std::span<const TranslationView> translations() const override { return {}; }
   std::span<const Pfn> occupied_frames() const override { return {}; }
 
   void set_profile(const HostProfile& profile) { profile_ = profile; }

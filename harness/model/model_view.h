@@ -85,6 +85,7 @@ class ModelView final : public View {
   VmIndex vm_of(VcpuIndex vcpu) const override { return k_->vcpu(vcpu).vm; }
   VcpuView vcpu(VcpuIndex vcpu) const override;
   PscView psc(VcpuIndex vcpu) const override;
+  std::span<const TranslationView> translations() const override;
   std::span<const Pfn> occupied_frames() const override;
 
  private:
@@ -164,6 +165,12 @@ class ModelView final : public View {
   };
   mutable std::array<BindingList, kMaxGmems> bindings_{};
   mutable std::uint64_t occupied_built_ = 0;
+  struct TranslationList {
+    std::uint64_t step = 0;
+    std::size_t count = 0;
+    std::array<TranslationView, (kMaxVcpus + 2) * Tlb::kEntries> entries{};
+  };
+  mutable TranslationList translations_{};
 };
 
 }  // namespace sluice::model

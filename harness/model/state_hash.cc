@@ -146,6 +146,13 @@ void add_host_region(Hash& hash, const Kernel& k) {
   }
 }
 
+void add_translations(Hash& hash, const ModelView& view) {
+  for (const TranslationView& t : view.translations()) {
+    add(hash, t.use, t.vcpu.value, t.page, t.pfn.value, t.level, t.writable, t.encrypted);
+  }
+  add(hash, view.translations().size());
+}
+
 void add_in_flight(Hash& hash, const Scheduler& scheduler,
                    const std::array<Step, kMaxActors>& in_flight) {
   for (unsigned slot = 0; slot < kMaxActors; ++slot) {
@@ -180,6 +187,7 @@ std::uint64_t state_hash(const Kernel& k, const ModelView& view,
   for (std::uint8_t i = 0; i < kMaxGmems; ++i) add_gmem(hash, k, {i});
   add_frames(hash, k, view);
   add_host_region(hash, k);
+  add_translations(hash, view);
   add_in_flight(hash, k.scheduler, in_flight);
   return hash.value();
 }

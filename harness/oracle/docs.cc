@@ -10,9 +10,9 @@
 namespace sluice::oracle {
 namespace {
 
-constexpr std::array kFieldNames =
-    std::to_array<const char*>({"outcome", "rmp", "frames", "contents", "gmem", "slots", "vms",
-                                "leaves", "attributes", "events", "progress", "psc", "host"});
+constexpr std::array kFieldNames = std::to_array<const char*>(
+    {"outcome", "rmp", "frames", "contents", "gmem", "slots", "vms", "leaves", "attributes",
+     "events", "progress", "psc", "host", "translations"});
 static_assert(kFieldNames.size() == kViewFieldCount, "each field has a name");
 
 std::string needs_of(const InvariantRow& row) {

@@ -112,6 +112,11 @@ const std::array<InvariantRow, kInvariantCount> kInvariants{{
     {"X4", "psc.index_within_buffer", "KVM touches no entry beyond the end of the shared buffer.", kHard, false, t::kPsc, {F::kPsc}, "invariants.md X4; bugs.md 65, 69", check::psc_index_within_buffer, check::audit_as_check<check::psc_index_within_buffer>},
     {"X8", "guest.accepted_page_takes_no_vc", "Where the guest keeps the order and the host takes only what it is asked for, an accepted page takes no #VC 0x404.", kConditional, false, t::kNotValidated, {F::kOutcome, F::kRmp}, "invariants.md X8; snp_host.md 10", check::accepted_page_takes_no_vc, nullptr},
 
+    {"T1", "tlb.flushed_after_zap", "Once a zap is flushed, or its operation over, no vCPU has cached what its page tables say no more, nor a right to write that they took away.", kHard, false, t::kFlush, {F::kTranslations, F::kLeaves, F::kEvents}, "invariants.md T1; kvm.md 7", check::flushed_after_zap, check::audit_as_check<check::flushed_after_zap>},
+    {"T2", "tlb.assignment_ends_guest_writes", "After an RMPUPDATE no guest has a translation cached by which it could make a write that the RMP refuses now.", kHard, false, t::kRmp, {F::kTranslations, F::kRmp}, "invariants.md T2; rmp.md 4.2 row 10", check::assignment_ends_guest_writes, nullptr},
+    {"T3", "tlb.assignment_ends_host_writes", "When a frame is assigned, the host has no translation cached by which it could still write it: not the direct map's change sees to that, which need not be flushed, but the assignment.", kConditional, false, t::kRmp, {F::kTranslations, F::kRmp}, "invariants.md T3; rmp.md 4.2 row 10", check::assignment_ends_host_writes, nullptr},
+    {"T4", "tlb.flushed_before_frame_is_free", "A frame is free only after every translation that leads to it was flushed.", kHard, false, t::kFrames, {F::kTranslations, F::kFrames, F::kEvents}, "invariants.md T4", check::flushed_before_frame_is_free, nullptr},
+
     {"H2", "host.lives", "The host never writes to an assigned frame.", kHard, true, t::kHost, {F::kHost}, "invariants.md H2; snp_host.md 2", check::host_lives, nullptr},
 
     {"W1", "progress.no_deadlock", "The wait-for graph has no cycle.", kHard, false, t::kProgress, {F::kProgress}, "invariants.md W1; kvm.md 10", check::no_deadlock, check::audit_as_check<check::no_deadlock>},

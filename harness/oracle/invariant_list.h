@@ -1,6 +1,6 @@
 // The invariants: one row each, one function each. A checker reads trace/view.h and nothing else.
-// Rows follow invariants.md; its groups T and D, and what is missing of H and N, come with the
-// parts of the model that they judge.
+// Rows follow invariants.md; its group D, and what is missing of X, come with the parts of the
+// model that they judge.
 #pragma once
 #include <array>
 #include <cstdint>
@@ -36,8 +36,8 @@ inline constexpr std::uint32_t kFrames = 1, kGmemPages = 2, kPreFault = 4, kProg
                                kFile = 16, kAttributes = 32, kSlots = 64, kVms = 128, kLeaves = 256,
                                kExits = 512, kDeadVm = 1024, kPsc = 2048, kNotValidated = 4096,
                                kLaunch = 8192, kRmp = 16384, kHost = 32768, kAccess = 65536,
-                               kFaultLoop = 131072;
-inline constexpr std::size_t kCount = 18;  // each is one bit
+                               kFaultLoop = 131072, kFlush = 262144;
+inline constexpr std::size_t kCount = 19;  // each is one bit
 }  // namespace trigger
 
 using CheckFn = std::optional<Violation> (*)(const View&);
@@ -72,7 +72,7 @@ struct InvariantRow {
   BookFn with_books = nullptr;  // beside after_step, for the few that look back
 };
 
-inline constexpr std::size_t kInvariantCount = 93;
+inline constexpr std::size_t kInvariantCount = 97;
 /// The first row in this order that does not hold names the finding, so the rule that was broken
 /// comes before what comes of it.
 extern const std::array<InvariantRow, kInvariantCount> kInvariants;
@@ -172,6 +172,10 @@ Result psc_entries_go_forward(const View&);
 Result psc_no_batch_without_exit(const View&);
 Result psc_index_within_buffer(const View&);
 Result accepted_page_takes_no_vc(const View&);
+Result flushed_after_zap(const View&);
+Result assignment_ends_guest_writes(const View&);
+Result assignment_ends_host_writes(const View&);
+Result flushed_before_frame_is_free(const View&);
 Result no_deadlock(const View&);
 Result no_livelock(const View&);
 Result fault_is_resolved(const View&);

@@ -76,6 +76,22 @@ std::uint32_t triggers_of_ops(std::uint64_t ran) {
 
 }  // namespace
 
+namespace {
+
+/// A leaf has gone or lost a right, or an operation that took one may have come to its end, while a
+/// processor has something cached.
+bool may_owe_flush(const View& view) {
+  const bool resumed = std::holds_alternative<Resume>(view.step().op) || !view.ran_alone();
+  const auto is_taken = [](const LeafChange& change) {
+    return change.before.present &&
+           (change.is_remapped() || (change.before.writable && !change.now.writable));
+  };
+  return (resumed || std::ranges::any_of(view.leaf_changes(), is_taken)) &&
+         !view.translations().empty();
+}
+
+}  // namespace
+
 /// What the step touched, as triggers.
 std::uint32_t Oracle::touched(const View& view) const {
   std::uint32_t active = triggers_of_ops(view.ran_ops());
@@ -86,6 +102,7 @@ std::uint32_t Oracle::touched(const View& view) const {
   if (!view.attribute_changes().empty()) active |= trigger::kAttributes;
   if (std::ranges::any_of(view.leaf_changes(), &LeafChange::is_remapped))
     active |= trigger::kLeaves;
+  if (may_owe_flush(view)) active |= trigger::kFlush;
   if (view.changed_vms() != 0) active |= trigger::kVms;
   if (view.outcome().exit.reason == kExitMemoryFault) active |= trigger::kExits;
   if (view.outcome().check == Check::kGuestNotValidated) active |= trigger::kNotValidated;

@@ -14,6 +14,7 @@
 #include "testing/launch_cases.h"
 #include "testing/leaf_cases.h"
 #include "testing/psc_views.h"
+#include "testing/translation_cases.h"
 
 namespace sluice::oracle {
 namespace {
@@ -297,7 +298,7 @@ std::vector<InvariantCase> all_cases() {
   std::vector<InvariantCase> all = cases();
   for (const auto& more :
        {testing::leaf_cases(), testing::invalidation_cases(), testing::launch_cases(),
-        testing::host_cases(), testing::contents_cases()}) {
+        testing::host_cases(), testing::contents_cases(), testing::translation_cases()}) {
     all.insert(all.end(), more.begin(), more.end());
   }
   return all;

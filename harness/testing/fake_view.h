@@ -53,6 +53,7 @@ class FakeView : public View {
   std::map<unsigned, Op> also_ran{};  // by actor_slot(): what others ran in the step
   std::array<VmIndex, kMaxVcpus> vm_of_vcpu{};
   std::array<PscView, kMaxVcpus> pscs{};
+  std::vector<TranslationView> translations_value{};
   bool blind = false;  // observes nothing but outcomes
 
   /// The step is this operation, done, and nothing else ran.
@@ -186,6 +187,7 @@ class FakeView : public View {
   std::uint32_t current_root(VcpuIndex) const override { return 0; }
   VmIndex vm_of(VcpuIndex vcpu) const override { return vm_of_vcpu[vcpu.value]; }
   PscView psc(VcpuIndex vcpu) const override { return pscs[vcpu.value]; }
+  std::span<const TranslationView> translations() const override { return translations_value; }
   std::span<const Pfn> occupied_frames() const override {
     occupied_.clear();
     for (const auto& [pfn, entry] : rmp_value) occupied_.push_back(pfn);

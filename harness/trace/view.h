@@ -28,9 +28,10 @@ enum class ViewField : std::uint8_t {
   kEvents,
   kProgress,
   kPsc,
-  kHost
+  kHost,
+  kTranslations
 };
-inline constexpr std::size_t kViewFieldCount = 13;
+inline constexpr std::size_t kViewFieldCount = 14;
 
 /// A decoded RMP entry of one 4 KiB frame. Inside a live 2 MiB entry every frame reads as what the
 /// head covers: gpa advanced, page_size 2M, is_head false.
@@ -243,6 +244,23 @@ struct PscView {
   std::span<const PscExit> exits{};  // in order
 };
 
+/// A translation that a processor has cached.
+enum class TranslationUse : std::uint8_t { kGuest, kUser, kDirectMap };
+/// The pages of user space by number: the host region's first, then those of guest_memfds.
+constexpr std::uint64_t user_page_of(GmemIndex gmem, std::uint64_t index) {
+  constexpr std::uint64_t kPagesPerFile = std::uint64_t{1} << 52;
+  return kPagesPerFile * (gmem.value + 1u) + index;
+}
+struct TranslationView {
+  TranslationUse use = TranslationUse::kGuest;
+  VcpuIndex vcpu{};        // kGuest
+  std::uint64_t page = 0;  // kGuest: the first GFN; kUser: as numbered; kDirectMap: a frame
+  Pfn pfn{};               // of that page
+  MapLevel level = MapLevel::k4K;
+  bool writable = false;   // a write passes without another look at page tables or RMP
+  bool encrypted = false;  // kGuest: of accesses with the C bit
+};
+
 /// What the host kernel counts about SNP, and whether it lives.
 struct HostView {
   std::uint64_t direct_map_splits = 0;  // pages of 1 GiB and 2 MiB split since the start
@@ -327,6 +345,8 @@ class View {
   virtual VmIndex vm_of(VcpuIndex vcpu) const = 0;
   virtual VcpuView vcpu(VcpuIndex vcpu) const = 0;
   virtual PscView psc(VcpuIndex vcpu) const = 0;
+  /// What all processors have cached. Cost: of the entries.
+  virtual std::span<const TranslationView> translations() const = 0;
 
   // Whole state, for audits: frames that are assigned, in use or owned, in rising order; every
   // other frame is free and hypervisor-owned.

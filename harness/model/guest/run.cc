@@ -65,21 +65,24 @@ Try attempt(Kernel& k, Vcpu& vcpu, const GuestInstruction& in) {
   return out;
 }
 
-/// The outcome of a try that did not fault.
-Outcome outcome_of_try(Kernel& k, const Vcpu& vcpu, const GuestInstruction& in, const Try& tried) {
-  if (tried.result.check != Check::kOk) return outcome_of(tried.result.check);
-  const Vm& vm = k.vm(vcpu.vm);
+bool is_encrypted(const Vm& vm, const GuestInstruction& in) {
+  return vm.sev.active && (in.c_bit || in.kind == AccessKind::kFetch);
+}
+
+/// The processor keeps what it has found: the leaf, and that the access passed its checks.
+void cache(Kernel& k, VcpuIndex index, const GuestInstruction& in, const LeafView& leaf) {
+  k.machine.tlbs.fill_guest(k.machine.journal, index,
+                            {.page = in.gfn.value,
+                             .pfn = leaf.pfn,
+                             .level = leaf.level,
+                             .writable = in.kind == AccessKind::kWrite,
+                             .encrypted = is_encrypted(k.vm(k.vcpu(index).vm), in)});
+}
+
+/// What the guest's access does to memory, and reads.
+Outcome touch_page(Kernel& k, const Vm& vm, const GuestInstruction& in, Pfn pfn) {
   Outcome out{};
-  if (!tried.leaf.present) return out;  // a refusal that the planted build has switched off
-  const bool writes = in.action != GuestAction::kAccess || in.kind == AccessKind::kWrite;
-  mark_accessed(k, vm.roots[vcpu.root], in.gfn, writes && tried.leaf.writable);
-  if (in.action == GuestAction::kRmpQuery) {
-    out.has_value = true;
-    out.value = tried.mask;
-  }
-  if (in.action != GuestAction::kAccess) return out;
   Frames& frames = k.machine.frames;
-  const Pfn pfn = tried.leaf.pfn;
   // AC6: without the C bit a guest reads the bytes as memory has them; a fetch counts as with it.
   const bool through_key = in.c_bit || in.kind == AccessKind::kFetch;
   const MemoryKey key = through_key ? memory_key(k, vm) : MemoryKey{};
@@ -90,6 +93,45 @@ Outcome outcome_of_try(Kernel& k, const Vcpu& vcpu, const GuestInstruction& in, 
   out.has_value = true;
   out.value = decrypt(frames.content(pfn), key, pfn);
   return out;
+}
+
+/// The access by a translation that the processor has cached, as it may be, where that allows it;
+/// an access that it does not allow makes the processor walk anew.
+// Assumption: PVALIDATE, RMPADJUST and RMPQUERY always walk.
+std::optional<Outcome> access_cached(Kernel& k, VcpuIndex index, const GuestInstruction& in) {
+  Tlb& tlb = k.machine.tlbs.guests[index.value];
+  if (tlb.empty() || in.action != GuestAction::kAccess) return std::nullopt;
+  const Vcpu& vcpu = k.vcpu(index);
+  if (!has_valid_root(k, vcpu)) return std::nullopt;
+  const Vm& vm = k.vm(vcpu.vm);
+  const auto found = tlb.find(in.gfn.value, is_encrypted(vm, in));
+  if (!found || (in.kind == AccessKind::kWrite && !found->writable)) return std::nullopt;
+  const Pfn pfn = found->frame_of(in.gfn.value);
+  const LeafView leaf{.present = true, .writable = true, .level = found->level, .pfn = pfn};
+  const GuestResult result =
+      check_guest_access(k.machine.rmp, page_of(vm, in, leaf),
+                         {.kind = in.kind, .c_bit = in.c_bit, .owner_checked = true});
+  if (result.allowed()) return touch_page(k, vm, in, pfn);
+  tlb.drop(k.machine.journal, in.gfn.value);
+  return std::nullopt;
+}
+
+/// The outcome of a try that did not fault.
+Outcome outcome_of_try(Kernel& k, VcpuIndex index, const GuestInstruction& in, const Try& tried) {
+  if (tried.result.check != Check::kOk) return outcome_of(tried.result.check);
+  const Vcpu& vcpu = k.vcpu(index);
+  const Vm& vm = k.vm(vcpu.vm);
+  Outcome out{};
+  if (!tried.leaf.present) return out;  // a refusal that the planted build has switched off
+  const bool writes = in.action != GuestAction::kAccess || in.kind == AccessKind::kWrite;
+  mark_accessed(k, vm.roots[vcpu.root], in.gfn, writes && tried.leaf.writable);
+  if (in.action == GuestAction::kRmpQuery) {
+    out.has_value = true;
+    out.value = tried.mask;
+  }
+  if (in.action != GuestAction::kAccess) return out;
+  cache(k, index, in, tried.leaf);
+  return touch_page(k, vm, in, tried.leaf.pfn);
 }
 
 /// KVM_RUN returns to user space.
@@ -162,11 +204,12 @@ Outcome run_guest(Kernel& k, VcpuIndex index, const GuestInstruction& in) {
   Vcpu& vcpu = k.vcpu(index);
   Vm& vm = k.vm(vcpu.vm);
   enter_guest(k, vcpu);
+  if (const auto cached = access_cached(k, index, in)) return *cached;
   Try last{};
   for (unsigned round = 0; round < kMaxGuestRounds; ++round) {
     const Try tried = attempt_marked(k, vcpu, in);
     const std::uint64_t npf = tried.result.npf;
-    if (npf == 0) return outcome_of_try(k, vcpu, in, tried);
+    if (npf == 0) return outcome_of_try(k, index, in, tried);
     if (round > 0 && is_same(tried, last)) break;
     last = tried;
     k.event(EventKind::kNpf, vm, in.gfn.value, npf);
@@ -199,10 +242,14 @@ Task<Outcome> start_guest(Kernel& k, VcpuIndex index, GuestInstruction in) {
   Try last{};
   bool compare = false;  // `last` was met with nothing done in between
   for (unsigned round = 0; round < kMaxGuestRounds; ++round) {
+    if (const auto cached = access_cached(k, index, in)) {
+      out = *cached;
+      break;
+    }
     const Try tried = attempt_marked(k, vcpu, in);
     const std::uint64_t npf = tried.result.npf;
     if (npf == 0) {
-      out = outcome_of_try(k, vcpu, in, tried);
+      out = outcome_of_try(k, index, in, tried);
       break;
     }
     if (compare && is_same(tried, last)) break;
@@ -225,7 +272,11 @@ Task<Outcome> start_guest(Kernel& k, VcpuIndex index, GuestInstruction in) {
       const bool zap = fix.needed && split_for_rmp_fault(k, fix);
       if (zap) {
         co_await lock(k, mmu_lock(vm_index));
-        zap_gfn_range(k, vm, range_of_rmp_fault(in.gfn));
+        const bool flush = zap_gfn_range_begin(k, vm, range_of_rmp_fault(in.gfn));
+        if (flush && has_translations(k, vm)) {
+          co_await point(k, Point::kZapBeforeFlush);
+        }
+        zap_gfn_range_end(k, vm, flush);
         unlock(k, mmu_lock(vm_index));
       }
     }

@@ -50,22 +50,23 @@ bool is_done_already(const Kernel& k, const Vm& vm, const Conversion& c) {
   return range_is(k, vm, c.range, c.to_private);
 }
 
-/// kvm_pre_set_memory_attributes(), under mmu_lock; the slots in the range.
-SlotMask begin_conversion(Kernel& k, Vm& vm, const Conversion& c) {
-  SlotMask begun = 0;
-  bool flush = false;
+/// kvm_pre_set_memory_attributes(), under mmu_lock.
+Begun begin_conversion(Kernel& k, Vm& vm, const Conversion& c) {
+  Begun begun{};
   for_each_slot(vm, [&](SlotIndex i, const Memslot& slot) {
     const GfnRange part = c.range.clip(range_of(slot));
     if (part.empty()) return;
-    if (begun == 0) invalidate_begin(k, vm);
-    begun |= mask_of(i);
+    if (begun.slots == 0) invalidate_begin(k, vm);
+    begun.slots |= mask_of(i);
     invalidate_range_add(k, vm, range_under_conversion(k, vm, slot, part));
     if (!planted(Planted::kAttributesSkipZap)) {
-      flush |= zap_leaves(k, vm, slot.address_space, part);
+      begun.flush |= zap_leaves(k, vm, slot.address_space, part);
     }
   });
-  if (flush) k.event(EventKind::kTlbFlush, vm);
   return begun;
+}
+void flush_conversion(Kernel& k, const Vm& vm, const Begun& begun) {
+  if (begun.flush && !planted(Planted::kAttributesSkipFlush)) flush_remote_tlbs(k, vm);
 }
 
 /// What planted bugs do to the first page of a conversion to shared.
@@ -110,9 +111,10 @@ Outcome apply(Kernel& k, ActorId, const SetMemoryAttributes& op) {
   if (check != Check::kOk) return refuse(check);
   const Conversion conversion = conversion_of(op);
   if (is_done_already(k, vm, conversion)) return {};
-  const SlotMask begun = begin_conversion(k, vm, conversion);
+  const Begun begun = begin_conversion(k, vm, conversion);
+  flush_conversion(k, vm, begun);
   store_attributes(k, vm, conversion.range, conversion.to_private);
-  if (begun != 0) end_conversion(k, vm, conversion);
+  if (begun.slots != 0) end_conversion(k, vm, conversion);
   return {};
 }
 
@@ -130,13 +132,17 @@ Task<Outcome> start(Kernel& k, ActorId, const SetMemoryAttributes& op) {
     co_return Outcome{};
   }
   co_await lock(k, mmu);
-  const SlotMask begun = begin_conversion(k, vm, conversion);
+  const Begun begun = begin_conversion(k, vm, conversion);
+  if (begun.flush && has_translations(k, vm)) {
+    co_await point(k, Point::kZapBeforeFlush);
+  }
+  flush_conversion(k, vm, begun);
   unlock(k, mmu);
   co_await point(k, Point::kAttributesAfterPre);
   store_attributes(k, vm, conversion.range, conversion.to_private);
   co_await point(k, Point::kAttributesAfterStore);
-  note_slots(k, vm, begun, slots_in(vm, conversion.range));
-  if (begun != 0) {
+  note_slots(k, vm, begun.slots, slots_in(vm, conversion.range));
+  if (begun.slots != 0) {
     co_await lock(k, mmu);
     end_conversion(k, vm, conversion);
     unlock(k, mmu);

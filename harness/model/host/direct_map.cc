@@ -36,6 +36,7 @@ HostError adjust_direct_map(Kernel& k, Pfn pfn, PageSize level) {
   // A 2 MiB entry over a 2 MiB mapping is checked as a whole: nothing to split.
   if (level == PageSize::k2M) return HostError::kNone;
   if (k.snp.direct_map.split(k.machine.journal, pfn)) {
+    k.machine.tlbs.direct_map.flush(k.machine.journal);  // cpa_flush()
     k.machine.events.add(
         {.kind = EventKind::kDirectMapSplit, .a = pfn.align_down(kFramesPer2M).value});
   }

@@ -37,11 +37,14 @@ Outcome apply(Kernel& k, ActorId, const GmemAccess& op) {
     return refuse(check);
   }
   const std::uint64_t index = op.offset.value >> kPageShift;
+  const UserTouch touch{.page = user_page_of(op.gmem, index),
+                        .write = op.kind == AccessKind::kWrite,
+                        .token = op.value.value};
+  if (const auto cached = touch_cached(k, touch)) return *cached;
   if (index >= gmem.page_count) return refuse(Check::kGmemAccessBeyondEof);
   if (!serves_user_faults(k, gmem)) return refuse(Check::kGmemAccessNotShared);
   if (const Check check = map_for_user(k, gmem, index); check != Check::kOk) return skip(check);
-  return touch_as_user(k, find_page(k, gmem, index).pfn(), MapLevel::k4K,
-                       {.write = op.kind == AccessKind::kWrite, .token = op.value.value});
+  return touch_as_user(k, find_page(k, gmem, index).pfn(), MapLevel::k4K, touch);
 }
 
 }  // namespace sluice::model

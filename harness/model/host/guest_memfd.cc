@@ -154,8 +154,9 @@ Outcome apply(Kernel& k, ActorId, const CloseGuestMemfd& op) {
   Gmem& gmem = k.gmem(op.gmem);
   if (!gmem.has_descriptor()) return skip(Check::kSkipNoGmem);
   const PageRange all{.first = 0, .last = gmem.page_count};
-  const SlotMask begun = gmem_invalidate_begin(k, gmem, all);
-  if (begun != 0) gmem_invalidate_end(k, gmem);
+  const Begun begun = gmem_invalidate_begin(k, gmem, all);
+  gmem_flush(k, gmem, begun);
+  if (begun.slots != 0) gmem_invalidate_end(k, gmem);
   detach_slots(k, gmem);
   finish_close(k, gmem);
   return {};
@@ -170,8 +171,12 @@ Task<Outcome> start(Kernel& k, ActorId, const CloseGuestMemfd& op) {
   co_await lock(k, invalidate_lock(op.gmem));
   const PageRange all{.first = 0, .last = gmem.page_count};
   co_await lock(k, mmu_lock(vm));
-  const SlotMask begun = gmem_invalidate_begin(k, gmem, all);
-  if (begun != 0) gmem_invalidate_end(k, gmem);
+  const Begun begun = gmem_invalidate_begin(k, gmem, all);
+  if (begun.flush && has_translations(k, k.vm(vm))) {
+    co_await point(k, Point::kZapBeforeFlush);
+  }
+  gmem_flush(k, gmem, begun);
+  if (begun.slots != 0) gmem_invalidate_end(k, gmem);
   unlock(k, mmu_lock(vm));
   detach_slots(k, gmem);
   unlock(k, invalidate_lock(op.gmem));
@@ -186,9 +191,12 @@ Outcome apply(Kernel& k, ActorId, const GmemAllocate& op) {
   if (call.check != Check::kOk) return answer(call.check);
   Gmem& gmem = k.gmem(op.gmem);
   if ((op.mode.value & kFallocPunchHole) != 0) {
-    const SlotMask begun = gmem_invalidate_begin(k, gmem, call.pages);
+    const Begun begun = gmem_invalidate_begin(k, gmem, call.pages);
+    const bool late = planted(Planted::kPunchFlushesLate);
+    if (!late) gmem_flush(k, gmem, begun);
     drop_pages(k, gmem, call.pages);
-    if (begun != 0) gmem_invalidate_end(k, gmem);
+    if (late) gmem_flush(k, gmem, begun);
+    if (begun.slots != 0) gmem_invalidate_end(k, gmem);
     return {};
   }
   const PageRange pages = pages_to_allocate(k, gmem, call.pages);
@@ -220,13 +228,19 @@ Task<Outcome> punch(Kernel& k, GmemIndex index, PageRange pages) {
     co_return skip(Check::kSkipNoGmem);
   }
   co_await lock(k, mmu_lock(vm));
-  const SlotMask begun = gmem_invalidate_begin(k, gmem, pages);
+  const Begun begun = gmem_invalidate_begin(k, gmem, pages);
+  if (begun.flush && has_translations(k, k.vm(vm))) {
+    co_await point(k, Point::kZapBeforeFlush);
+  }
+  const bool late = planted(Planted::kPunchFlushesLate);
+  if (!late) gmem_flush(k, gmem, begun);
   unlock(k, mmu_lock(vm));
   co_await point(k, Point::kPunchAfterBegin);
   drop_pages(k, gmem, pages);
+  if (late) gmem_flush(k, gmem, begun);
   co_await point(k, Point::kPunchAfterDrop);
-  note_slots(k, k.vm(vm), begun, bound_slots(gmem, pages));
-  if (begun != 0) {
+  note_slots(k, k.vm(vm), begun.slots, bound_slots(gmem, pages));
+  if (begun.slots != 0) {
     co_await lock(k, mmu_lock(vm));
     gmem_invalidate_end(k, gmem);
     unlock(k, mmu_lock(vm));
@@ -299,10 +313,9 @@ GfnRange range_to_retry(const Kernel& k, const Memslot& slot, const GfnRange& ra
 
 }  // namespace
 
-SlotMask gmem_invalidate_begin(Kernel& k, Gmem& gmem, const PageRange& pages) {
+Begun gmem_invalidate_begin(Kernel& k, Gmem& gmem, const PageRange& pages) {
   Vm& vm = k.vm(gmem.vm);
-  SlotMask begun = 0;
-  bool flush = false;
+  Begun begun{};
   for (const Binding& binding : gmem.bindings) {
     if (!binding.used) continue;
     const std::uint64_t first = std::max(binding.first, pages.first);
@@ -311,19 +324,24 @@ SlotMask gmem_invalidate_begin(Kernel& k, Gmem& gmem, const PageRange& pages) {
     const Memslot& slot = vm.slots[binding.slot];
     const GfnRange range{.first = slot.base + PageCount{first - slot.gmem_page_offset},
                          .last = slot.base + PageCount{last - slot.gmem_page_offset}};
-    if (begun == 0) invalidate_begin(k, vm);
-    begun |= mask_of(binding.slot);
+    if (begun.slots == 0) invalidate_begin(k, vm);
+    begun.slots |= mask_of(binding.slot);
     if (!planted(Planted::kPunchForgetsRange)) {
       invalidate_range_add(k, vm, range_to_retry(k, slot, range));
     }
-    if (!planted(Planted::kPunchSkipsZap)) flush |= zap_leaves(k, vm, slot.address_space, range);
+    if (!planted(Planted::kPunchSkipsZap)) {
+      begun.flush |= zap_leaves(k, vm, slot.address_space, range);
+    }
   }
-  if (flush) k.event(EventKind::kTlbFlush, vm);
-  if (begun == 0 && planted(Planted::kPunchUnboundCounts)) {
+  if (begun.slots == 0 && planted(Planted::kPunchUnboundCounts)) {
     invalidate_begin(k, vm);
     invalidate_end(k, vm);
   }
   return begun;
+}
+
+void gmem_flush(Kernel& k, const Gmem& gmem, const Begun& begun) {
+  if (begun.flush && !planted(Planted::kPunchSkipsFlush)) flush_remote_tlbs(k, k.vm(gmem.vm));
 }
 
 void gmem_invalidate_end(Kernel& k, Gmem& gmem) { invalidate_end(k, k.vm(gmem.vm)); }

@@ -92,9 +92,10 @@ void unbind(Kernel& k, Gmem& gmem, SlotIndex slot);
 
 // Pieces of punch hole and of the last close.
 
-/// kvm_gmem_invalidate_begin(): zaps what the bound slots map of these pages.  The slots that are
-/// bound there; where there are none, nothing was begun, and end must not be called.
-SlotMask gmem_invalidate_begin(Kernel& k, Gmem& gmem, const PageRange& pages);
+/// kvm_gmem_invalidate_begin(): zaps what the bound slots map of these pages, up to the flush.
+/// Where no slot is bound, nothing was begun, and end must not be called.
+Begun gmem_invalidate_begin(Kernel& k, Gmem& gmem, const PageRange& pages);
+void gmem_flush(Kernel& k, const Gmem& gmem, const Begun& begun);
 void gmem_invalidate_end(Kernel& k, Gmem& gmem);
 /// truncate_inode_pages(): pages leave the page cache; each is the hypervisor's again at once and
 /// free with its last reference.

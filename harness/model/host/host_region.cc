@@ -89,21 +89,28 @@ void close_ends(Kernel& k, const RegionPages& pages) {
   }
 }
 
-/// kvm_mmu_notifier_invalidate_range_start() of one VM; the slots that lie there.
-SlotMask notifier_start(Kernel& k, Vm& vm, const RegionPages& pages) {
-  if (planted(Planted::kSlotPagesArePinned)) return 0;
-  SlotMask begun = 0;
-  bool flush = false;
+/// kvm_mmu_notifier_invalidate_range_start() of one VM, up to the flush.
+Begun notifier_begin(Kernel& k, Vm& vm, const RegionPages& pages) {
+  if (planted(Planted::kSlotPagesArePinned)) return {};
+  Begun begun{};
   for_each_slot(vm, [&](SlotIndex i, const Memslot& slot) {
     const GfnRange range = gfns_of(slot, pages);
     if (range.empty()) return;
-    if (begun == 0) invalidate_begin(k, vm);
-    begun |= mask_of(i);
+    if (begun.slots == 0) invalidate_begin(k, vm);
+    begun.slots |= mask_of(i);
     invalidate_range_add(k, vm, range);
-    flush |= zap_leaves(k, vm, slot.address_space, range);
+    begun.flush |= zap_leaves(k, vm, slot.address_space, range);
   });
-  if (flush) k.event(EventKind::kTlbFlush, vm);
   return begun;
+}
+void notifier_flush(Kernel& k, const Vm& vm, const Begun& begun) {
+  if (begun.flush && !planted(Planted::kNotifierSkipsFlush)) flush_remote_tlbs(k, vm);
+}
+/// Both, for those who cannot be interrupted; the slots that lie there.
+SlotMask notifier_start(Kernel& k, Vm& vm, const RegionPages& pages) {
+  const Begun begun = notifier_begin(k, vm, pages);
+  notifier_flush(k, vm, begun);
+  return begun.slots;
 }
 
 /// A huge page becomes 512 small ones.
@@ -114,9 +121,15 @@ void split_page(Kernel& k, std::uint64_t page) {
   }
 }
 
+/// tlb_finish_mmu(): before frames are freed that user space had mapped.
+void flush_user(Kernel& k) {
+  if (!planted(Planted::kMunmapSkipsFlush)) k.machine.tlbs.user.flush(k.machine.journal);
+}
+
 void unmap_pages(Kernel& k, const RegionPages& pages) {
   if (pages.first != head_of(pages.first)) split_page(k, pages.first);
   if (pages.last != head_of(pages.last)) split_page(k, pages.last - 1);
+  flush_user(k);
   for (std::uint64_t i = pages.first; i < pages.last; ++i) {
     HostPage& page = k.host_pages[i];
     const bool frees = page.present() && !planted(Planted::kSlotPagesArePinned);
@@ -178,6 +191,7 @@ void renew_host_region(Kernel& k) {
   for (Vm& vm : k.vms) {
     if (vm.exists) begun[k.index_of(vm).value] = notifier_start(k, vm, all);
   }
+  flush_user(k);
   for (std::uint64_t i = all.first; i < all.last; ++i) {
     HostPage& page = k.host_pages[i];
     if (page.present()) k.machine.frames.release(k.machine.journal, page.pfn());
@@ -188,10 +202,12 @@ void renew_host_region(Kernel& k) {
   }
 }
 
-Outcome touch_as_user(Kernel& k, Pfn pfn, MapLevel level, const UserTouch& touch) {
+namespace {
+
+/// The load or store itself.
+Outcome touch_frame(Kernel& k, Pfn pfn, const UserTouch& touch) {
   Machine& machine = k.machine;
   if (touch.write) {
-    if (!machine.rmp.is_hypervisor_owned(pfn, level)) return refuse(Check::kHostAccessRmp);
     machine.frames.set_content(machine.journal, pfn, touch.token);
     return {};
   }
@@ -201,12 +217,32 @@ Outcome touch_as_user(Kernel& k, Pfn pfn, MapLevel level, const UserTouch& touch
   return out;
 }
 
+}  // namespace
+
+std::optional<Outcome> touch_cached(Kernel& k, const UserTouch& touch) {
+  const auto found = k.machine.tlbs.user.find(touch.page);
+  if (!found || (touch.write && !found->writable)) return std::nullopt;
+  return touch_frame(k, found->frame_of(touch.page), touch);
+}
+
+Outcome touch_as_user(Kernel& k, Pfn pfn, MapLevel level, const UserTouch& touch) {
+  Machine& machine = k.machine;
+  const bool refused = touch.write && !machine.rmp.is_hypervisor_owned(pfn, level);
+  if (refused) return refuse(Check::kHostAccessRmp);
+  machine.tlbs.user.fill(machine.journal,
+                         {.page = touch.page, .pfn = pfn, .level = level, .writable = touch.write});
+  return touch_frame(k, pfn, touch);
+}
+
 Outcome apply(Kernel& k, ActorId, const HostAccess& op) {
   if (op.hva.raw || op.hva.value >= kHostRegionBytes) return skip(Check::kSkipOutsideHostRegion);
+  const UserTouch touch{.page = op.hva.value >> kPageShift,
+                        .write = op.kind == AccessKind::kWrite,
+                        .token = op.value.value};
+  if (const auto cached = touch_cached(k, touch)) return *cached;
   const HostPage* const page = touch_host_page(k, kHostRegionAddress + op.hva.value);
   if (page == nullptr) return refuse(Check::kHostAccessUnmapped);
-  return touch_as_user(k, page->pfn(), page->large() ? MapLevel::k2M : MapLevel::k4K,
-                       {.write = op.kind == AccessKind::kWrite, .token = op.value.value});
+  return touch_as_user(k, page->pfn(), page->large() ? MapLevel::k2M : MapLevel::k4K, touch);
 }
 
 Outcome apply(Kernel& k, ActorId, const HostUnmap& op) {
@@ -241,7 +277,12 @@ Task<Outcome> unmap_told(Kernel& k, RegionPages pages) {
     begin_active_invalidation(k, VmIndex{i});
     told[i] = true;
     co_await lock(k, mmu_lock(VmIndex{i}));
-    begun[i] = notifier_start(k, k.vms[i], range);
+    const Begun zapped = notifier_begin(k, k.vms[i], range);
+    if (zapped.flush && has_translations(k, k.vms[i])) {
+      co_await point(k, Point::kZapBeforeFlush);
+    }
+    notifier_flush(k, k.vms[i], zapped);
+    begun[i] = zapped.slots;
     unlock(k, mmu_lock(VmIndex{i}));
   }
   co_await point(k, Point::kNotifierAfterStart);

@@ -9,12 +9,15 @@ namespace sluice::model {
 /// host_order=2M, 512 where the whole block is untouched); nullptr where nothing is mapped.
 HostPage* touch_host_page(Kernel& k, std::uint64_t hva);
 
-/// A load or store of user space through its mapping, of this level, of a frame.  value = the token
-/// read.  Fails: host_access.rmp_violation.
+/// A load or store of user space; `page` as user_page_of() numbers them (trace/view.h).
 struct UserTouch {
+  std::uint64_t page = 0;
   bool write = false;
   std::uint64_t token = 0;
 };
+/// By a translation that the processor has cached, if it has; value = the token read.
+std::optional<Outcome> touch_cached(Kernel& k, const UserTouch& touch);
+/// Through a mapping of this level of a frame.  Fails: host_access.rmp_violation.
 Outcome touch_as_user(Kernel& k, Pfn pfn, MapLevel level, const UserTouch& touch);
 
 /// A planted bug's: the page gets another frame, and nobody is told.

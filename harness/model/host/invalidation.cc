@@ -45,15 +45,24 @@ bool must_retry(const Vm& vm, std::uint64_t seq, Gfn gfn) {
   return vm.invalidate_seq != seq;
 }
 
-void zap_gfn_range(Kernel& k, Vm& vm, const GfnRange& range) {
+bool zap_gfn_range_begin(Kernel& k, Vm& vm, const GfnRange& range) {
   invalidate_begin(k, vm);
   invalidate_range_add(k, vm, range);
   bool flush = false;
   for (std::uint8_t address_space = 0; address_space < kAddressSpaces; ++address_space) {
     flush |= zap_leaves(k, vm, address_space, range);
   }
-  if (flush) k.event(EventKind::kTlbFlush, vm);
+  return flush;
+}
+
+void zap_gfn_range_end(Kernel& k, Vm& vm, bool flush) {
+  if (flush && !planted(Planted::kRmpFixSkipsFlush)) flush_remote_tlbs(k, vm);
   invalidate_end(k, vm);
+}
+
+void zap_gfn_range(Kernel& k, Vm& vm, const GfnRange& range) {
+  const bool flush = zap_gfn_range_begin(k, vm, range);
+  zap_gfn_range_end(k, vm, flush);
 }
 
 }  // namespace sluice::model

@@ -28,6 +28,12 @@ inline GfnRange range_of(const Memslot& slot) { return {.first = slot.base, .las
 using SlotMask = std::uint64_t;
 static_assert(kMaxSlotsPerVm <= 64);
 constexpr SlotMask mask_of(SlotIndex slot) { return SlotMask{1} << slot; }
+/// What the begin of an invalidation has done: the slots it concerns, none if it did not begin, and
+/// whether it zapped something, so that a flush is owed before mmu_lock is dropped.
+struct Begun {
+  SlotMask slots = 0;
+  bool flush = false;
+};
 /// What an invalidation that others could interrupt found at its two ends (I5).
 void note_slots(Kernel& k, const Vm& vm, SlotMask at_begin, SlotMask at_end);
 
@@ -44,5 +50,8 @@ bool must_retry(const Vm& vm, std::uint64_t seq, Gfn gfn);
 /// kvm_zap_gfn_range(): begin, zap in every root of every address space, flush, end.  The RMP
 /// fix-up uses it (snp_host.md 4 row 7).
 void zap_gfn_range(Kernel& k, Vm& vm, const GfnRange& range);
+/// Its two halves: up to the zap, true if a flush is owed; and the flush and the end.
+bool zap_gfn_range_begin(Kernel& k, Vm& vm, const GfnRange& range);
+void zap_gfn_range_end(Kernel& k, Vm& vm, bool flush);
 
 }  // namespace sluice::model

@@ -1,6 +1,7 @@
 #include "model/host/memslots.h"
 
 #include "model/host/attributes.h"
+#include "model/host/dirty_logging.h"
 #include "model/host/guest_memfd.h"
 #include "model/host/handlers.h"
 #include "model/host/tdp_mmu.h"
@@ -199,16 +200,20 @@ void end_update(Kernel& k, Vm& vm, std::uint8_t address_space) {
 /// kvm_invalidate_memslot(): vCPUs see the INVALID slot from here.
 void publish_invalid(Kernel& k, Vm& vm, SlotIndex index) { k.set(vm.slots[index].invalid, true); }
 
-/// kvm_arch_flush_shadow_memslot(): the quirk SLOT_ZAP_ALL is on by default.
-void flush_slot(Kernel& k, Vm& vm, SlotIndex index) {
+/// kvm_arch_flush_shadow_memslot(), up to the flush; true if one is owed. The quirk SLOT_ZAP_ALL is
+/// on by default, and flushes as it goes.
+bool zap_slot(Kernel& k, Vm& vm, SlotIndex index) {
   const Memslot& slot = vm.slots[index];
-  if (planted(Planted::kDeleteSkipsZap)) return;
+  if (planted(Planted::kDeleteSkipsZap)) return false;
   if (vm.type == VmType::kDefault || planted(Planted::kDeleteZapsAll)) {
     invalidate_roots(k, vm);
     zap_invalidated_roots(k, vm);
-  } else if (zap_leaves(k, vm, slot.address_space, range_of(slot))) {
-    k.event(EventKind::kTlbFlush, vm);
+    return false;
   }
+  return zap_leaves(k, vm, slot.address_space, range_of(slot));
+}
+void flush_slot(Kernel& k, const Vm& vm, bool owed) {
+  if (owed && !planted(Planted::kDeleteSkipsFlush)) flush_remote_tlbs(k, vm);
 }
 
 void remove_slot(Kernel& k, Vm& vm, SlotIndex index) {
@@ -260,40 +265,6 @@ void create_slot(Kernel& k, Vm& vm, const Region& region) {
   init_mixed(k, vm, vm.slots[region.slot]);
 }
 
-/// kvm_mmu_zap_collapsible_sptes(): the leaves of a block go where the next fault could map it as
-/// one.
-// Assumption: kernels from 6.13, which put the huge leaf in place of the small ones at once, differ
-// only in that no fault is needed.
-bool zap_collapsible(Kernel& k, Vm& vm, const Memslot& slot) {
-  bool flush = false;
-  for (std::uint64_t page = 0; page < kHostRegionPages; page += kFramesPer2M) {
-    const std::uint64_t hva = kHostRegionAddress + (page << kPageShift);
-    const bool in_slot = hva >= slot.hva && (hva - slot.hva) >> kPageShift < slot.page_count.value;
-    if (!in_slot || !k.host_pages[page].large()) continue;
-    const Gfn gfn = slot.base + PageCount{(hva - slot.hva) >> kPageShift};
-    if (is_lpage_disallowed(k, vm, slot, gfn, MapLevel::k2M)) continue;
-    const GfnRange block{.first = gfn, .last = gfn + PageCount{kFramesPer2M}};
-    flush |= zap_small_leaves(k, vm, slot.address_space, block);
-  }
-  return flush;
-}
-
-/// kvm_mmu_slot_apply_flags(), once everybody sees the new flags. A read-only slot has nothing that
-/// could become dirty, and keeps what it maps.
-void apply_flags(Kernel& k, Vm& vm, SlotIndex index) {
-  const Memslot& slot = vm.slots[index];
-  if ((slot.flags & kMemReadonly) != 0) return;
-  if ((slot.flags & kMemLogDirtyPages) == 0) {
-    if (zap_collapsible(k, vm, slot)) k.event(EventKind::kTlbFlush, vm);
-    return;
-  }
-  if (!planted(Planted::kLoggingKeepsHugeLeaves)) {
-    split_huge_leaves(k, vm, slot.address_space, range_of(slot));
-  }
-  write_protect(k, vm, slot.address_space, range_of(slot));
-  k.event(EventKind::kTlbFlush, vm);
-}
-
 std::uint8_t address_space_of(const Region& region) { return region.next.address_space; }
 
 /// The second half of a deletion or move: the final set of slots.
@@ -318,7 +289,7 @@ Check carry_out(Kernel& k, const Region& region) {
       return Check::kOk;
     case Change::kFlagsOnly:
       k.set(vm.slots[region.slot].flags, region.next.flags);
-      apply_flags(k, vm, region.slot);
+      flush_logging(k, vm, apply_logging(k, vm, region.slot));
       break;
     case Change::kCreate:
       check = prepare_creation(k, region);
@@ -329,7 +300,7 @@ Check carry_out(Kernel& k, const Region& region) {
     case Change::kMove:
       publish_invalid(k, vm, region.slot);
       end_update(k, vm, address_space_of(region));
-      flush_slot(k, vm, region.slot);
+      flush_slot(k, vm, zap_slot(k, vm, region.slot));
       check = finish_delete_or_move(k, vm, region);
       break;
   }
@@ -419,7 +390,11 @@ Task<Check> delete_or_move(Kernel& k, const Region& region) {
   end_update(k, vm, address_space_of(region));
   co_await point(k, Point::kSlotInvalidPublished);
   co_await lock(k, mmu_lock(region.vm));
-  flush_slot(k, vm, region.slot);
+  const bool flush = zap_slot(k, vm, region.slot);
+  if (flush && has_translations(k, vm)) {
+    co_await point(k, Point::kZapBeforeFlush);
+  }
+  flush_slot(k, vm, flush);
   unlock(k, mmu_lock(region.vm));
   co_await point(k, Point::kSlotZapped);
   const bool unbinds = region.change == Change::kDelete;
@@ -463,8 +438,13 @@ Task<Check> create_or_flags(Kernel& k, const Region& region) {
   co_await point(k, Point::kSlotBeforeCommit);
   if (!creates) {
     co_await lock(k, mmu_lock(region.vm));
-    apply_flags(k, vm, region.slot);
+    const bool flush = apply_logging(k, vm, region.slot);
     unlock(k, mmu_lock(region.vm));
+    // Linux flushes outside of mmu_lock: the slot is protected when the call returns, not before.
+    if (flush && has_translations(k, vm)) {
+      co_await point(k, Point::kZapBeforeFlush);
+    }
+    flush_logging(k, vm, flush);
   }
   co_return Check::kOk;
 }

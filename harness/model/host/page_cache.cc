@@ -100,6 +100,7 @@ void detach(Kernel& k, Pfn pfn, std::uint32_t references) {
 void drop_page(Kernel& k, Gmem& gmem, std::uint64_t& word, PageCount invalidated) {
   const GmemPage page{word};
   k.set(word, 0);
+  if (page.user_mapped()) k.machine.tlbs.user.flush(k.machine.journal);  // unmap_mapping_range()
   k.machine.journal.add(gmem.resident_pages, -1);
   if (!planted(Planted::kPunchSkipsArchInvalidate)) gmem_invalidate(k, page.pfn(), invalidated);
   if (planted(Planted::kArchInvalidateTwice)) {

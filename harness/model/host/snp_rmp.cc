@@ -44,6 +44,8 @@ Check execute_rmpupdate(Kernel& k, std::uint64_t spa, const RmpRecord& record) {
   const RmpEntry old = rmp.covers(pfn) ? rmp.own(pfn) : RmpEntry{};
   const Check refused = rmp.update(k.machine.journal, spa, record);
   if (refused != Check::kOk) return refused;
+  k.machine.tlbs.forget_frames(k.machine.journal, pfn, frames_in(record.page_size),
+                               k.snp.direct_map.level(pfn));
   // A large entry is replaced by a large one only, so that the old size is that of what goes.
   const Asid asid{record.assigned ? record.asid : 0};
   const std::uint64_t frames = frames_in(record.page_size);
@@ -116,14 +118,18 @@ bool snp_page_reclaim(Kernel& k, Vm& vm, Pfn pfn) {
 }
 
 bool host_kernel_store(Kernel& k, Pfn pfn, std::uint64_t token) {
-  if (k.machine.profile.snp) {
-    if (!k.machine.rmp.is_hypervisor_owned(pfn, k.snp.direct_map.level(pfn))) {
+  Machine& machine = k.machine;
+  const MapLevel level = k.snp.direct_map.level(pfn);
+  if (machine.profile.snp && !machine.tlbs.direct_map.holds(pfn.value, level)) {
+    if (!machine.rmp.is_hypervisor_owned(pfn, level)) {
       k.set(k.snp.host_dead, true);
       k.set(k.snp.fatal_frame, pfn);
       return false;
     }
+    machine.tlbs.direct_map.fill(machine.journal,
+                                 {.page = pfn.value, .pfn = pfn, .level = level, .writable = true});
   }
-  k.machine.frames.set_content(k.machine.journal, pfn, token);
+  machine.frames.set_content(machine.journal, pfn, token);
   return true;
 }
 

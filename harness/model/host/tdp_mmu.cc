@@ -1,6 +1,7 @@
 #include "model/host/tdp_mmu.h"
 
 #include <algorithm>
+#include <bit>
 
 #include "model/host/arch_hooks.h"
 
@@ -273,6 +274,22 @@ bool has_valid_root(const Kernel& k, const Vcpu& vcpu) {
   return vcpu.root != kNoRootIndex && k.vm(vcpu.vm).roots[vcpu.root].valid;
 }
 
+void flush_remote_tlbs(Kernel& k, const Vm& vm) {
+  k.event(EventKind::kTlbFlush, vm);
+  Translations& all = k.machine.tlbs;
+  for (std::uint64_t left = all.filled.value; left != 0; left &= left - 1) {
+    const VcpuIndex vcpu{static_cast<std::uint8_t>(std::countr_zero(left))};
+    if (k.vcpu(vcpu).vm == k.index_of(vm)) all.flush_guest(k.machine.journal, vcpu);
+  }
+}
+
+bool has_translations(const Kernel& k, const Vm& vm) {
+  for (std::uint8_t i = 0; i < kMaxVcpus; ++i) {
+    if (k.machine.tlbs.is_filled({i}) && k.vcpus[i].vm == k.index_of(vm)) return true;
+  }
+  return false;
+}
+
 void load_root(Kernel& k, Vcpu& vcpu) {
   if (has_valid_root(k, vcpu)) return;
   unload_root(k, vcpu);
@@ -287,6 +304,9 @@ void load_root(Kernel& k, Vcpu& vcpu) {
 
 void unload_root(Kernel& k, Vcpu& vcpu) {
   if (vcpu.root == kNoRootIndex) return;
+  // kvm_mmu_load() flushes before the vCPU runs on another root; nothing can use these until then.
+  const VcpuIndex index{static_cast<std::uint8_t>(&vcpu - k.vcpus.data())};
+  if (k.machine.tlbs.is_filled(index)) k.machine.tlbs.flush_guest(k.machine.journal, index);
   Root& root = k.vm(vcpu.vm).roots[vcpu.root];
   k.set(root.users, static_cast<std::uint8_t>(root.users - 1));
   k.set(vcpu.root, kNoRootIndex);
@@ -333,7 +353,7 @@ void zap_invalidated_roots(Kernel& k, Vm& vm) {
     }
   }
   k.event(EventKind::kZap, vm, 0, ~std::uint64_t{0});
-  k.event(EventKind::kTlbFlush, vm);
+  flush_remote_tlbs(k, vm);
 }
 
 void free_roots(Kernel& k, Vm& vm) {
@@ -368,7 +388,7 @@ MapResult map_leaf(Kernel& k, Vm& vm, std::uint8_t root, const MapRequest& reque
   if (at.spte.is_table(level)) {
     clear_table(k, at.spte.child(), level - 1);
     k.nodes.give(k.machine.journal, at.spte.child());
-    k.event(EventKind::kTlbFlush, vm);
+    flush_remote_tlbs(k, vm);
   } else if (at.spte.present()) {
     // handle_changed_spte(): a present leaf that changes its frame is BUG().
     SLUICE_CHECK(kPlantedBuild || at.spte.pfn() == Spte{word}.pfn());

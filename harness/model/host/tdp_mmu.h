@@ -66,6 +66,14 @@ void unload_root(Kernel& k, Vcpu& vcpu);
 /// True if the vCPU may map through the root it has loaded.
 bool has_valid_root(const Kernel& k, const Vcpu& vcpu);
 
+/// kvm_flush_remote_tlbs(): no vCPU of the VM has anything cached any more.
+// Assumption: a flush of a range flushes everything, as it does where no hypervisor below offers
+// better (Linux kvm_flush_remote_tlbs_range()).
+void flush_remote_tlbs(Kernel& k, const Vm& vm);
+/// Some vCPU of the VM has cached what a zap has taken away, perhaps: the moment before the flush
+/// is one in which others can be seen to use it.
+bool has_translations(const Kernel& k, const Vm& vm);
+
 /// Zaps every leaf that overlaps the range, in all roots of the address space; MMIO entries stay.
 /// True if there was one.  The caller flushes.
 bool zap_leaves(Kernel& k, Vm& vm, std::uint8_t address_space, const GfnRange& range);

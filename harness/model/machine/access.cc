@@ -72,11 +72,12 @@ GuestResult check_guest_access(const Rmp& rmp, const GuestPage& page, const Gues
   const bool owned_check = page.snp && (info & npf::kEncrypted) != 0;
   if (!owned_check) {
     const bool checked = writes || (!page.snp && touch.page_table);
-    const bool violates = checked && !rmp.is_hypervisor_owned(page.leaf.pfn, page.leaf.level);
+    const bool violates =
+        checked && !touch.owner_checked && !rmp.is_hypervisor_owned(page.leaf.pfn, page.leaf.level);
     return violates ? exit_with(info | npf::kRmp) : GuestResult{};
   }
   const bool asks_address = !planted(Planted::kAccessSkipsReverseMap);
-  if (!binds(rmp, page, asks_address)) return exit_with(info | npf::kRmp);
+  if (!touch.owner_checked && !binds(rmp, page, asks_address)) return exit_with(info | npf::kRmp);
   const RmpEntry entry = rmp.covering(page.leaf.pfn);
   const bool leaf_large = page.leaf.level != MapLevel::k4K;
   if (leaf_large != (entry.page_size() == PageSize::k2M)) return exit_with(info | npf::kRmp);

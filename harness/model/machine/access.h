@@ -45,7 +45,8 @@ struct GuestPage {
 struct GuestTouch {
   AccessKind kind = AccessKind::kRead;
   bool c_bit = true;
-  bool page_table = false;  // the access is the walker reading a guest page table
+  bool page_table = false;     // the access is the walker reading a guest page table
+  bool owner_checked = false;  // by the access that the processor cached the translation of
 };
 
 /// Allowed (kOk, no exit), refused inside the guest (a check), or an exit to the host (`npf`

@@ -6,6 +6,7 @@
 #include "model/machine/frames.h"
 #include "model/machine/journal.h"
 #include "model/machine/rmp.h"
+#include "model/machine/tlb.h"
 #include "ops/sequence.h"
 #include "trace/event.h"
 #include "trace/host_profile.h"
@@ -21,6 +22,7 @@ struct Machine {
   Journal journal;
   Rmp rmp;
   Frames frames;
+  Translations tlbs{};
   EventLog events{};
   Arena arena{};
 

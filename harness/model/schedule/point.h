@@ -38,6 +38,8 @@ enum class Point : std::uint8_t {
   // MMU notifier.
   kNotifierAfterStart,
   kNotifierAfterUnmap,
+  // Whoever zaps, kvm.md 7.
+  kZapBeforeFlush,
   // Exits to user space, kvm.md 8.
   kHypercallExit,
   kHypercallConverted,
@@ -96,6 +98,8 @@ inline constexpr auto kPoints = std::to_array<PointRow>({
      "notifier's range begun and leaves zapped, host page still mapped"},
     {Point::kNotifierAfterUnmap, "host_unmap.after_unmap",
      "host page gone, notifier's range not yet ended"},
+    {Point::kZapBeforeFlush, "zap.before_flush",
+     "leaves zapped or write-protected, vCPUs may still use what they have cached of them"},
     {Point::kHypercallExit, "map_gpa_range.exit", "the vCPU is in user space with the hypercall"},
     {Point::kHypercallConverted, "map_gpa_range.converted",
      "user space has converted, the vCPU has not re-entered"},

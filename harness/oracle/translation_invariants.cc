@@ -1,0 +1,155 @@
+// Invariants T1-T4: what processors may still have cached of page tables that have changed
+// (invariants.md K; kvm.md 7, rmp.md 4.2 row 10). T1 is about nested page tables; user space's own
+// are judged by T4 alone, since no view shows them.
+#include <algorithm>
+
+#include "oracle/invariant_list.h"
+#include "oracle/view_helpers.h"
+
+namespace sluice::oracle {
+namespace {
+
+bool is_guest(const TranslationView& t) { return t.use == TranslationUse::kGuest; }
+
+bool covers(const TranslationView& t, Pfn pfn) {
+  return pfn.value - t.pfn.value < frames_in(t.level);
+}
+
+/// The first cached translation for which `is_wrong` holds.
+template <class IsWrong>
+std::optional<Violation> any_translation(const View& view, IsWrong&& is_wrong) {
+  for (const TranslationView& t : view.translations()) {
+    if (is_wrong(t)) return Violation{.subject = t.page, .other = t.pfn.value};
+  }
+  return std::nullopt;
+}
+
+/// No zap of the VM waits for its flush: nothing is in flight, or the step's last flush came after
+/// its last zap.
+bool is_flushed(const View& view, VmIndex vm) {
+  if (is_quiescent(view)) return true;
+  if (view.events().dropped() != 0) return false;
+  bool flushed = false;
+  for (const Event& event : view.events().events()) {
+    if (event.vm != vm.value) continue;
+    if (event.kind == EventKind::kZap) flushed = false;
+    if (event.kind == EventKind::kTlbFlush) flushed = true;
+  }
+  return flushed;
+}
+
+/// The vCPU's page tables still say what it has cached.
+bool agrees(const View& view, VmIndex vm, std::uint32_t root, const TranslationView& t) {
+  const std::uint64_t frames = frames_in(t.level);
+  for (std::uint64_t i = 0; i < frames;) {
+    const LeafView leaf = view.leaf(vm, root, Gfn{t.page + i});
+    const bool same = leaf.present && leaf.pfn.value == t.pfn.value + i;
+    if (!same || (t.writable && !leaf.writable)) return false;
+    i += frames_in(leaf.level);
+  }
+  return true;
+}
+
+/// RMP refuses a write that goes through this translation and is checked now.
+bool is_refused(const View& view, const TranslationView& t, Pfn pfn, const RmpView& entry) {
+  if (!t.encrypted) return entry.assigned;
+  const Gpa gpa = address_of(Gfn{t.page + (pfn.value - t.pfn.value)});
+  return !entry.assigned || entry.asid != view.vm(view.vm_of(t.vcpu)).asid || entry.gpa != gpa;
+}
+
+/// Who had the frame has it no more.
+bool changed_hands(const FrameChange& change) {
+  const FrameView &before = change.before, &now = change.now;
+  return before.use != FrameUse::kFree &&
+         (before.use != now.use || before.gmem != now.gmem || before.index != now.index);
+}
+
+/// A translation that was made after its frame had changed hands: it says what is now.
+bool is_fresh(const View& view, const TranslationView& t, const FrameChange& change) {
+  const FrameView& now = change.now;
+  const std::uint64_t page = t.page + (change.pfn.value - t.pfn.value);
+  if (t.use == TranslationUse::kUser) {
+    return page == (now.use == FrameUse::kHostUser ? now.index : user_page_of(now.gmem, now.index));
+  }
+  const VmIndex vm = view.vm_of(t.vcpu);
+  const std::uint32_t root = view.current_root(t.vcpu);
+  return root != View::kNoRoot && agrees(view, vm, root, t);
+}
+
+/// A frame that was freed between a zap of what mapped it and the flush for that zap. Within one
+/// step only the order of events can tell.
+std::optional<Violation> freed_before_flush(const View& view) {
+  std::array<bool, kMaxVms> owed{};
+  const auto was_mapped = [&](Pfn pfn) {
+    return std::ranges::any_of(view.leaf_changes(), [&](const LeafChange& change) {
+      const bool led_there = pfn.value - change.before.pfn.value < frames_in(change.before.level);
+      return owed[change.vm.value] && change.before.present && led_there;
+    });
+  };
+  for (const Event& event : view.events().events()) {
+    if (event.kind == EventKind::kZap) owed[event.vm] = true;
+    if (event.kind == EventKind::kTlbFlush) owed[event.vm] = false;
+    const bool early =
+        event.kind == EventKind::kFrameFreed && std::ranges::find(owed, true) != owed.end();
+    if (early && was_mapped(Pfn{event.a})) return Violation{.subject = event.a};
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+namespace check {
+
+Result flushed_after_zap(const View& view) {
+  return any_translation(view, [&view](const TranslationView& t) {
+    if (!is_guest(t)) return false;
+    const VmIndex vm = view.vm_of(t.vcpu);
+    const std::uint32_t root = view.current_root(t.vcpu);
+    // Without a valid root the vCPU must load one first, and starts with nothing cached.
+    if (root == View::kNoRoot || !view.root(vm, root).valid) return false;
+    return is_flushed(view, vm) && !agrees(view, vm, root, t);
+  });
+}
+
+Result assignment_ends_guest_writes(const View& view) {
+  if (view.translations().empty()) return std::nullopt;
+  for (const FrameChange& change : view.frame_changes()) {
+    if (!change.rmp_changed) continue;
+    const auto is_wrong = [&](const TranslationView& t) {
+      return is_guest(t) && t.writable && covers(t, change.pfn) &&
+             is_refused(view, t, change.pfn, change.rmp_now);
+    };
+    if (auto wrong = any_translation(view, is_wrong); wrong) return wrong;
+  }
+  return std::nullopt;
+}
+
+Result assignment_ends_host_writes(const View& view) {
+  if (view.translations().empty()) return std::nullopt;
+  for (const FrameChange& change : view.frame_changes()) {
+    if (!change.rmp_changed || !change.rmp_now.assigned) continue;
+    const auto is_wrong = [&](const TranslationView& t) {
+      return !is_guest(t) && t.writable && covers(t, change.pfn);
+    };
+    if (auto wrong = any_translation(view, is_wrong); wrong) return wrong;
+  }
+  return std::nullopt;
+}
+
+/// The direct map maps every frame, free ones too.
+Result flushed_before_frame_is_free(const View& view) {
+  bool any = false;
+  for (const FrameChange& change : view.frame_changes()) {
+    if (!changed_hands(change)) continue;
+    any = true;
+    const auto is_wrong = [&](const TranslationView& t) {
+      if (t.use == TranslationUse::kDirectMap || !covers(t, change.pfn)) return false;
+      return change.now.use == FrameUse::kFree || !is_fresh(view, t, change);
+    };
+    if (auto wrong = any_translation(view, is_wrong); wrong) return wrong;
+  }
+  return any ? freed_before_flush(view) : std::nullopt;
+}
+
+}  // namespace check
+}  // namespace sluice::oracle
