@@ -180,13 +180,6 @@ Result converted(const View& view) {
   return std::nullopt;
 }
 
-bool was_zapped(const View& view, const LeafChange& change) {
-  if (view.events().dropped() != 0) return true;
-  return std::ranges::any_of(view.events().events(), [&change](const Event& e) {
-    return e.kind == EventKind::kZap && e.vm == change.vm.value && change.gfn.value - e.a < e.b;
-  });
-}
-
 /// A shared page was looked for in this step from its beginning, and nothing else happened.
 bool one_fault_alone(const View& view) {
   return view.ran_alone() && !conversion_ran(view) &&

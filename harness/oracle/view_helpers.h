@@ -1,5 +1,6 @@
 // Small questions that several invariants ask of a view.
 #pragma once
+#include <algorithm>
 #include <cstdint>
 #include <variant>
 
@@ -81,6 +82,14 @@ inline bool firmware_ran(const View& view) {
 /// Attributes may change inside these.
 inline bool conversion_ran(const View& view) {
   return ran<SetMemoryAttributes>(view) || ran_guest_request(view);
+}
+
+/// Was what the leaf translated zapped in the step? Yes, where the events do not tell.
+inline bool was_zapped(const View& view, const LeafChange& change) {
+  if (view.events().dropped() != 0) return true;
+  return std::ranges::any_of(view.events().events(), [&change](const Event& e) {
+    return e.kind == EventKind::kZap && e.vm == change.vm.value && change.gfn.value - e.a < e.b;
+  });
 }
 
 /// kvm.md 0, has_private_mem.

@@ -218,16 +218,17 @@ bool fault_is_stale(const Kernel& k, const Vcpu& vcpu, const PageFault& fault) {
 
 FaultResult fault_install(Kernel& k, Vcpu& vcpu, PageFault& fault) {
   Vm& vm = k.vm(vcpu.vm);
-  if (fault.slot == kNoSlot) {
-    // A root that does not reach the GFN cannot cache that there is nothing.
-    const Root& root = vm.roots[vcpu.root];
-    if (fault.gfn.value >> (9 * root.level) == 0) map_mmio(k, vm, vcpu.root, fault.gfn);
-    return emulate(fault, Check::kFaultMmio);
-  }
   if (behavior::prefault_present_leaf_is_spurious(k.version())) {
     const LeafView leaf = lookup_leaf(k, vm, vcpu.root, fault.gfn);
     const bool allowed = fault.prefetch || !fault.write || leaf.writable;
     if (leaf.present && allowed) return {.status = FaultStatus::kSpurious};
+  }
+  if (fault.slot == kNoSlot) {
+    // Over a leaf, too, that another vCPU has put there since a slot appeared, and nobody flushes
+    // (docs/findings.md 3). A root that does not reach the GFN cannot cache that there is nothing.
+    const Root& root = vm.roots[vcpu.root];
+    if (fault.gfn.value >> (9 * root.level) == 0) map_mmio(k, vm, vcpu.root, fault.gfn);
+    return emulate(fault, Check::kFaultMmio);
   }
   fault.goal_level = goal_level(k, vm, vm.slots[fault.slot], fault);
   const bool beside = planted(Planted::kLongRootMapsNeighbor) && vm.roots[vcpu.root].level == 5;
