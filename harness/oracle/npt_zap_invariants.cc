@@ -109,8 +109,11 @@ Result hole_has_no_leaf(const View& view) {
     if (from >= to) continue;
     const Gfn base = slot.base - PageCount{slot.gmem_page_offset};
     const GfnSpan span{base + PageCount{from}, base + PageCount{to}};
-    const auto any = [](const LeafRecord&) { return true; };
-    if (auto wrong = first_leaf_in(view, vm, slot.address_space, span, any); wrong) return wrong;
+    // A fault beside the hole may map a huge page of user space over it: none of the file's pages.
+    const auto counts = [&view](const LeafRecord& record) {
+      return !record.is_huge() || view.frame(record.leaf.pfn).use != FrameUse::kHostUser;
+    };
+    if (auto wrong = first_leaf_in(view, vm, slot.address_space, span, counts); wrong) return wrong;
   }
   return std::nullopt;
 }

@@ -1,5 +1,7 @@
 #include "model/host/snp_rmp.h"
 
+#include <algorithm>
+
 #include "model/schedule/scheduler.h"
 
 namespace sluice::model {
@@ -8,6 +10,12 @@ namespace {
 void count_pages(Kernel& k, Asid asid, std::uint64_t frames) {
   std::uint32_t& pages = k.snp.asid_pages[asid.value];
   if (asid.value != 0) k.set(pages, pages + static_cast<std::uint32_t>(frames));
+}
+
+/// How much of the direct map around a frame is cached as one: a page of 1 GiB is checked against
+/// the RMP by pieces of 2 MiB (rmp.md 5).
+MapLevel cached_level(const Kernel& k, Pfn pfn) {
+  return std::min(k.snp.direct_map.level(pfn), MapLevel::k2M);
 }
 
 /// rmpupdate(): rows 1-4 of snp_host.md 1.
@@ -45,7 +53,7 @@ Check execute_rmpupdate(Kernel& k, std::uint64_t spa, const RmpRecord& record) {
   const Check refused = rmp.update(k.machine.journal, spa, record);
   if (refused != Check::kOk) return refused;
   k.machine.tlbs.forget_frames(k.machine.journal, pfn, frames_in(record.page_size),
-                               k.snp.direct_map.level(pfn));
+                               cached_level(k, pfn));
   // A large entry is replaced by a large one only, so that the old size is that of what goes.
   const Asid asid{record.assigned ? record.asid : 0};
   const std::uint64_t frames = frames_in(record.page_size);
@@ -119,7 +127,7 @@ bool snp_page_reclaim(Kernel& k, Vm& vm, Pfn pfn) {
 
 bool host_kernel_store(Kernel& k, Pfn pfn, std::uint64_t token) {
   Machine& machine = k.machine;
-  const MapLevel level = k.snp.direct_map.level(pfn);
+  const MapLevel level = cached_level(k, pfn);
   if (machine.profile.snp && !machine.tlbs.direct_map.holds(pfn.value, level)) {
     if (!machine.rmp.is_hypervisor_owned(pfn, level)) {
       k.set(k.snp.host_dead, true);
