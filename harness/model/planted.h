@@ -131,6 +131,7 @@ enum class Planted : std::uint8_t {
   kPreFaultIgnoresAliasBit,
   kPreFaultMarksRun,
   kRmpFaultNotSmashed,
+  kAcceptTruncatesCount,
 };
 
 struct PlantedRow {
@@ -373,6 +374,8 @@ inline constexpr std::array kPlanted = std::to_array<PlantedRow>({
      "a vCPU that was pre-faulted counts as having run"},
     {Planted::kRmpFaultNotSmashed, "rmp_fault_not_smashed", "progress.fault_is_resolved",
      "an RMP fault on a 2 MiB entry leaves it whole (bugs.md 91)"},
+    {Planted::kAcceptTruncatesCount, "accept_truncates_count", "guest.accepted_page_takes_no_vc",
+     "a guest keeps the number of pages to accept in too few bits (bugs.md 75, scaled down)"},
 });
 
 #ifdef SLUICE_PLANTED

@@ -77,6 +77,17 @@ void AcceptanceBook::note(const View& view) {
   // went.
   for (const FrameChange& change : view.frame_changes()) note_accepted(view, change);
   for (const FrameChange& change : view.frame_changes()) note_gone(view, change);
+  note_belief(view);
+}
+
+void AcceptanceBook::note_belief(const View& view) {
+  const auto* const op = finished<GuestConvert>(view);
+  const bool accepts = op != nullptr && op->to_private && op->page_count.value > 0;
+  const bool keeps_order = view.header().policy.guest == GuestPolicy::kEnlightened;
+  if (!accepts || !keeps_order || !view.outcome().ok() || !view.ran_alone()) return;
+  const Asid asid = view.vm(view.vm_of({view.step().actor.index})).asid;
+  const GuestPages all{.asid = asid, .first = op->gfn, .count = op->page_count.value};
+  holds_ = holds_ && accepted_.remove(all) && accepted_.add(all);
 }
 
 void AcceptanceBook::note_accepted(const View& view, const FrameChange& change) {

@@ -41,8 +41,9 @@ class GuestPageSet {
   std::array<GuestPages, kRoom> ranges_{};
 };
 
-/// What guests have accepted, by PVALIDATE or by their launch. Once an address was accepted twice,
-/// or a set has no room, R8 does not apply for the rest of the sequence. Thread: compatible.
+/// What guests have accepted, by PVALIDATE or by their launch, or take for accepted since a
+/// conversion of theirs was done. Once an address was accepted twice, or a set has no room, R8 does
+/// not apply for the rest of the sequence. Thread: compatible.
 class AcceptanceBook {
  public:
   void clear();
@@ -61,6 +62,8 @@ class AcceptanceBook {
  private:
   void note_accepted(const View& view, const FrameChange& change);
   void note_gone(const View& view, const FrameChange& change);
+  /// A guest whose conversion was done takes the whole range for accepted.
+  void note_belief(const View& view);
 
   bool holds_ = true;
   /// The guest's own knowledge: what it was launched with and what it has accepted, until it

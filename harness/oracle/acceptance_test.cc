@@ -155,6 +155,25 @@ TEST(AcceptanceBook, AGuestKnowsWhatItWasLaunchedWith) {
   EXPECT_FALSE(guest.holds());
 }
 
+TEST(AcceptanceBook, AConversionThatWasDoneIsBelieved) {
+  FakeView view;
+  view.vms[0] = {.exists = true, .open = true, .type = VmType::kSnp, .asid = kGuest};
+  view.ran(GuestConvert{.gfn = {8}, .page_count = {4}}, kOpBit<GuestConvert>);
+  view.change(kFirst, entry_of({8}, false), entry_of({8}, true));
+  AcceptanceBook book;
+  book.clear();
+  view.outcome_value = outcome_of(Check::kGuestConvertPvalidate);
+  book.note(view);
+  EXPECT_TRUE(book.is_accepted(kGuest, {8}));
+  EXPECT_FALSE(book.is_accepted(kGuest, {9})) << "the guest knows that it failed";
+  book.clear();
+  view.outcome_value = {};
+  book.note(view);
+  EXPECT_TRUE(book.is_accepted(kGuest, {11}));
+  EXPECT_FALSE(book.is_accepted(kGuest, {12}));
+  EXPECT_TRUE(book.holds());
+}
+
 TEST(GuestPageSet, RangesGrowAndSplit) {
   GuestPageSet set;
   for (const std::uint64_t gfn : {10u, 11u, 9u}) {

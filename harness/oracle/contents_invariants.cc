@@ -95,7 +95,7 @@ const GuestAccess* read_alone(const View& view) {
   return done && view.ran_alone() ? op : nullptr;
 }
 
-/// The slot behind a shared GFN that takes its pages from the host region; null if none does.
+/// The slot behind a shared GFN; null if there is none that user space can look into.
 const SlotView* shared_slot(const View& view, VmIndex vm, std::uint32_t root, Gfn gfn) {
   if (root == View::kNoRoot || view.is_private(vm, gfn)) return nullptr;
   const std::uint8_t space = view.root(vm, root).address_space;
@@ -103,7 +103,17 @@ const SlotView* shared_slot(const View& view, VmIndex vm, std::uint32_t root, Gf
   const auto slot = std::ranges::find_if(slots, [&](const SlotView& s) {
     return s.address_space == space && span_of(s).contains(gfn);
   });
-  return slot == slots.end() || slot->hva.raw || slot->gmem_only ? nullptr : &*slot;
+  const bool is_seen = slot != slots.end() && (slot->gmem_only || !slot->hva.raw);
+  return is_seen ? &*slot : nullptr;
+}
+
+/// The frame that user space has at a page of the slot: in its region, or in the file where that
+/// serves shared faults.
+std::optional<Pfn> user_frame(const View& view, const SlotView& slot, std::uint64_t page) {
+  if (!slot.gmem_only) return view.host_page((slot.hva.value >> kPageShift) + page);
+  if (!slot.gmem.is_gmem()) return std::nullopt;
+  const GmemPageView found = view.gmem_page({slot.gmem.value}, slot.gmem_page_offset + page);
+  return found.present ? std::optional(found.pfn) : std::nullopt;
 }
 
 }  // namespace
@@ -170,8 +180,7 @@ Result shared_page_is_one(const View& view) {
   const std::uint32_t root = view.current_root(vcpu);
   const SlotView* const slot = shared_slot(view, vm, root, op->gfn);
   if (slot == nullptr || key_of(view, vcpu, *op).has_value()) return std::nullopt;
-  const std::uint64_t page = (slot->hva.value >> kPageShift) + (op->gfn - slot->base).value;
-  const std::optional<Pfn> frame = view.host_page(page);
+  const std::optional<Pfn> frame = user_frame(view, *slot, (op->gfn - slot->base).value);
   const std::uint64_t guests = is_read(op->kind) ? view.outcome().value : op->value.value;
   const bool one = frame.has_value() && view.frame(*frame).content == guests;
   return one ? Result{} : Violation{.subject = op->gfn.value, .other = guests};

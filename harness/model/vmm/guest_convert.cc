@@ -12,6 +12,11 @@ namespace {
 
 constexpr unsigned kEntriesPerRequest = 64;
 
+Gfn end_of(const GuestConvert& op) {
+  const bool truncates = op.to_private && planted(Planted::kAcceptTruncatesCount);
+  return op.gfn + PageCount{op.page_count.value & (truncates ? 0xffu : ~0u)};
+}
+
 /// The entries of one request: a walk over the range from `next`.
 struct Chunk {
   std::array<PscEntry, kEntriesPerRequest> entries{};
@@ -19,7 +24,7 @@ struct Chunk {
   unsigned count = 0;
 };
 Chunk take_chunk(const GuestConvert& op, Gfn& next) {
-  const Gfn end = op.gfn + PageCount{op.page_count.value};
+  const Gfn end = end_of(op);
   const std::uint8_t operation = op.to_private ? PscOperation::kPrivate : PscOperation::kShared;
   Chunk chunk;
   while (next < end && chunk.count < kEntriesPerRequest) {
@@ -218,7 +223,7 @@ Outcome apply(Kernel& k, ActorId actor, const GuestConvert& op) {
   if (const Check gate = run_gate(k, index); gate != Check::kOk) return answer(gate);
   const When when = pvalidate_time(k.machine.header.policy.guest, op.to_private);
   Outcome last{};
-  const Gfn end = op.gfn + PageCount{op.page_count.value};
+  const Gfn end = end_of(op);
   for (Gfn next = op.gfn; next < end;) {
     const Chunk chunk = take_chunk(op, next);
     if (when == When::kBefore && ends(pvalidate_chunk(k, index, chunk, op.to_private), last))
@@ -236,7 +241,7 @@ Task<Outcome> start(Kernel& k, ActorId actor, const GuestConvert& op) {
   if (gate != Check::kOk) co_return answer(gate);
   const When when = pvalidate_time(k.machine.header.policy.guest, op.to_private);
   Outcome last{};
-  const Gfn end = op.gfn + PageCount{op.page_count.value};
+  const Gfn end = end_of(op);
   for (Gfn next = op.gfn; next < end;) {
     const Chunk chunk = take_chunk(op, next);
     if (when == When::kBefore) {
