@@ -9,34 +9,19 @@ namespace sluice::kvm {
 /// Written by the backend, read by the oracle. Thread: compatible.
 class KvmView final : public View {
  public:
+  KvmView() : View(kNumber) {}
   bool observes(ViewField field) const override {
     return field == ViewField::kOutcome || field == ViewField::kProgress;
   }
   const SequenceHeader& header() const override { return header_; }
   const HostProfile& profile() const override { return profile_; }
-  const Step& step() const override { return step_; }
-  const Outcome& outcome() const override { return outcome_; }
-  std::uint64_t ran_ops() const override {
-    return outcome_.skipped() ? 0 : std::uint64_t{1} << step_.op.index();
-  }
   const Op* ran_op(ActorId actor) const override {
     return outcome_.skipped() || actor != step_.actor ? nullptr : &step_.op;
   }
   bool ran_alone() const override { return true; }
-  const EventLog& events() const override { return events_; }
-  ProgressView progress() const override {
-    ProgressView progress{};
-    progress.livelock = hung_;
-    return progress;
-  }
 
-  std::span<const FrameChange> frame_changes() const override { return {}; }
-  std::span<const GmemPageChange> gmem_page_changes() const override { return {}; }
-  std::span<const LeafChange> leaf_changes() const override { return {}; }
-  std::span<const AttributeChange> attribute_changes() const override { return {}; }
-  GmemView gmem_before(GmemIndex) const override { return {}; }
-  std::uint32_t changed_vms() const override { return 0; }
-  VmView vm_before(VmIndex) const override { return {}; }
+  const GmemView& gmem_before(GmemIndex) const override { return gmem_; }
+  const VmView& vm_before(VmIndex) const override { return vm_; }
   std::span<const SlotView> slots_before(VmIndex) const override { return {}; }
   HostView host_before() const override { return {}; }
   HostView host() const override { return {}; }
@@ -47,10 +32,10 @@ class KvmView final : public View {
   RmpView rmp(Pfn) const override { return {}; }
   FrameView frame(Pfn) const override { return {}; }
   FrameAccounting frame_accounting() const override { return {}; }
-  GmemView gmem(GmemIndex) const override { return {}; }
+  const GmemView& gmem(GmemIndex) const override { return gmem_; }
   GmemPageView gmem_page(GmemIndex, std::uint64_t) const override { return {}; }
   std::span<const BindingView> gmem_bindings(GmemIndex) const override { return {}; }
-  VmView vm(VmIndex) const override { return {}; }
+  const VmView& vm(VmIndex) const override { return vm_; }
   std::span<const SlotView> slots(VmIndex) const override { return {}; }
   bool is_private(VmIndex, Gfn) const override { return false; }
   AttributeView attribute(VmIndex, Gfn) const override { return {}; }
@@ -75,11 +60,24 @@ class KvmView final : public View {
   }
 
  private:
+  static constexpr std::uint64_t kNumber = kNeverCollected;
+
+  void collect(Facts& facts) const override {
+    facts.step = &step_;
+    facts.outcome = &outcome_;
+    facts.ran_ops = outcome_.skipped() ? 0 : std::uint64_t{1} << step_.op.index();
+    facts.events = &events_;
+    facts.progress.livelock = hung_;
+  }
+  void collect(Changes&) const override {}
+
   SequenceHeader header_{};
   HostProfile profile_{};
   Step step_{};
   Outcome outcome_{};
   EventLog events_{};  // stays empty: user space sees none
+  VmView vm_{};        // so do these
+  GmemView gmem_{};
   bool hung_ = false;
 };
 

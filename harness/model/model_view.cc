@@ -27,46 +27,6 @@ constexpr std::size_t index_of(std::uint64_t stamp) {
   return stamp & ((std::uint64_t{1} << kIndexBits) - 1);
 }
 
-GmemView view_of(const Gmem& gmem) {
-  return {.open = gmem.open,
-          .vm = gmem.vm,
-          .page_count = gmem.page_count,
-          .flags = gmem.flags,
-          .resident_pages = gmem.resident_pages.value};
-}
-
-SlotView view_of(VmIndex vm, const Memslot& slot) {
-  const std::uint64_t offset = slot.hva_raw ? slot.hva : slot.hva - kHostRegionAddress;
-  return {.vm = vm,
-          .address_space = slot.address_space,
-          .id = slot.id,
-          .flags = slot.flags,
-          .invalid = slot.invalid,
-          .base = slot.base,
-          .page_count = slot.page_count,
-          .hva = {.value = offset, .raw = slot.hva_raw},
-          .gmem = {slot.gmem},
-          .gmem_page_offset = slot.gmem_page_offset,
-          .gmem_only = slot.gmem_only};
-}
-
-VmView view_of(const VmCore& vm) {
-  const bool unset = vm.invalidate_in_progress <= 0 || vm.invalidate_first > vm.invalidate_last;
-  return {.exists = vm.exists,
-          .open = vm.open,
-          .dead = vm.dead,
-          .type = vm.type,
-          .life = vm.life,
-          .users = vm.users,
-          .vcpu_count = vm.vcpu_count,
-          .asid = vm.sev.asid,
-          .launching = vm.sev.context,
-          .launched = vm.pre_fault_allowed,
-          .invalidate_seq = vm.invalidate_seq,
-          .invalidate_in_progress = vm.invalidate_in_progress,
-          .invalidate_range = unset ? GfnSpan{} : GfnSpan{vm.invalidate_first, vm.invalidate_last},
-          .generation = vm.generation};
-}
 GfnRange range_of(const GfnSpan& span) { return {.first = span.first, .last = span.end}; }
 
 }  // namespace
@@ -105,16 +65,14 @@ Expected<ModelView> ModelView::open(const Kernel& kernel, const StepRecord& reco
 
 /// Reads the step's journal entries newest first, so that the oldest old value of a place is what
 /// stays.
-void ModelView::build() const {
-  if (built_ == record_->number) return;
+void ModelView::build_now() const {
   built_ = record_->number;
   tables_.frames_before.clear();
   tables_.words_before.clear();
   tables_.frame_changes.clear();
   tables_.leaf_changes.clear();
   tables_.page_changes.clear();
-  gmem_touched_ = {};
-  vms_touched_ = slots_touched_ = vcpus_touched_ = 0;
+  gmems_touched_ = vms_touched_ = slots_touched_ = vcpus_touched_ = 0;
   const auto entries = k_->machine.journal.since(record_->mark);
   for (auto entry = entries.rbegin(); entry != entries.rend(); ++entry) classify(*entry);
   for (const FrameBefore& before : tables_.frames_before) add_frame_change(before);
@@ -182,8 +140,8 @@ void ModelView::note_kernel(const Journal::Entry& entry) const {
 
 void ModelView::note_gmem(const Journal::Entry& entry, std::uintptr_t offset) const {
   const std::size_t i = offset / sizeof(Gmem);
-  if (!gmem_touched_[i]) {
-    gmem_touched_[i] = true;
+  if ((gmems_touched_ >> i & 1) == 0) {
+    gmems_touched_ |= 1U << i;
     gmems_before_[i] = k_->gmems[i];
   }
   std::memcpy(reinterpret_cast<std::byte*>(&gmems_before_[i]) + offset % sizeof(Gmem),
@@ -248,9 +206,12 @@ void ModelView::add_leaf_change(const WordBefore& before, const NodePlace& place
   // An entry that is one is linked to its root; else something larger or smaller may be there.
   const LeafView leaf_now = is_leaf ? leaf_of(vm, root, {.spte = now, .level = place.level}, gfn)
                                     : leaf({place.owner}, place.root, gfn);
+  const auto address_space = static_cast<std::uint8_t>(root.smm ? 1 : 0);
   tables_.leaf_changes.add({.vm = {place.owner},
                             .root = place.root,
+                            .address_space = address_space,
                             .gfn = gfn,
+                            .slot = slot_at(slots({place.owner}), address_space, gfn),
                             .before = leaf_of(vm, root, before_walk, gfn),
                             .now = leaf_now});
 }
@@ -263,71 +224,24 @@ void ModelView::add_page_change(const WordBefore& before, const NodePlace& place
                             .before = view_page_word(before.word, head)});
 }
 
-std::span<const FrameChange> ModelView::frame_changes() const {
-  build();
-  return tables_.frame_changes;
-}
-std::span<const GmemPageChange> ModelView::gmem_page_changes() const {
-  build();
-  return tables_.page_changes;
-}
-std::span<const LeafChange> ModelView::leaf_changes() const {
-  build();
-  return tables_.leaf_changes;
-}
-std::span<const AttributeChange> ModelView::attribute_changes() const {
-  return {k_->attribute_log.changes.data(), k_->attribute_log.count};
+void ModelView::collect(Facts& facts) const {
+  facts = {.number = record_->number,
+           .step = &record_->step,
+           .outcome = &record_->outcome,
+           .ran_ops = record_->ran_ops,
+           .events = &k_->machine.events,
+           .progress = progress_now()};
 }
 
-GmemView ModelView::gmem_before(GmemIndex gmem) const {
+void ModelView::collect(Changes& changes) const {
   build();
-  return view_of(gmem_touched_[gmem.value] ? gmems_before_[gmem.value] : k_->gmem(gmem));
-}
-
-std::uint32_t ModelView::changed_vms() const {
-  build();
-  return vms_touched_ | slots_touched_;
-}
-
-VmView ModelView::vm_before(VmIndex index) const {
-  build();
-  const bool touched = (vms_touched_ >> index.value & 1) != 0;
-  return touched ? view_of(vms_before_[index.value]) : vm(index);
-}
-
-/// The first slots of the VM as they were; how many that are.
-std::uint64_t ModelView::undo_slots(VmIndex index,
-                                    std::array<Memslot, kMaxSlotsPerVm>& slots) const {
-  const Vm& vm = k_->vm(index);
-  const bool touched = (vms_touched_ >> index.value & 1) != 0;
-  const std::uint64_t before = touched ? vms_before_[index.value].slot_high_water : 0;
-  const std::uint64_t count = std::max(vm.slot_high_water, before);
-  std::copy_n(vm.slots.begin(), count, slots.begin());
-  const auto now = reinterpret_cast<std::uintptr_t>(vm.slots.data());
-  const auto entries = k_->machine.journal.since(record_->mark);
-  for (auto entry = entries.rbegin(); entry != entries.rend(); ++entry) {
-    const auto at = reinterpret_cast<std::uintptr_t>(entry->address());
-    if (at - now >= count * sizeof(Memslot)) continue;
-    std::memcpy(reinterpret_cast<std::byte*>(slots.data()) + (at - now), &entry->old_value,
-                entry->size());
-  }
-  return count;
-}
-
-std::span<const SlotView> ModelView::slots_before(VmIndex index) const {
-  build();
-  if ((slots_touched_ >> index.value & 1) == 0) return slots(index);
-  SlotList& list = slots_before_[index.value];
-  if (list.step != record_->number) {
-    list.step = record_->number;
-    list.count = 0;
-    std::array<Memslot, kMaxSlotsPerVm> before;
-    const std::uint64_t count = undo_slots(index, before);
-    for (std::uint64_t i = 0; i < count; ++i) {
-      if (before[i].used) list.slots[list.count++] = view_of(index, before[i]);
-    }
-  }
-  return {list.slots.data(), list.count};
+  changes = {.number = record_->number,
+             .frames = tables_.frame_changes,
+             .gmem_pages = tables_.page_changes,
+             .leaves = tables_.leaf_changes,
+             .attributes = {k_->attribute_log.changes.data(), k_->attribute_log.count},
+             .gmems = gmems_touched_,
+             .vms = vms_touched_ | slots_touched_};
 }
 
 const Op* ModelView::ran_op(ActorId actor) const {
@@ -339,7 +253,7 @@ const Op* ModelView::ran_op(ActorId actor) const {
 
 // ---- State now ----
 
-ProgressView ModelView::progress() const {
+ProgressView ModelView::progress_now() const {
   const Scheduler& scheduler = k_->scheduler;
   const Liveness liveness = scheduler.liveness();
   ProgressView view{};
@@ -357,8 +271,6 @@ ProgressView ModelView::progress() const {
   const bool overlap = liveness.livelock_reason == RetryReason::kRmpOverlap;
   view.known_upstream = liveness.livelock && !liveness.deadlock && (prefault || root || overlap);
   view.in_flight = scheduler.in_flight();
-  if (view.in_flight == 0) return view;
-  for (unsigned slot = 0; slot < kMaxActors; ++slot) view.waits[slot] = scheduler.actor(slot).wait;
   return view;
 }
 
@@ -370,48 +282,8 @@ FrameView ModelView::frame(Pfn pfn) const {
   return k_->machine.rmp.covers(pfn) ? k_->machine.frames.view(pfn) : FrameView{};
 }
 
-GmemView ModelView::gmem(GmemIndex gmem) const { return view_of(k_->gmem(gmem)); }
-
 GmemPageView ModelView::gmem_page(GmemIndex gmem, std::uint64_t index) const {
   return view_page(*k_, k_->gmem(gmem), index);
-}
-
-std::span<const BindingView> ModelView::gmem_bindings(GmemIndex gmem) const {
-  BindingList& list = bindings_[gmem.value];
-  if (list.step != record_->number) {
-    list.step = record_->number;
-    list.count = 0;
-    const Gmem& file = k_->gmem(gmem);
-    for (const Binding& binding : file.bindings) {
-      if (!binding.used) continue;
-      const Memslot& slot = k_->vm(file.vm).slots[binding.slot];
-      list.bindings[list.count++] = {.address_space = slot.address_space,
-                                     .slot = slot.id,
-                                     .first = binding.first,
-                                     .count = binding.count};
-    }
-  }
-  return {list.bindings.data(), list.count};
-}
-
-VmView ModelView::vm(VmIndex index) const {
-  const Vm& vm = k_->vm(index);
-  VmView view = view_of(vm);
-  for (const Root& root : vm.roots) view.root_count += root.used && root.valid ? 1 : 0;
-  return view;
-}
-
-std::span<const SlotView> ModelView::slots(VmIndex index) const {
-  SlotList& list = slots_[index.value];
-  if (list.step != record_->number) {
-    list.step = record_->number;
-    list.count = 0;
-    const Vm& vm = k_->vm(index);
-    for (std::uint64_t i = 0; i < vm.slot_high_water; ++i) {
-      if (vm.slots[i].used) list.slots[list.count++] = view_of(index, vm.slots[i]);
-    }
-  }
-  return {list.slots.data(), list.count};
 }
 
 bool ModelView::is_private(VmIndex vm, Gfn gfn) const {

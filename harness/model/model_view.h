@@ -21,7 +21,7 @@ inline HostView host_view(const Kernel& k) {
 
 /// The step that a view is about.
 struct StepRecord {
-  std::uint64_t number = 0;  // rises for ever, over sequences too
+  std::uint64_t number = 1;  // rises for ever, over sequences too
   Step step{};
   Outcome outcome{};
   std::uint64_t ran_ops = 0;
@@ -42,21 +42,11 @@ class ModelView final : public View {
   bool observes(ViewField) const override { return true; }
   const SequenceHeader& header() const override { return k_->machine.header; }
   const HostProfile& profile() const override { return k_->machine.profile; }
-  const Step& step() const override { return record_->step; }
-  const Outcome& outcome() const override { return record_->outcome; }
-  std::uint64_t ran_ops() const override { return record_->ran_ops; }
   const Op* ran_op(ActorId actor) const override;
   bool ran_alone() const override { return std::popcount(record_->ran) <= 1; }
-  const EventLog& events() const override { return k_->machine.events; }
-  ProgressView progress() const override;
 
-  std::span<const FrameChange> frame_changes() const override;
-  std::span<const GmemPageChange> gmem_page_changes() const override;
-  std::span<const LeafChange> leaf_changes() const override;
-  std::span<const AttributeChange> attribute_changes() const override;
-  GmemView gmem_before(GmemIndex gmem) const override;
-  std::uint32_t changed_vms() const override;
-  VmView vm_before(VmIndex vm) const override;
+  const GmemView& gmem_before(GmemIndex gmem) const override;
+  const VmView& vm_before(VmIndex vm) const override;
   std::span<const SlotView> slots_before(VmIndex vm) const override;
   HostView host_before() const override { return record_->host_before; }
   HostView host() const override { return host_view(*k_); }
@@ -68,10 +58,10 @@ class ModelView final : public View {
   RmpView rmp(Pfn pfn) const override;
   FrameView frame(Pfn pfn) const override;
   FrameAccounting frame_accounting() const override { return k_->machine.frames.accounting(); }
-  GmemView gmem(GmemIndex gmem) const override;
+  const GmemView& gmem(GmemIndex gmem) const override;
   GmemPageView gmem_page(GmemIndex gmem, std::uint64_t index) const override;
   std::span<const BindingView> gmem_bindings(GmemIndex gmem) const override;
-  VmView vm(VmIndex vm) const override;
+  const VmView& vm(VmIndex vm) const override;
   std::span<const SlotView> slots(VmIndex vm) const override;
   bool is_private(VmIndex vm, Gfn gfn) const override;
   AttributeView attribute(VmIndex vm, Gfn gfn) const override;
@@ -120,9 +110,16 @@ class ModelView final : public View {
   };
 
   ModelView(const Kernel& kernel, const StepRecord& record, Tables tables)
-      : k_(&kernel), record_(&record), tables_(std::move(tables)) {}
+      : View(record.number), k_(&kernel), record_(&record), tables_(std::move(tables)) {}
 
-  void build() const;
+  void collect(Facts& facts) const override;
+  void collect(Changes& changes) const override;
+  ProgressView progress_now() const;
+
+  void build() const {
+    if (built_ != record_->number) build_now();
+  }
+  void build_now() const;
   void classify(const Journal::Entry& entry) const;
   FrameBefore& frame_before(std::uint64_t index) const;
   WordBefore& word_before(NodePool::At at) const;
@@ -145,12 +142,22 @@ class ModelView final : public View {
   mutable std::uint64_t built_ = 0;
   mutable Tables tables_;
   mutable std::array<Gmem, kMaxGmems> gmems_before_{};
-  mutable std::array<bool, kMaxGmems> gmem_touched_{};
+  mutable std::uint32_t gmems_touched_ = 0;  // bit = file whose own fields changed
   mutable std::array<VmCore, kMaxVms> vms_before_{};
   mutable std::array<VcpuView, kMaxVcpus> vcpus_before_{};
   mutable std::uint32_t vcpus_touched_ = 0;  // bit = vCPU of which a word changed
   mutable std::uint32_t vms_touched_ = 0;    // bit = VM whose own fields changed
   mutable std::uint32_t slots_touched_ = 0;  // bit = VM whose slots changed
+  /// A view, and the step that it is of.
+  template <class T>
+  struct Cached {
+    std::uint64_t step = 0;
+    T view{};
+  };
+  mutable std::array<Cached<VmView>, kMaxVms> vm_views_{};
+  mutable std::array<Cached<VmView>, kMaxVms> vm_views_before_{};
+  mutable std::array<Cached<GmemView>, kMaxGmems> gmem_views_{};
+  mutable std::array<Cached<GmemView>, kMaxGmems> gmem_views_before_{};
   struct SlotList {
     std::uint64_t step = 0;
     std::size_t count = 0;

@@ -19,7 +19,7 @@ const SetMemoryAttributes* lone_conversion(const View& view) {
 
 bool counters_changed(const View& view, VmIndex vm) {
   if ((view.changed_vms() >> vm.value & 1) == 0) return false;
-  const VmView before = view.vm_before(vm), now = view.vm(vm);
+  const VmView &before = view.vm_before(vm), now = view.vm(vm);
   return before.invalidate_seq != now.invalidate_seq ||
          before.invalidate_in_progress != now.invalidate_in_progress;
 }
@@ -153,7 +153,7 @@ Result attributes_belong_to_vm(const View& view) {
 Result conversion_needs_no_slot(const View& view) {
   const auto* const op = lone_conversion(view);
   if (op == nullptr || view.outcome().ok() || !is_well_formed(view, *op)) return std::nullopt;
-  const VmView before = view.vm_before(op->vm);
+  const VmView& before = view.vm_before(op->vm);
   return before.open && !before.dead ? Violation{.subject = op->address.value >> kPageShift}
                                      : Result{};
 }

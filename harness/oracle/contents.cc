@@ -32,7 +32,7 @@ void each_guest_access(const View& view, Visit&& visit) {
 /// shared before it is done.
 bool is_private_write(const View& view, VcpuIndex vcpu, const GuestAccess& access) {
   const VmIndex vm = view.vm_of(vcpu);
-  const VmView seen = view.vm(vm);
+  const VmView& seen = view.vm(vm);
   if (seen.type == VmType::kSnp) return seen.asid.value != 0 && access.c_bit;
   return has_private_memory(seen.type) && is_quiescent(view) && !conversion_ran(view) &&
          view.is_private(vm, access.gfn);
@@ -49,7 +49,7 @@ bool became_valid(const FrameChange& change) {
 
 std::optional<Asid> key_of(const View& view, VcpuIndex vcpu, const GuestAccess& access) {
   if (!access.c_bit && access.kind != AccessKind::kFetch) return std::nullopt;
-  const VmView vm = view.vm(view.vm_of(vcpu));
+  const VmView& vm = view.vm(view.vm_of(vcpu));
   return vm.type == VmType::kSnp && vm.asid.value != 0 ? std::optional(vm.asid) : std::nullopt;
 }
 

@@ -24,7 +24,7 @@ std::optional<VmIndex> private_owner(const View& view, const FrameChange& change
   if (is_guests(change.rmp_before)) {
     if (!is_guests(change.rmp_now)) return std::nullopt;
     for (std::uint8_t i = 0; i < kMaxVms; ++i) {
-      const VmView vm = view.vm({i});
+      const VmView& vm = view.vm({i});
       if (vm.exists && vm.asid == change.rmp_before.asid) return VmIndex{i};
     }
     return std::nullopt;

@@ -52,6 +52,16 @@ std::optional<Violation> each_gmem(Judge&& judge) {
   return std::nullopt;
 }
 
+/// The same for those whose own fields changed in the step.
+template <class Judge>
+std::optional<Violation> each_changed_gmem(const View& view, Judge&& judge) {
+  for (std::uint32_t left = view.changed_gmems(); left != 0; left &= left - 1) {
+    const auto index = static_cast<std::uint8_t>(std::countr_zero(left));
+    if (auto wrong = judge(GmemIndex{index}); wrong.has_value()) return wrong;
+  }
+  return std::nullopt;
+}
+
 bool ran_writer(const View& view) {
   return ran<GuestAccess, LaunchUpdate, HostAccess, HostStore, GmemAccess>(view);
 }
@@ -75,7 +85,7 @@ std::optional<Violation> judge_slot(const View& view, const SlotView& slot) {
 /// The bindings of an open file: each belongs to a slot that has all its pages, and no page is
 /// bound twice.
 std::optional<Violation> judge_bindings(const View& view, GmemIndex gmem) {
-  const GmemView file = view.gmem(gmem);
+  const GmemView& file = view.gmem(gmem);
   if (!file.open) return std::nullopt;
   const auto bindings = view.gmem_bindings(gmem);
   const auto slots = view.slots(file.vm);
@@ -134,10 +144,10 @@ Result vm_users_add_up(const View& view) {
   // A destroy_vm in flight has closed the descriptor and waits for calls that still hold the VM.
   if (!is_quiescent(view)) return std::nullopt;
   for (std::uint8_t vm = 0; vm < kMaxVms; ++vm) {
-    const VmView seen = view.vm({vm});
+    const VmView& seen = view.vm({vm});
     std::uint32_t users = seen.vcpu_count + (seen.open ? 1 : 0);
     for (std::uint8_t i = 0; i < kMaxGmems; ++i) {
-      const GmemView file = view.gmem({i});
+      const GmemView& file = view.gmem({i});
       users += file.open && file.vm.value == vm ? 1 : 0;
     }
     if (seen.users != users || seen.exists != (users > 0))
@@ -171,8 +181,8 @@ Result size_is_fixed(const View& view) {
     if (page.present && change.index >= view.gmem(change.gmem).page_count)
       return Violation{.subject = change.index};
   }
-  return each_gmem([&](GmemIndex gmem) -> Result {
-    const GmemView before = view.gmem_before(gmem), now = view.gmem(gmem);
+  return each_changed_gmem(view, [&](GmemIndex gmem) -> Result {
+    const GmemView &before = view.gmem_before(gmem), &now = view.gmem(gmem);
     const bool created_here = create != nullptr && create->gmem == gmem;
     const bool changed = before.open && now.open &&
                          (before.page_count != now.page_count || before.flags != now.flags);
@@ -222,7 +232,7 @@ Result pages_outlive_slots(const View& view) {
       return Violation{.subject = change.index, .other = change.gmem.value};
   }
   return each_gmem([&](GmemIndex gmem) -> Result {
-    const GmemView file = view.gmem(gmem);
+    const GmemView& file = view.gmem(gmem);
     return !file.open && file.resident_pages != 0 && is_quiescent(view)
                ? Violation{.subject = gmem.value, .other = file.resident_pages}
                : Result{};

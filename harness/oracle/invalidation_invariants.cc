@@ -88,7 +88,7 @@ std::optional<Violation> judge_balance(const View& view, VmIndex vm) {
 }
 
 std::optional<Violation> judge_generation(const View& view, VmIndex index) {
-  const VmView vm = view.vm(index);
+  const VmView& vm = view.vm(index);
   if (!vm.exists || !is_quiescent(view)) return std::nullopt;
   const unsigned count = address_spaces(view, vm);
   for (unsigned id = 0; id < count; ++id) {
@@ -109,7 +109,7 @@ Result invalidation_is_balanced(const View& view) {
 
 Result invalidation_has_a_range(const View& view) {
   return each_changed_vm(view, [&view](VmIndex index) -> Result {
-    const VmView vm = view.vm(index);
+    const VmView& vm = view.vm(index);
     return vm.invalidate_in_progress > 0 && vm.invalidate_range.empty()
                ? Violation{.subject = index.value}
                : Result{};
@@ -119,7 +119,7 @@ Result invalidation_has_a_range(const View& view) {
 Result seq_counts_ends(const View& view) {
   if (view.events().dropped() != 0) return std::nullopt;
   return each_changed_vm(view, [&view](VmIndex vm) -> Result {
-    const VmView before = view.vm_before(vm), now = view.vm(vm);
+    const VmView &before = view.vm_before(vm), now = view.vm(vm);
     const bool same = before.exists && now.exists && before.life == now.life;
     if (!same) return std::nullopt;  // born or gone in this step
     const bool counts = now.invalidate_seq - before.invalidate_seq == ends_of(view, vm);
@@ -140,7 +140,7 @@ Result install_is_fresh(const View& view) {
     if (view.vm_before({event.vm}).life != view.vm({event.vm}).life) continue;
     std::optional<Protocol>& protocol = protocols[event.vm];
     if (!protocol) {
-      const VmView before = view.vm_before({event.vm});
+      const VmView& before = view.vm_before({event.vm});
       protocol = Protocol{.seq = before.invalidate_seq,
                           .in_progress = before.invalidate_in_progress,
                           .range = before.invalidate_range};
@@ -168,7 +168,7 @@ Result unbound_hole_is_silent(const View& view) {
   };
   if (std::ranges::any_of(view.gmem_bindings(punched->gmem), overlaps)) return std::nullopt;
   const VmIndex index = view.gmem(punched->gmem).vm;
-  const VmView before = view.vm_before(index), now = view.vm(index);
+  const VmView &before = view.vm_before(index), now = view.vm(index);
   const bool silent = before.invalidate_seq == now.invalidate_seq &&
                       before.invalidate_in_progress == now.invalidate_in_progress;
   return silent ? Result{} : Violation{.subject = punched->first, .other = now.invalidate_seq};

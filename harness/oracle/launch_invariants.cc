@@ -18,7 +18,7 @@ const LaunchUpdate* lone_launch_update(const View& view) {
 /// The VM whose ASID this is and whose launch has begun and not ended.
 std::optional<VmIndex> vm_in_launch(const View& view, Asid asid) {
   for (std::uint8_t i = 0; i < kMaxVms; ++i) {
-    const VmView vm = view.vm({i});
+    const VmView& vm = view.vm({i});
     if (vm.exists && vm.asid == asid && vm.launching && !vm.launched) return VmIndex{i};
   }
   return std::nullopt;
@@ -125,8 +125,8 @@ Result page_is_launched_once(const View& view) {
 Result nothing_stays_assigned(const View& view) {
   for (std::uint8_t i = 0; i < kMaxVms; ++i) {
     if ((view.changed_vms() >> i & 1) == 0) continue;
-    const VmView before = view.vm_before({i});
-    const VmView now = view.vm({i});
+    const VmView& before = view.vm_before({i});
+    const VmView& now = view.vm({i});
     const bool gone = !now.exists || now.life != before.life;
     const bool ended = before.exists && gone && before.asid.value != 0;
     if (!ended || !is_quiescent(view)) continue;

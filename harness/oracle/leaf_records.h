@@ -8,13 +8,6 @@
 
 namespace sluice::oracle {
 
-inline const SlotView* slot_at(const View& view, VmIndex vm, std::uint8_t address_space, Gfn gfn) {
-  for (const SlotView& slot : view.slots(vm)) {
-    if (slot.address_space == address_space && span_of(slot).contains(gfn)) return &slot;
-  }
-  return nullptr;
-}
-
 /// Calls judge(const LeafRecord&) for every leaf that the step installed or gave another frame or
 /// level, until it returns a violation.
 template <class Judge>
@@ -22,13 +15,12 @@ std::optional<Violation> each_installed(const View& view, Judge&& judge) {
   for (const LeafChange& change : view.leaf_changes()) {
     const LeafView& now = change.now;
     if (!change.is_remapped() || !(now.present || now.mmio)) continue;
-    const std::uint8_t address_space = view.root(change.vm, change.root).address_space;
     const LeafRecord record{.vm = change.vm,
                             .root = change.root,
-                            .address_space = address_space,
+                            .address_space = change.address_space,
                             .gfn = change.gfn,
                             .leaf = now,
-                            .slot = slot_at(view, change.vm, address_space, change.gfn)};
+                            .slot = change.slot};
     if (auto wrong = judge(record); wrong.has_value()) return wrong;
   }
   return std::nullopt;
@@ -38,6 +30,7 @@ std::optional<Violation> each_installed(const View& view, Judge&& judge) {
 template <class Visit>
 void each_leaf_in(const View& view, VmIndex vm, std::uint32_t root, GfnSpan span, Visit&& visit) {
   const std::uint8_t address_space = view.root(vm, root).address_space;
+  const std::span<const SlotView> slots = view.slots(vm);
   while (!span.empty()) {
     const auto found = view.next_leaf(vm, root, span);
     if (!found) return;
@@ -46,7 +39,7 @@ void each_leaf_in(const View& view, VmIndex vm, std::uint32_t root, GfnSpan span
                             .address_space = address_space,
                             .gfn = found->gfn,
                             .leaf = found->leaf,
-                            .slot = slot_at(view, vm, address_space, found->gfn)};
+                            .slot = slot_at(slots, address_space, found->gfn)};
     if (!visit(record)) return;
     span.first = std::max(record.span().end, found->gfn + PageCount{1});
   }

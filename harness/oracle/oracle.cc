@@ -24,8 +24,7 @@ Oracle::Oracle() {
   static_assert(kInvariantCount <= 64 * std::tuple_size_v<RowSet>, "a row is a bit of a RowSet");
   for (std::size_t row = 0; row < kInvariants.size(); ++row) {
     for (std::size_t bit = 0; bit < trigger::kCount; ++bit) {
-      if ((kInvariants[row].triggers >> bit & 1) != 0)
-        rows_of_trigger_[bit][row / 64] |= std::uint64_t{1} << row % 64;
+      if ((kInvariants[row].triggers >> bit & 1) != 0) insert(rows_of_trigger_[bit], row);
     }
   }
 }
@@ -38,6 +37,7 @@ void Oracle::begin(const View& view) {
   order_.clear();
   contents_.clear();
   spoiled_ = false;
+  unconditional_ = {};
   std::array<bool, kViewFieldCount> seen{};
   for (std::size_t i = 0; i < kViewFieldCount; ++i) {
     const auto field = static_cast<ViewField>(i);
@@ -49,6 +49,8 @@ void Oracle::begin(const View& view) {
     observable_[i] = std::ranges::all_of(kInvariants[i].needs, [&seen](ViewField field) {
       return seen[static_cast<std::size_t>(field)];
     });
+    const bool always = kInvariants[i].strength != Strength::kConditional;
+    if (always && in_scope_[i] && observable_[i]) insert(unconditional_, i);
   }
 }
 
@@ -141,29 +143,50 @@ bool Oracle::applies(std::size_t row, const View& view) {
     ++counts_[row].not_observable;
     return false;
   }
-  if (!in_scope_[row] || spoiled_ || !condition_holds(row, view)) {
+  const bool always = contains(unconditional_, row);
+  if (!always && (!in_scope_[row] || spoiled_ || !condition_holds(row, view))) {
     ++counts_[row].not_applicable;
     return false;
   }
-  ++counts_[row].judged;
   return true;
+}
+
+RowCount Oracle::count(std::size_t row) const {
+  RowCount count = counts_[row];
+  count.judged += judged_after_step_.of(row);
+  return count;
+}
+
+/// Always passes, for the proof that a planted test depends on the row.
+bool Oracle::is_forced(std::size_t row) const {
+#ifdef SLUICE_PLANTED
+  return forced_ == row;
+#else
+  static_cast<void>(row);
+  return false;
+#endif
+}
+
+Finding Oracle::found(std::size_t row, const Violation& wrong, const View& view) {
+  const bool known =
+      wrong.known_upstream ||
+      ((kInvariants[row].triggers & trigger::kProgress) != 0 && view.progress().known_upstream);
+  if (wrong.spoils_the_rest) {
+    spoiled_ = true;
+    unconditional_ = {};
+  }
+  return Finding{.invariant = row,
+                 .cls = known ? FindingClass::kKnownUpstream : FindingClass::kFinding,
+                 .violation = wrong};
 }
 
 template <class Function>
 std::optional<Finding> Oracle::judge(std::size_t row, const View& view, Function&& function) {
   if (!applies(row, view)) return std::nullopt;
-#ifdef SLUICE_PLANTED
-  if (forced_ == row) return std::nullopt;
-#endif
+  ++counts_[row].judged;
+  if (is_forced(row)) return std::nullopt;
   const std::optional<Violation> wrong = function();
-  if (!wrong.has_value()) return std::nullopt;
-  const bool known =
-      wrong->known_upstream ||
-      ((kInvariants[row].triggers & trigger::kProgress) != 0 && view.progress().known_upstream);
-  spoiled_ = spoiled_ || wrong->spoils_the_rest;
-  return Finding{.invariant = row,
-                 .cls = known ? FindingClass::kKnownUpstream : FindingClass::kFinding,
-                 .violation = *wrong};
+  return wrong.has_value() ? std::optional(found(row, *wrong, view)) : std::nullopt;
 }
 
 std::optional<Finding> Oracle::check(const View& view) {
@@ -183,18 +206,25 @@ std::optional<Finding> Oracle::check(const View& view) {
   return finding;
 }
 
+/// The first of these rows that does not hold. Rows after it are not judged.
 std::optional<Finding> Oracle::judge_rows(const RowSet& rows, const View& view) {
-  for (std::size_t word = 0; word < rows.size(); ++word) {
-    for (std::uint64_t left = rows[word]; left != 0; left &= left - 1) {
+  RowSet judged{};
+  std::optional<Finding> finding{};
+  for (std::size_t word = 0; word < rows.size() && !finding; ++word) {
+    for (std::uint64_t left = rows[word]; left != 0 && !finding; left &= left - 1) {
+      const std::uint64_t bit = left & -left;
       const std::size_t row = 64 * word + static_cast<std::size_t>(std::countr_zero(left));
-      const auto function = [this, &view, row] {
-        const InvariantRow& r = kInvariants[row];
-        return r.with_books == nullptr ? r.after_step(view) : r.with_books(view, contents_);
-      };
-      if (auto finding = judge(row, view, function); finding.has_value()) return finding;
+      if ((unconditional_[word] & bit) == 0 && !applies(row, view)) continue;
+      judged[word] |= bit;
+      if (is_forced(row)) continue;
+      const InvariantRow& r = kInvariants[row];
+      const auto wrong =
+          r.with_books == nullptr ? r.after_step(view) : r.with_books(view, contents_);
+      if (wrong) finding = found(row, *wrong, view);
     }
   }
-  return std::nullopt;
+  judged_after_step_.add(judged);
+  return finding;
 }
 
 void Oracle::note_for_later(const View& view, std::uint32_t active) {

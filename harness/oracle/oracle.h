@@ -32,6 +32,42 @@ struct Finding {
 /// `FINDING rmp.one_owner (R9): Every frame ... [subject 0x7, other 0x0]`
 std::string describe(const Finding& finding);
 
+/// Rows as a set, in the list's order: bit i % 64 of word i / 64 = index into kInvariants.
+using RowSet = std::array<std::uint64_t, 2>;
+constexpr bool contains(const RowSet& rows, std::size_t row) {
+  return (rows[row / 64] >> row % 64 & 1) != 0;
+}
+constexpr void insert(RowSet& rows, std::size_t row) {
+  rows[row / 64] |= std::uint64_t{1} << row % 64;
+}
+
+/// How often each row was in a set. Digits of the counts stand side by side, one bit a row, so that
+/// a set is added to all counts at once. Cost: add() some four instructions a word.
+class RowCounter {
+ public:
+  void add(const RowSet& rows) {
+    for (std::size_t word = 0; word < rows.size(); ++word) {
+      std::uint64_t carry = rows[word];
+      for (std::size_t digit = 0; carry != 0; ++digit) {
+        std::uint64_t& sum = digits_[word][digit];
+        const std::uint64_t next = sum & carry;
+        sum ^= carry;
+        carry = next;
+      }
+    }
+  }
+  std::uint64_t of(std::size_t row) const {
+    std::uint64_t count = 0;
+    for (std::size_t digit = 0; digit < kDigits; ++digit)
+      count |= (digits_[row / 64][digit] >> row % 64 & 1) << digit;
+    return count;
+  }
+
+ private:
+  static constexpr std::size_t kDigits = 64;
+  std::array<std::array<std::uint64_t, kDigits>, std::tuple_size_v<RowSet>> digits_{};
+};
+
 /// How often a row was judged, did not apply, or could not be observed on this backend.
 struct RowCount {
   std::uint64_t judged = 0;
@@ -51,7 +87,7 @@ class Oracle {
   /// At the end of a sequence (tests: after each step): every row, whole state.
   std::optional<Finding> audit(const View& view);
 
-  const RowCount& count(std::size_t invariant) const { return counts_[invariant]; }
+  RowCount count(std::size_t invariant) const;
 
 #ifdef SLUICE_PLANTED
   /// Makes one row always pass: the proof that a planted test depends on it (docs/proofs.md).
@@ -59,18 +95,17 @@ class Oracle {
 #endif
 
  private:
-  /// Rows as a set, in the list's order: bit i % 64 of word i / 64 = index into kInvariants.
-  using RowSet = std::array<std::uint64_t, 2>;
-
   std::uint32_t touched(const View& view) const;
   bool condition_holds(std::size_t row, const View& view) const;
   bool accessed_accepted_page(const View& view) const;
   bool applies(std::size_t row, const View& view);
   std::optional<Finding> judge_rows(const RowSet& rows, const View& view);
+  Finding found(std::size_t row, const Violation& wrong, const View& view);
   void note_for_later(const View& view, std::uint32_t active);
   /// Runs `function` for the row if the row applies.
   template <class Function>
   std::optional<Finding> judge(std::size_t row, const View& view, Function&& function);
+  bool is_forced(std::size_t row) const;
 
   std::array<RowSet, trigger::kCount> rows_of_trigger_{};
   AcceptanceBook acceptance_;
@@ -82,7 +117,9 @@ class Oracle {
   AuditScratch scratch_;
   std::array<bool, kInvariantCount> observable_{};
   std::array<bool, kInvariantCount> in_scope_{};
-  std::array<RowCount, kInvariantCount> counts_{};
+  RowSet unconditional_{};  // of this sequence: rows that apply whatever the step was
+  RowCounter judged_after_step_;
+  std::array<RowCount, kInvariantCount> counts_{};  // all else
   bool spoiled_ = false;  // a known defect has left a state that no row is about
 #ifdef SLUICE_PLANTED
   std::optional<std::size_t> forced_;

@@ -56,6 +56,8 @@ class FakeView : public View {
   std::vector<TranslationView> translations_value{};
   bool blind = false;  // observes nothing but outcomes
 
+  FakeView() : View(kNumber) {}
+
   /// The step is this operation, done, and nothing else ran.
   template <class Op>
   void ran(const Op& op, std::uint64_t bit, const Outcome& outcome = {}) {
@@ -72,9 +74,6 @@ class FakeView : public View {
   bool observes(ViewField field) const override { return !blind || field == ViewField::kOutcome; }
   const SequenceHeader& header() const override { return header_value; }
   const HostProfile& profile() const override { return profile_value; }
-  const Step& step() const override { return step_value; }
-  const Outcome& outcome() const override { return outcome_value; }
-  std::uint64_t ran_ops() const override { return ran_value; }
   const Op* ran_op(ActorId actor) const override {
     const auto also = also_ran.find(actor_slot(actor));
     if (also != also_ran.end()) return &also->second;
@@ -82,38 +81,11 @@ class FakeView : public View {
     return acted && actor == step_value.actor ? &step_value.op : nullptr;
   }
   bool ran_alone() const override { return also_ran.empty(); }
-  const EventLog& events() const override { return events_value; }
-  ProgressView progress() const override { return progress_value; }
-  /// What a change has now is what the maps say when it is asked for.
-  std::span<const FrameChange> frame_changes() const override {
-    frame_changes_now_ = frame_changes_value;
-    for (FrameChange& change : frame_changes_now_) {
-      change.rmp_now = rmp(change.pfn);
-      change.rmp_changed = change.rmp_before != change.rmp_now;
-      change.now = frame(change.pfn);
-    }
-    return frame_changes_now_;
+  const GmemView& gmem_before(GmemIndex gmem) const override { return gmems_before[gmem.value]; }
+  const VmView& vm_before(VmIndex vm) const override {
+    const auto changed = vms_before.find(vm);
+    return changed == vms_before.end() ? vms[vm.value] : changed->second;
   }
-  std::span<const GmemPageChange> gmem_page_changes() const override {
-    return gmem_page_changes_value;
-  }
-  std::span<const LeafChange> leaf_changes() const override {
-    leaf_changes_now_ = leaf_changes_value;
-    for (LeafChange& change : leaf_changes_now_) {
-      change.now = leaf(change.vm, change.root, change.gfn);
-    }
-    return leaf_changes_now_;
-  }
-  std::span<const AttributeChange> attribute_changes() const override {
-    return attribute_changes_value;
-  }
-  GmemView gmem_before(GmemIndex gmem) const override { return gmems_before[gmem.value]; }
-  std::uint32_t changed_vms() const override {
-    std::uint32_t changed = slots_before_value ? 1 : 0;
-    for (const auto& [vm, before] : vms_before) changed |= 1U << vm.value;
-    return changed;
-  }
-  VmView vm_before(VmIndex vm) const override { return find_or(vms_before, vm, vms[vm.value]); }
   std::span<const SlotView> slots_before(VmIndex vm) const override {
     return vm.value == 0 && slots_before_value ? *slots_before_value : slots(vm);
   }
@@ -134,14 +106,14 @@ class FakeView : public View {
   RmpView rmp(Pfn pfn) const override { return find_or(rmp_value, pfn, RmpView{.covered = true}); }
   FrameView frame(Pfn pfn) const override { return find_or(frames_value, pfn, FrameView{}); }
   FrameAccounting frame_accounting() const override { return books; }
-  GmemView gmem(GmemIndex gmem) const override { return gmems[gmem.value]; }
+  const GmemView& gmem(GmemIndex gmem) const override { return gmems[gmem.value]; }
   GmemPageView gmem_page(GmemIndex gmem, std::uint64_t index) const override {
     return find_or(gmem_pages, std::pair{gmem, index}, GmemPageView{});
   }
   std::span<const BindingView> gmem_bindings(GmemIndex gmem) const override {
     return bindings[gmem.value];
   }
-  VmView vm(VmIndex vm) const override { return vms[vm.value]; }
+  const VmView& vm(VmIndex vm) const override { return vms[vm.value]; }
   std::span<const SlotView> slots(VmIndex vm) const override {
     return vm.value == 0 ? std::span<const SlotView>(slots_value) : std::span<const SlotView>();
   }
@@ -199,6 +171,41 @@ class FakeView : public View {
   }
 
  private:
+  static constexpr std::uint64_t kNumber = kNeverCollected;
+
+  void collect(Facts& facts) const override {
+    facts.step = &step_value;
+    facts.outcome = &outcome_value;
+    facts.ran_ops = ran_value;
+    facts.events = &events_value;
+    facts.progress = progress_value;
+  }
+  /// What a change has now is what the maps say when it is asked for.
+  void collect(Changes& changes) const override {
+    frame_changes_now_ = frame_changes_value;
+    for (FrameChange& change : frame_changes_now_) {
+      change.rmp_now = rmp(change.pfn);
+      change.rmp_changed = change.rmp_before != change.rmp_now;
+      change.now = frame(change.pfn);
+    }
+    leaf_changes_now_ = leaf_changes_value;
+    for (LeafChange& change : leaf_changes_now_) {
+      change.now = leaf(change.vm, change.root, change.gfn);
+      change.address_space = root(change.vm, change.root).address_space;
+      change.slot = slot_at(slots(change.vm), change.address_space, change.gfn);
+    }
+    changes.frames = frame_changes_now_;
+    changes.gmem_pages = gmem_page_changes_value;
+    changes.leaves = leaf_changes_now_;
+    changes.attributes = attribute_changes_value;
+    changes.gmems = 0;
+    for (unsigned i = 0; i < kMaxGmems; ++i) {
+      changes.gmems |= gmems[i] != gmems_before[i] ? 1U << i : 0;
+    }
+    changes.vms = slots_before_value ? 1 : 0;
+    for (const auto& [vm, before] : vms_before) changes.vms |= 1U << vm.value;
+  }
+
   template <class Op>
   static sluice::Op as_variant(const Op& op) {
     return op;

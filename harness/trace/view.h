@@ -117,6 +117,15 @@ constexpr GfnSpan span_of(const SlotView& slot) {
   return {.first = slot.base, .end = slot.base + slot.page_count};
 }
 
+/// The slot of the address space that has the GFN; null if none has.
+constexpr const SlotView* slot_at(std::span<const SlotView> slots, std::uint8_t address_space,
+                                  Gfn gfn) {
+  for (const SlotView& slot : slots) {
+    if (slot.address_space == address_space && span_of(slot).contains(gfn)) return &slot;
+  }
+  return nullptr;
+}
+
 struct VmView {
   bool exists = false;  // the VM structure lives (the descriptor may be closed)
   bool open = false;
@@ -195,7 +204,9 @@ struct GmemPageChange {
 struct LeafChange {
   VmIndex vm{};
   std::uint32_t root = 0;
+  std::uint8_t address_space = 0;  // of the root
   Gfn gfn{};
+  const SlotView* slot = nullptr;  // that has the GFN now; null if none
   LeafView before{};
   LeafView now{};  // what translates the GFN now, at whatever level
   /// It came, went, or got another frame or level; else only its bits changed.
@@ -276,9 +287,9 @@ struct ProgressView {
   bool livelock = false;
   bool known_upstream = false;  // the modelled kernel version is known to do this
   std::uint32_t in_flight = 0;  // actors parked or blocked after this step
-  std::array<WaitFor, kMaxActors> waits{};
 };
 
+/// References and spans hold until the next step.
 class View {
  public:
   virtual ~View() = default;
@@ -287,26 +298,28 @@ class View {
   // What ran.
   virtual const SequenceHeader& header() const = 0;
   virtual const HostProfile& profile() const = 0;
-  virtual const Step& step() const = 0;        // the step just applied
-  virtual const Outcome& outcome() const = 0;  // its answer
-  virtual std::uint64_t ran_ops()
-      const = 0;  // bit i: an operation of type i ran in this step (resume and draining run others)
+  const Step& step() const { return *facts().step; }           // the step just applied
+  const Outcome& outcome() const { return *facts().outcome; }  // its answer
+  /// Bit i: an operation of type i ran in this step (resume and draining run others).
+  std::uint64_t ran_ops() const { return facts().ran_ops; }
   /// The operation that this actor ran in the step, begun in it or resumed; null if it ran none.
   virtual const Op* ran_op(ActorId actor) const = 0;
   /// Exactly one actor ran: what changed in the step is its doing.
   virtual bool ran_alone() const = 0;
-  virtual const EventLog& events() const = 0;
-  virtual ProgressView progress() const = 0;
+  const EventLog& events() const { return *facts().events; }
+  const ProgressView& progress() const { return facts().progress; }
 
   // Changes of the step.
-  virtual std::span<const FrameChange> frame_changes() const = 0;
-  virtual std::span<const GmemPageChange> gmem_page_changes() const = 0;
-  virtual std::span<const LeafChange> leaf_changes() const = 0;
-  virtual std::span<const AttributeChange> attribute_changes() const = 0;
-  virtual GmemView gmem_before(GmemIndex gmem) const = 0;
+  std::span<const FrameChange> frame_changes() const { return changes().frames; }
+  std::span<const GmemPageChange> gmem_page_changes() const { return changes().gmem_pages; }
+  std::span<const LeafChange> leaf_changes() const { return changes().leaves; }
+  std::span<const AttributeChange> attribute_changes() const { return changes().attributes; }
+  /// Guest_memfds (bit = index) whose own fields changed in the step.
+  std::uint32_t changed_gmems() const { return changes().gmems; }
+  virtual const GmemView& gmem_before(GmemIndex gmem) const = 0;
   /// VMs (bit = index) whose own fields or slots changed in the step.
-  virtual std::uint32_t changed_vms() const = 0;
-  virtual VmView vm_before(VmIndex vm) const = 0;  // root_count is that of now
+  std::uint32_t changed_vms() const { return changes().vms; }
+  virtual const VmView& vm_before(VmIndex vm) const = 0;  // root_count is that of now
   virtual std::span<const SlotView> slots_before(VmIndex vm) const = 0;
   virtual HostView host_before() const = 0;
   virtual VcpuView vcpu_before(VcpuIndex vcpu) const = 0;
@@ -321,10 +334,10 @@ class View {
   /// The frame behind a page of the host region; none where nobody has touched it, or it is
   /// unmapped.
   virtual std::optional<Pfn> host_page(std::uint64_t page) const = 0;
-  virtual GmemView gmem(GmemIndex gmem) const = 0;
+  virtual const GmemView& gmem(GmemIndex gmem) const = 0;
   virtual GmemPageView gmem_page(GmemIndex gmem, std::uint64_t index) const = 0;
   virtual std::span<const BindingView> gmem_bindings(GmemIndex gmem) const = 0;  // in any order
-  virtual VmView vm(VmIndex vm) const = 0;
+  virtual const VmView& vm(VmIndex vm) const = 0;
   virtual std::span<const SlotView> slots(VmIndex vm) const = 0;
   virtual bool is_private(VmIndex vm, Gfn gfn) const = 0;
   virtual AttributeView attribute(VmIndex vm, Gfn gfn) const = 0;
@@ -354,6 +367,47 @@ class View {
 
   static constexpr std::uint32_t kNoRoot = 0xffffffff;
   static constexpr std::uint32_t kMaxRoots = 12;  // of a VM, invalid ones included
+
+ protected:
+  // What nearly every row asks is collected once a step. `number` is the step that it is of.
+  struct Facts {
+    std::uint64_t number = 0;
+    const Step* step = nullptr;
+    const Outcome* outcome = nullptr;
+    std::uint64_t ran_ops = 0;
+    const EventLog* events = nullptr;
+    ProgressView progress{};
+  };
+  struct Changes {
+    std::uint64_t number = 0;
+    std::span<const FrameChange> frames{};
+    std::span<const GmemPageChange> gmem_pages{};
+    std::span<const LeafChange> leaves{};
+    std::span<const AttributeChange> attributes{};
+    std::uint32_t gmems = 0;
+    std::uint32_t vms = 0;
+  };
+  static constexpr std::uint64_t kNeverCollected = ~std::uint64_t{0};
+
+  /// `number` tells steps apart and outlives the view. What was collected under another number is
+  /// collected anew; of kNeverCollected, at each question.
+  explicit View(const std::uint64_t& number) : number_(&number) {}
+  virtual void collect(Facts& facts) const = 0;
+  virtual void collect(Changes& changes) const = 0;
+
+ private:
+  const Facts& facts() const {
+    if (facts_.number != *number_) collect(facts_);
+    return facts_;
+  }
+  const Changes& changes() const {
+    if (changes_.number != *number_) collect(changes_);
+    return changes_;
+  }
+
+  const std::uint64_t* number_;
+  mutable Facts facts_{};
+  mutable Changes changes_{};
 };
 
 }  // namespace sluice
