@@ -242,8 +242,7 @@ Result pages_outlive_slots(const View& view) {
 Result freed_once_invalidated(const View& view) {
   const auto events = view.events().events();
   const auto is_freed = [](const Event& e) { return e.kind == EventKind::kFrameFreed; };
-  if (view.events().dropped() != 0 || !is_quiescent(view) || std::ranges::none_of(events, is_freed))
-    return std::nullopt;
+  if (!is_quiescent(view) || std::ranges::none_of(events, is_freed)) return std::nullopt;
   InvalidationCounts counts(events.size());
   InvalidationCounts frees(events.size());  // the end of a sequence may free one frame twice
   for (const Event& e : events) {

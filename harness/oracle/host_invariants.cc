@@ -85,7 +85,6 @@ Result freed_frame_is_shared(const View& view) {
 }
 
 Result leaked_after_refusal(const View& view) {
-  if (view.events().dropped() != 0) return std::nullopt;
   std::uint64_t leaked = 0;
   for (const FrameChange& change : view.frame_changes()) {
     if (!change.now.leaked || change.before.leaked) continue;
@@ -97,7 +96,6 @@ Result leaked_after_refusal(const View& view) {
 }
 
 Result flushed_before_free(const View& view) {
-  if (view.events().dropped() != 0) return std::nullopt;
   const auto events = view.events().events();
   for (const FrameChange& change : view.frame_changes()) {
     const Pfn pfn = change.pfn;
@@ -117,7 +115,6 @@ Result flushed_before_free(const View& view) {
 }
 
 Result split_before_assignment(const View& view) {
-  if (view.events().dropped() != 0) return std::nullopt;
   const auto events = view.events().events();
   for (auto event = events.begin(); event != events.end(); ++event) {
     if (event->kind != EventKind::kRmpUpdate || event->b != 1) continue;

@@ -23,6 +23,8 @@ Oracle::Oracle() {
   scratch_.leaves.reserve(std::size_t{1} << 12);
   static_assert(kInvariantCount <= 64 * std::tuple_size_v<RowSet>, "a row is a bit of a RowSet");
   for (std::size_t row = 0; row < kInvariants.size(); ++row) {
+    if (std::ranges::count(kInvariants[row].needs, ViewField::kEvents) != 0)
+      insert(rows_of_events_, row);
     for (std::size_t bit = 0; bit < trigger::kCount; ++bit) {
       if ((kInvariants[row].triggers >> bit & 1) != 0) insert(rows_of_trigger_[bit], row);
     }
@@ -201,9 +203,18 @@ std::optional<Finding> Oracle::check(const View& view) {
     const RowSet& more = rows_of_trigger_[static_cast<std::size_t>(std::countr_zero(left))];
     for (std::size_t word = 0; word < rows.size(); ++word) rows[word] |= more[word];
   }
+  if (view.events().dropped() != 0) set_aside(rows, rows_of_events_);
   auto finding = judge_rows(rows, view);
   note_for_later(view, active);
   return finding;
+}
+
+/// Rows that the step gives too little to see for: not observable, and not judged.
+void Oracle::set_aside(RowSet& rows, const RowSet& blind) {
+  for (std::size_t row = 0; row < kInvariantCount; ++row) {
+    if (contains(rows, row) && contains(blind, row)) ++counts_[row].not_observable;
+  }
+  for (std::size_t word = 0; word < rows.size(); ++word) rows[word] &= ~blind[word];
 }
 
 /// The first of these rows that does not hold. Rows after it are not judged.

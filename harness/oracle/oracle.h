@@ -99,6 +99,7 @@ class Oracle {
   bool condition_holds(std::size_t row, const View& view) const;
   bool accessed_accepted_page(const View& view) const;
   bool applies(std::size_t row, const View& view);
+  void set_aside(RowSet& rows, const RowSet& blind);
   std::optional<Finding> judge_rows(const RowSet& rows, const View& view);
   Finding found(std::size_t row, const Violation& wrong, const View& view);
   void note_for_later(const View& view, std::uint32_t active);
@@ -108,6 +109,7 @@ class Oracle {
   bool is_forced(std::size_t row) const;
 
   std::array<RowSet, trigger::kCount> rows_of_trigger_{};
+  RowSet rows_of_events_{};  // rows that read the step's events
   AcceptanceBook acceptance_;
   BindingBook bindings_;
   MismatchBook mismatches_;

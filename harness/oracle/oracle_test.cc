@@ -370,6 +370,26 @@ TEST(Oracle, WhatCannotBeObservedIsCountedNotPassed) {
   EXPECT_EQ(oracle.count(row).not_observable, 1u);
 }
 
+TEST(Oracle, RowsThatReadEventsAreNotJudgedWhereSomeAreMissing) {
+  FakeView view;
+  testing::page_freed(view);
+  Oracle oracle;
+  const auto judge = [&] {
+    oracle.begin(view);
+    return oracle.check(view);
+  };
+  const std::size_t row = *find_invariant("G10");
+  view.events_value.add({.kind = EventKind::kArchInvalidate, .a = kFrame.value, .b = 1});
+  const auto found = judge();
+  ASSERT_TRUE(found.has_value());
+  EXPECT_EQ(found->invariant, row) << found->name();
+  for (std::size_t i = 0; i < EventLog::kCapacity; ++i) view.events_value.add({});
+  ASSERT_NE(view.events_value.dropped(), 0u);
+  EXPECT_FALSE(judge().has_value());
+  EXPECT_EQ(oracle.count(row).judged, 1u);
+  EXPECT_EQ(oracle.count(row).not_observable, 1u);
+}
+
 TEST(Oracle, HostInvariantsRestInMachineScope) {
   FakeView view;
   page_appears(view);

@@ -1,5 +1,6 @@
 // For the tests of this room: a folder of a test's own, removed at its end, in which programs run.
 #pragma once
+#include <unistd.h>
 #include <cstdlib>
 #include <filesystem>
 #include <string>
@@ -19,8 +20,9 @@ struct Answer {
 
 class TestFolder {
  public:
-  /// Pre: no other test that runs now uses this path.
-  explicit TestFolder(std::string path) : path_(std::move(path)) {
+  /// `path` and the process's number: the tests of two builds may run at once. Pre: no other test
+  /// of this process uses the path.
+  explicit TestFolder(const std::string& path) : path_(path + "_" + std::to_string(::getpid())) {
     std::filesystem::remove_all(path_);
     std::filesystem::create_directories(path_);
   }
