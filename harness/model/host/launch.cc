@@ -273,8 +273,15 @@ LockPlan locks_of(const Kernel&, ActorId, const SevInit2& op) {
 LockPlan locks_of(const Kernel&, ActorId, const LaunchStart& op) {
   return LockPlan{}.then(kvm_lock(op.vm));
 }
-LockPlan locks_of(const Kernel&, ActorId, const LaunchUpdate& op) {
-  return LockPlan{}.then(kvm_lock(op.vm)).then(slots_lock(op.vm));
+/// The file's lock as well (Linux kvm_gmem_populate()), once nothing refuses the call before.
+LockPlan locks_of(const Kernel& k, ActorId, const LaunchUpdate& op) {
+  LockPlan plan = LockPlan{}.then(kvm_lock(op.vm)).then(slots_lock(op.vm));
+  if (vm_gate(k, op.vm) != Check::kOk) return plan;
+  const Vm& vm = k.vm(op.vm);
+  if (check_launch_update(k, vm, op) != Check::kOk) return plan;
+  const SlotIndex slot = find_slot(vm, 0, op.gfn);
+  if (slot == kNoSlot || vm.slots[slot].gmem == GmemRef::kNone) return plan;
+  return plan.then(invalidate_lock({vm.slots[slot].gmem}));
 }
 LockPlan locks_of(const Kernel&, ActorId, const LaunchFinish& op) {
   return LockPlan{}.then(kvm_lock(op.vm));
