@@ -43,6 +43,12 @@ inline void file_with_page(FakeView& v) {
   v.frames_value[kFrame] = {.use = FrameUse::kGmem, .gmem = {0}, .index = 7, .content = 0};
   v.books.by_use = {FakeView::kFrames - 1, 1, 0, 0, 0, 0};
 }
+/// A page of that file has come.
+inline void page_appears(FakeView& v) {
+  file_with_page(v);
+  v.gmem_page_changes_value.push_back({.gmem = {0}, .index = 7, .before = {}});
+  v.frame_changes_value.push_back({.pfn = kFrame, .rmp_before = kFree, .before = {}});
+}
 inline void conversion(FakeView& v, const SetMemoryAttributes& op, const Outcome& outcome = {}) {
   launched_vm(v);
   v.ran(op, oracle::kOpBit<SetMemoryAttributes>, outcome);

@@ -1,0 +1,214 @@
+// How the oracle judges: what it does not look at, what it counts, and what it calls known.
+#include <gtest/gtest.h>
+
+#include <set>
+#include <string>
+
+#include "oracle/oracle.h"
+#include "oracle/view_helpers.h"
+#include "testing/contents_cases.h"
+#include "testing/host_cases.h"
+#include "testing/launch_cases.h"
+#include "testing/leaf_cases.h"
+
+namespace sluice::oracle {
+namespace {
+
+using testing::FakeView;
+using testing::kFrame, testing::kFree, testing::kGuest, testing::kHead, testing::kInvalid;
+using testing::launched_vm, testing::page_appears, testing::with;
+
+void pre_faulted(FakeView& v, Outcome outcome = {}) {
+  launched_vm(v);
+  outcome.has_progress = true;
+  if (outcome.ok()) outcome.progress = {.gpa = 0x3000, .left = 0};
+  v.ran(PreFaultMemory{.gpa = {0x1000}, .size = {0x2000}}, kOpBit<PreFaultMemory>, outcome);
+  v.slots_value = {{.base = {0}, .page_count = {16}}};
+  for (const std::uint64_t gfn : {1u, 2u}) {
+    v.leaves[{gfn}] = {.present = true, .pfn = {kFrame.value + gfn}};
+    v.frames_value[{kFrame.value + gfn}] = {.use = FrameUse::kHostUser, .index = gfn};
+    v.leaf_changes_value.push_back({.gfn = {gfn}, .before = {}});
+  }
+}
+std::optional<Finding> judge(const FakeView& view, bool audit) {
+  Oracle oracle;
+  oracle.begin(view);
+  return audit ? oracle.audit(view) : oracle.check(view);
+}
+
+TEST(Oracle, AKnownDefectIsReportedApartAndTheStateItLeavesIsNotJudged) {
+  FakeView view;
+  testing::page_freed(view);
+  view.rmp_value[kFrame] = kInvalid;
+  view.events_value.clear();
+  for (const EventKind kind :
+       {EventKind::kArchInvalidate, EventKind::kRmpUpdateRefused, EventKind::kFrameFreed})
+    view.events_value.add({.kind = kind, .a = kFrame.value, .b = 1});
+  Oracle oracle;
+  oracle.begin(view);
+  const auto found = oracle.check(view);
+  ASSERT_TRUE(found.has_value());
+  EXPECT_EQ(found->name(), "host.freed_frame_is_shared");
+  EXPECT_EQ(found->cls, FindingClass::kKnownUpstream);
+  FakeView later;
+  later.host_value.dead = true;  // the frame's next user
+  EXPECT_FALSE(oracle.check(later).has_value());
+  oracle.begin(later);  // another sequence
+  EXPECT_TRUE(oracle.check(later).has_value());
+}
+
+TEST(Oracle, WhatCannotBeObservedIsCountedNotPassed) {
+  FakeView view;
+  page_appears(view);
+  view.gmem_pages[{{0}, 7}].references = 2;
+  view.blind = true;
+  Oracle oracle;
+  oracle.begin(view);
+  EXPECT_FALSE(oracle.check(view).has_value());
+  const std::size_t row = *find_invariant("G3");
+  EXPECT_EQ(oracle.count(row).judged, 0u);
+  EXPECT_EQ(oracle.count(row).not_observable, 1u);
+}
+
+TEST(Oracle, RowsThatReadEventsAreNotJudgedWhereSomeAreMissing) {
+  FakeView view;
+  testing::page_freed(view);
+  Oracle oracle;
+  const auto judge = [&] {
+    oracle.begin(view);
+    return oracle.check(view);
+  };
+  const std::size_t row = *find_invariant("G10");
+  view.events_value.add({.kind = EventKind::kArchInvalidate, .a = kFrame.value, .b = 1});
+  const auto found = judge();
+  ASSERT_TRUE(found.has_value());
+  EXPECT_EQ(found->invariant, row) << found->name();
+  for (std::size_t i = 0; i < EventLog::kCapacity; ++i) view.events_value.add({});
+  ASSERT_NE(view.events_value.dropped(), 0u);
+  EXPECT_FALSE(judge().has_value());
+  EXPECT_EQ(oracle.count(row).judged, 1u);
+  EXPECT_EQ(oracle.count(row).not_observable, 1u);
+}
+
+TEST(Oracle, HostInvariantsRestInMachineScope) {
+  FakeView view;
+  page_appears(view);
+  view.gmem_pages[{{0}, 7}].references = 2;
+  view.header_value.scope = Scope::kMachine;
+  EXPECT_FALSE(judge(view, false).has_value());
+}
+
+TEST(Oracle, AKnownDefectOfTheKernelIsItsOwnClass) {
+  FakeView view;
+  view.progress_value.livelock = view.progress_value.known_upstream = true;
+  const auto finding = judge(view, false);
+  ASSERT_TRUE(finding.has_value());
+  EXPECT_EQ(finding->cls, FindingClass::kKnownUpstream);
+  EXPECT_EQ(describe(*finding).substr(0, 14), "KNOWN-UPSTREAM");
+}
+
+TEST(Oracle, AFaultThatKvmHasNoWayOutOfIsKnown) {
+  FakeView view;
+  testing::fault_loops(view);
+  view.outcome_value = outcome_of(Check::kFaultLoop);
+  view.rmp_value[kFrame].gpa = {0x6000};  // the page is bound at another address
+  const auto finding = judge(view, false);
+  ASSERT_TRUE(finding.has_value());
+  EXPECT_EQ(finding->name(), "progress.fault_is_resolved");
+  EXPECT_EQ(finding->cls, FindingClass::kKnownUpstream);
+}
+
+TEST(Oracle, ATokenThatTheHostHasWrittenTooIsNoSecret) {
+  FakeView guest, host, read;
+  testing::wrote_encrypted(guest);
+  host.ran(HostAccess{.kind = AccessKind::kWrite, .value = {9}}, kOpBit<HostAccess>);
+  testing::host_read(read, 9);
+  Oracle oracle;
+  oracle.begin(guest);
+  EXPECT_FALSE(oracle.check(guest).has_value());
+  EXPECT_TRUE(oracle.check(read).has_value());
+  EXPECT_FALSE(oracle.check(host).has_value());
+  EXPECT_FALSE(oracle.check(read).has_value());
+}
+
+TEST(Oracle, APageThatWasTakenIsJudgedUntilItIsAcceptedAnew) {
+  FakeView taken, accepted, read;
+  testing::page_taken(taken);
+  testing::read_encrypted(read);
+  launched_vm(accepted);
+  accepted.ran(Pvalidate{.gfn = {5}}, kOpBit<Pvalidate>);
+  accepted.change(kFrame, kInvalid, testing::kValidated);
+  Oracle oracle;
+  oracle.begin(taken);
+  EXPECT_FALSE(oracle.check(taken).has_value());
+  const auto finding = oracle.check(read);
+  ASSERT_TRUE(finding.has_value());
+  EXPECT_EQ(finding->name(), "contents.loss_is_loud");
+  EXPECT_FALSE(oracle.check(accepted).has_value());
+  EXPECT_FALSE(oracle.check(read).has_value());
+  read.header_value.policy.guest = GuestPolicy::kTrustsTheHost;
+  oracle.begin(taken);
+  EXPECT_FALSE(oracle.check(taken).has_value());
+  EXPECT_FALSE(oracle.check(read).has_value()) << "a guest that breaks the rules has no such right";
+}
+
+TEST(Oracle, APreFaultMayLiftWriteProtectionBefore614Only) {
+  FakeView view;
+  pre_faulted(view);
+  view.leaves[{1}].writable = view.leaves[{1}].dirty = true;
+  view.leaf_changes_value[0].before = {.present = true, .pfn = view.leaves[{1}].pfn};
+  EXPECT_FALSE(judge(view, false).has_value());
+  view.header_value.kernel = {6, 18};
+  const auto finding = judge(view, false);
+  ASSERT_TRUE(finding.has_value());
+  EXPECT_EQ(finding->name(), "pre_fault.idempotent");
+}
+
+std::string_view name_found(const FakeView& view) {
+  const auto finding = judge(view, false);
+  return finding ? finding->name() : "nothing";
+}
+constexpr unsigned slot_of_vcpu(std::uint8_t index) {
+  return actor_slot({.kind = ActorKind::kVcpu, .index = index});
+}
+
+TEST(Oracle, AnAcceptanceIsWhoseVcpuRanIt) {
+  FakeView view;
+  launched_vm(view);
+  view.vms[1] = view.vms[0];
+  view.vms[1].asid = {6};
+  view.vm_of_vcpu = {VmIndex{0}, VmIndex{1}};
+  // One guest's step, in which the page of the other became valid.
+  view.ran(Pvalidate{.gfn = {9}}, kOpBit<Pvalidate>);
+  view.change(kFrame, with(kInvalid, [](RmpView& e) { e.asid = {6}; }),
+              with(kInvalid, [](RmpView& e) { e.asid = {6}, e.validated = true; }));
+  EXPECT_EQ(name_found(view), "rmp.validated_by_guest_or_firmware");
+  view.also_ran[slot_of_vcpu(1)] = Pvalidate{.gfn = {5}};
+  EXPECT_EQ(name_found(view), "nothing") << "it went on with its own PVALIDATE";
+  view.also_ran[slot_of_vcpu(1)] = Pvalidate{.gfn = {5}, .validate = false};
+  EXPECT_EQ(name_found(view), "rmp.validated_by_guest_or_firmware") << "it rescinded";
+  view.also_ran[slot_of_vcpu(1)] = Pvalidate{.gfn = {4}};
+  EXPECT_EQ(name_found(view), "rmp.validated_by_guest_or_firmware") << "of another address";
+  view.also_ran[slot_of_vcpu(1)] = GuestAccess{.gfn = {5}};
+  EXPECT_EQ(name_found(view), "rmp.validated_by_guest_or_firmware") << "it ran something else";
+}
+
+TEST(Oracle, AnAcceptanceMayEndInAnyStep) {
+  FakeView view;
+  launched_vm(view);
+  view.ran(Resume{}, kOpBit<Pvalidate>);
+  view.also_ran[slot_of_vcpu(0)] = Pvalidate{.gfn = {0}, .page_size = PageSizeArg::k2M};
+  view.change(kFrame, kInvalid, with(kInvalid, [](RmpView& e) { e.validated = true; }));
+  EXPECT_EQ(name_found(view), "nothing");
+}
+
+TEST(InvariantList, NamesAndIdsAreFound) {
+  EXPECT_EQ(find_invariant("R8"), find_invariant("rmp.validated_gpa_is_unique"));
+  EXPECT_FALSE(find_invariant("Z9").has_value());
+  std::set<std::string_view> names;
+  for (const InvariantRow& row : kInvariants)
+    EXPECT_TRUE(names.insert(row.name).second && names.insert(row.id).second) << row.name;
+}
+
+}  // namespace
+}  // namespace sluice::oracle
