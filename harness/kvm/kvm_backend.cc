@@ -236,6 +236,9 @@ Outcome KvmBackend::run(const Step&, const GhcbWriteHeader&) { return skip(Capab
 Outcome KvmBackend::run(const Step&, const GhcbWriteEntry&) { return skip(Capability::kSnp); }
 Outcome KvmBackend::run(const Step&, const GuestConvert&) { return skip(Capability::kSnp); }
 Outcome KvmBackend::run(const Step&, const RmpContention&) { return skip(Capability::kAdversity); }
+// A signal that comes before a call is delivered before it, one from another thread comes at any
+// time: none can be had at the kernel's first look for one, time after time.
+Outcome KvmBackend::run(const Step&, const SendSignal&) { return skip(Capability::kAdversity); }
 Outcome KvmBackend::run(const Step&, const Resume&) { return skip(Capability::kParking); }
 
 }  // namespace sluice::kvm

@@ -63,6 +63,7 @@ struct ModelBackend::State {
     const bool nothing_can_stop = step.park == 0 || !handlers.can_stop;
     if (scheduler.quiet() && nothing_can_stop && !always_coroutines) {
       record.ran_ops = std::uint64_t{1} << step.op.index();
+      kernel->straight_actor = step.actor;
       return handlers.straight(*kernel, step.actor, step.op);
     }
     scheduler.begin_step();

@@ -132,6 +132,10 @@ enum class Planted : std::uint8_t {
   kPreFaultMarksRun,
   kRmpFaultNotSmashed,
   kAcceptTruncatesCount,
+  // Adversity.
+  kSignalForgetsPreFault,
+  kSignalFreesFirstPage,
+  kSignalCountsPage,
 };
 
 struct PlantedRow {
@@ -376,6 +380,14 @@ inline constexpr std::array kPlanted = std::to_array<PlantedRow>({
      "an RMP fault on a 2 MiB entry leaves it whole (bugs.md 91)"},
     {Planted::kAcceptTruncatesCount, "accept_truncates_count", "guest.accepted_page_takes_no_vc",
      "a guest keeps the number of pages to accept in too few bits (bugs.md 75, scaled down)"},
+    {Planted::kSignalForgetsPreFault, "signal_forgets_pre_fault",
+     "pre_fault.success_means_progress",
+     "a pre-fault that a signal ends after some pages returns EINTR, not 0"},
+    {Planted::kSignalFreesFirstPage, "signal_frees_first_page",
+     "gmem.allocation_is_whole_or_prefix",
+     "an allocation that a signal ends gives back its first page, and keeps the others"},
+    {Planted::kSignalCountsPage, "signal_counts_page", "launch.only_launched_pages",
+     "a LAUNCH_UPDATE that a signal ends counts the page before which it stopped"},
 });
 
 #ifdef SLUICE_PLANTED

@@ -153,6 +153,13 @@ void add_translations(Hash& hash, const ModelView& view) {
   add(hash, view.translations().size());
 }
 
+void add_countdowns(Hash& hash, const Countdowns& countdowns) {
+  add(hash, countdowns.armed);
+  for (unsigned slot = 0; slot < kMaxActors; ++slot) {
+    if ((countdowns.armed >> slot & 1) != 0) add(hash, countdowns.left[slot]);
+  }
+}
+
 void add_in_flight(Hash& hash, const Scheduler& scheduler,
                    const std::array<Step, kMaxActors>& in_flight) {
   for (unsigned slot = 0; slot < kMaxActors; ++slot) {
@@ -188,6 +195,7 @@ std::uint64_t state_hash(const Kernel& k, const ModelView& view,
   add_frames(hash, k, view);
   add_host_region(hash, k);
   add_translations(hash, view);
+  add_countdowns(hash, k.signals);
   add_in_flight(hash, k.scheduler, in_flight);
   return hash.value();
 }

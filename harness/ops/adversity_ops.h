@@ -25,4 +25,23 @@ struct RmpContention {
 };
 SLUICE_OPERATION(RmpContention);
 
+/// A signal on its way to the thread of `target`: a VMM thread, or the one that runs a vCPU. It is
+/// there when that thread looks for one, after `after` looks that find none, and gone once a system
+/// call has returned for it. It replaces one still on its way.
+struct SendSignal {
+  ActorId target{};
+  ShortCount after{.value = 0};
+  static constexpr OpInfo kInfo{
+      .name = "send_signal",
+      .actor = ActorKind::kKernel,
+      .weight = 3,
+      .source = "signal_pending(); kvm.md 1.3, 1.6 row 4, 4 rows 4 and 9",
+      .summary = "A signal comes to a thread of the VMM, inside or before its next system call."};
+  template <class Self, class Visit>
+  static constexpr void each(Self& op, Visit&& visit) {
+    visit("target", op.target), visit("after", op.after);
+  }
+};
+SLUICE_OPERATION(SendSignal);
+
 }  // namespace sluice

@@ -10,11 +10,28 @@ namespace {
 
 constexpr std::array<unsigned, 4> kLimits{kMaxVms, kMaxVcpus, kMaxGmems, kMaxGmems};
 
+/// Somebody who has a thread in user space: a vCPU that exists, or a thread of the VMM that does
+/// much.
+bool attach_thread(Step& step, std::size_t field, const Context& context, Rng& rng) {
+  ActorId who = Domain<ActorId>::from(get_field(step.op, field));
+  if (who.kind == ActorKind::kVmm) {
+    if (who.index > 1) who.index = 0;
+  } else if (who.kind == ActorKind::kKernel || !context.vcpus.has(who.index)) {
+    who = {};
+    if (!context.vcpus.empty()) {
+      who = {.kind = ActorKind::kVcpu, .index = static_cast<std::uint8_t>(context.vcpus.pick(rng))};
+    }
+  }
+  set_field(step.op, field, Domain<ActorId>::to(who));
+  return true;
+}
+
 /// Where `role`'s new value comes from; false if nowhere.
 bool attach_field(Step& step, std::size_t field, FieldRole role, const Context& context, Rng& rng) {
   FieldValue value = get_field(step.op, field);
   const auto at = static_cast<unsigned>(value.bits);
   if (role == FieldRole::kActor) {
+    if (!std::holds_alternative<Resume>(step.op)) return attach_thread(step, field, context, rng);
     if (context.parked.empty()) return false;
     if (!context.parked.has(at)) value.bits = context.parked.pick(rng);
     set_field(step.op, field, value);

@@ -22,7 +22,8 @@ using AllOps =
            Resume,                                                                       //
            PscMsr, Psc, GhcbWriteHeader, GhcbWriteEntry, GuestConvert,                   //
            RmpContention,                                                                //
-           GmemAccess>;
+           GmemAccess,                                                                   //
+           SendSignal>;
 using Op = AllOps::Variant;
 
 /// Calls visit.template operator()<Op>() for every operation type, in list order.

@@ -26,7 +26,6 @@ bool BackendTraits<model::ModelBackend>::lacks(const model::ModelBackend& model,
     case Capability::kSnp:
       return !profile.snp || !profile.has_vm_type(VmType::kSnp);
     case Capability::kRmpInstructions:
-    case Capability::kAdversity:
       return !profile.snp;
     case Capability::kSmmAddressSpace:
       return !profile.smm_address_space;
@@ -34,6 +33,7 @@ bool BackendTraits<model::ModelBackend>::lacks(const model::ModelBackend& model,
     case Capability::kKvm:
     case Capability::kUserMemory2:
     case Capability::kMemoryFaultInfo:
+    case Capability::kAdversity:
     case Capability::kParking:
     case Capability::kHypercallInstruction:
     case Capability::kRing3Payload:

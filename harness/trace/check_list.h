@@ -87,6 +87,7 @@ constexpr std::string_view name_of(StatusKind kind) {
   ROW(kFallocateMode,            "fallocate.mode",                    kErrno,     EOPNOTSUPP,  "kvm.md 1.3 row 5") \
   ROW(kFallocateUnaligned,       "fallocate.unaligned",               kErrno,     EINVAL,      "kvm.md 1.3 row 6") \
   ROW(kFallocateBeyondEof,       "fallocate.beyond_eof",              kErrno,     EINVAL,      "kvm.md 1.3 row 7a") \
+  ROW(kFallocateSignal,           "fallocate.signal",                   kErrno,     EINTR,       "kvm.md 1.3, allocate: pending signal; the pages before it stay") \
   /* Memslots: kvm.md 2 and 1.4. */ \
   ROW(kRegionLegacyFlags,        "set_memory_region.legacy_flags",    kErrno,     EINVAL,      "kvm.md 2 row 2") \
   ROW(kRegionSlotId,             "set_memory_region.slot_id",         kErrno,     EINVAL,      "kvm.md 2 row 3") \
@@ -117,6 +118,7 @@ constexpr std::string_view name_of(StatusKind kind) {
   /* Pre-fault: kvm.md 4. */ \
   ROW(kPreFaultFlags,            "pre_fault_memory.flags",            kErrno,     EINVAL,      "kvm.md 4 row 2") \
   ROW(kPreFaultRange,            "pre_fault_memory.range",            kErrno,     EINVAL,      "kvm.md 4 row 3") \
+  ROW(kPreFaultSignal,            "pre_fault_memory.signal",            kErrno,     EINTR,       "kvm.md 4 rows 4 and 9") \
   ROW(kPreFaultNotAllowed,       "pre_fault_memory.not_allowed",      kErrno,     EOPNOTSUPP,  "kvm.md 4 row 5") \
   ROW(kPreFaultNoRoot,           "pre_fault_memory.no_root",          kErrno,     ENOSPC,      "kvm.md 4 row 7") \
   ROW(kPreFaultNotTdp,           "pre_fault_memory.not_tdp",          kErrno,     EOPNOTSUPP,  "kvm.md 4 row 8") \
@@ -136,6 +138,7 @@ constexpr std::string_view name_of(StatusKind kind) {
   ROW(kFaultReadonly,            "fault.readonly",                    kExit,      6,           "kvm.md 5 row 11s, write to a read-only slot") \
   ROW(kFaultLoop,                "fault.loop",                        kLoop,      0,           "snp_host.md 4: the guest re-enters and faults again") \
   ROW(kRunNotInitialized,        "run.not_initialized",               kErrno,     EINVAL,      "svm_vcpu_pre_run(): KVM_SEV_INIT2 has not been called") \
+  ROW(kRunSignal,                 "run.signal",                         kErrno,     EINTR,       "vcpu_run(), xfer_to_guest_mode_handle_work(): KVM_EXIT_INTR") \
   ROW(kRunNotLaunched,           "run.not_launched",                  kExit,      9,           "rmp.md 6: the VMSA is not the guest's: VMEXIT_INVALID, KVM_EXIT_FAIL_ENTRY") \
   ROW(kGuestNotValidated,        "guest.not_validated",               kException, 29,          "rmp.md 5, #VC 0x404") \
   /* The map-GPA-range hypercall: kvm.md 8. */ \
@@ -226,6 +229,7 @@ constexpr std::string_view name_of(StatusKind kind) {
   ROW(kLaunchUpdateArguments,    "launch_update.arguments",           kErrno,     EINVAL,      "snp_host.md 7, LAUNCH_UPDATE") \
   ROW(kLaunchUpdateSlot,         "launch_update.slot",                kErrno,     EINVAL,      "snp_host.md 7, LAUNCH_UPDATE") \
   ROW(kLaunchUpdateFileGone,     "launch_update.file_gone",           kErrno,     EIO,         "kvm.md 1.6 row 2") \
+  ROW(kLaunchUpdateSignal,        "launch_update.signal",               kErrno,     EIO,         "kvm.md 1.6 row 4: EINTR, which LAUNCH_UPDATE turns into EIO") \
   ROW(kLaunchUpdatePrepared,     "launch_update.prepared",            kErrno,     EIO,         "kvm.md 1.6 row 6") \
   ROW(kLaunchUpdateNotPrivate,   "launch_update.not_private",         kErrno,     EIO,         "kvm.md 1.6 row 7") \
   ROW(kLaunchUpdateAssigned,     "launch_update.assigned",            kErrno,     EIO,         "snp_host.md 7, per page row 2") \

@@ -1,5 +1,6 @@
 #include "model/guest/run.h"
 
+#include "model/host/adversity.h"
 #include "model/host/fault.h"
 #include "model/host/handlers.h"
 #include "model/host/launch.h"
@@ -174,6 +175,16 @@ bool leaves(Kernel& k, const Vm& vm, const GuestInstruction& in, const FaultResu
   return true;
 }
 
+/// What KVM_RUN finds before the guest is first entered.
+Check first_entry(Kernel& k, VcpuIndex index, const GuestInstruction& in) {
+  return in.reenters ? run_gate(k, index) : enter_gate(k, index);
+}
+/// vcpu_run() looks for a signal before each further entry.
+Check next_entry(Kernel& k, const GuestInstruction& in, unsigned round) {
+  if (round == 0 || in.reenters) return Check::kOk;
+  return check_signal(k, Check::kRunSignal);
+}
+
 /// The same fault with the same translation and the same RMP entry: nothing has changed.
 bool is_same(const Try& one, const Try& other) {
   return one.result.npf == other.result.npf && one.leaf.present == other.leaf.present &&
@@ -200,13 +211,14 @@ Try attempt_marked(Kernel& k, Vcpu& vcpu, const GuestInstruction& in) {
 }  // namespace
 
 Outcome run_guest(Kernel& k, VcpuIndex index, const GuestInstruction& in) {
-  if (const Check gate = run_gate(k, index); gate != Check::kOk) return answer(gate);
+  if (const Check gate = first_entry(k, index, in); gate != Check::kOk) return answer(gate);
   Vcpu& vcpu = k.vcpu(index);
   Vm& vm = k.vm(vcpu.vm);
   enter_guest(k, vcpu);
   if (const auto cached = access_cached(k, index, in)) return *cached;
   Try last{};
   for (unsigned round = 0; round < kMaxGuestRounds; ++round) {
+    if (const Check signal = next_entry(k, in, round); signal != Check::kOk) return refuse(signal);
     const Try tried = attempt_marked(k, vcpu, in);
     const std::uint64_t npf = tried.result.npf;
     if (npf == 0) return outcome_of_try(k, index, in, tried);
@@ -230,7 +242,7 @@ Outcome run_guest(Kernel& k, VcpuIndex index, const GuestInstruction& in) {
 
 Task<Outcome> start_guest(Kernel& k, VcpuIndex index, GuestInstruction in) {
   co_await lock(k, vcpu_mutex(index));
-  if (const Check gate = run_gate(k, index); gate != Check::kOk) {
+  if (const Check gate = first_entry(k, index, in); gate != Check::kOk) {
     unlock(k, vcpu_mutex(index));
     co_return answer(gate);
   }
@@ -241,7 +253,13 @@ Task<Outcome> start_guest(Kernel& k, VcpuIndex index, GuestInstruction in) {
   Outcome out = refuse(Check::kFaultLoop);
   Try last{};
   bool compare = false;  // `last` was met with nothing done in between
+  bool entered = false;
   for (unsigned round = 0; round < kMaxGuestRounds; ++round) {
+    if (const Check signal = next_entry(k, in, entered ? 1 : 0); signal != Check::kOk) {
+      out = refuse(signal);
+      break;
+    }
+    entered = true;
     if (const auto cached = access_cached(k, index, in)) {
       out = *cached;
       break;

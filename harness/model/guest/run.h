@@ -19,6 +19,7 @@ struct GuestInstruction {
   bool c_bit = true;
   bool validate = false;
   bool vmsa = false;
+  bool reenters = false;  // one of many: user space answers a signal by KVM_RUN, at once
   std::uint8_t vmpl = 0;
   std::uint8_t cpl = 0;
   std::uint8_t target_vmpl = 0;
@@ -33,7 +34,7 @@ struct GuestInstruction {
 inline constexpr unsigned kMaxGuestRounds = 8;
 
 /// Runs until the instruction is done, was refused inside the guest, or left for user space; an
-/// exit carries what user space sees.  Fails: run_gate(), fault.*, guest.*, and the group of the
+/// exit carries what user space sees.  Fails: enter_gate(), fault.*, guest.*, and the group of the
 /// instruction.  fault.loop: the guest meets the same fault with nothing changed in between, and
 /// would go on so until somebody else acts.  Cost: a page-table walk per try, no allocation.
 Outcome run_guest(Kernel& k, VcpuIndex vcpu, const GuestInstruction& instruction);

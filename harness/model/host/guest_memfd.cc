@@ -1,6 +1,7 @@
 // The operations on guest_memfds: create, fallocate, close; bindings; populate.
 #include "model/host/guest_memfd.h"
 
+#include "model/host/adversity.h"
 #include "model/host/attributes.h"
 #include "model/host/handlers.h"
 #include "model/host/memslots.h"
@@ -103,6 +104,17 @@ PageRange pages_to_allocate(Kernel& k, Gmem& gmem, PageRange pages) {
   return pages;
 }
 
+/// kvm_gmem_allocate() for one page; the pages before it stay, whatever it answers.
+Check allocate_page(Kernel& k, Gmem& gmem, const PageRange& pages, std::uint64_t index) {
+  if (const Check signal = check_signal(k, Check::kFallocateSignal); signal != Check::kOk) {
+    if (planted(Planted::kSignalFreesFirstPage)) {
+      drop_pages(k, gmem, {.first = pages.first, .last = pages.first + 1});
+    }
+    return signal;
+  }
+  return get_folio(k, gmem, index);
+}
+
 }  // namespace
 
 Check check_fallocate(const Gmem& gmem, RawOffset offset, RawSize size, std::uint32_t mode) {
@@ -201,7 +213,8 @@ Outcome apply(Kernel& k, ActorId, const GmemAllocate& op) {
   }
   const PageRange pages = pages_to_allocate(k, gmem, call.pages);
   for (std::uint64_t index = pages.first; index < pages.last; ++index) {
-    if (const Check check = get_folio(k, gmem, index); check != Check::kOk) return skip(check);
+    const Check check = allocate_page(k, gmem, pages, index);
+    if (check != Check::kOk) return answer(check);
   }
   return {};
 }
@@ -258,10 +271,10 @@ Task<Outcome> allocate(Kernel& k, GmemIndex index, PageRange asked) {
   }
   const PageRange pages = pages_to_allocate(k, gmem, asked);
   for (std::uint64_t page = pages.first; page < pages.last; ++page) {
-    const Check check = get_folio(k, gmem, page);
+    const Check check = allocate_page(k, gmem, pages, page);
     if (check != Check::kOk) {
       unlock(k, invalidate_lock(index));
-      co_return skip(check);
+      co_return answer(check);
     }
     co_await point(k, Point::kAllocateNextPage);
   }
@@ -432,6 +445,11 @@ PopulateResult gmem_populate(Kernel& k, Vm& vm, const GfnRange& range, PopulateH
   const GfnRange part = range.clip(range_of(slot));  // row 3
   PopulateResult result{};
   for (Gfn gfn = part.first; gfn < part.last; gfn = gfn + PageCount{1}) {
+    result.check = check_signal(k, Check::kLaunchUpdateSignal);  // row 4
+    if (result.check != Check::kOk) {
+      if (planted(Planted::kSignalCountsPage)) ++result.done.value;
+      return result;
+    }
     result.check = populate_page(k, vm, slot, gfn, {.hook = hook, .argument = argument});
     if (result.check != Check::kOk) return result;
     ++result.done.value;

@@ -202,6 +202,12 @@ struct AttributeLog {
   }
 };
 
+/// What waits for an actor: it comes when the actor asks, after `left` questions in vain.
+struct Countdowns {
+  std::uint16_t armed = 0;  // bit = actor_slot()
+  std::array<std::uint8_t, kMaxActors> left{};
+};
+
 /// Thread: compatible; never moves. Cost of open(): some mmaps.
 struct Kernel {
   Machine& machine;
@@ -214,7 +220,9 @@ struct Kernel {
   std::array<Vcpu, kMaxVcpus> vcpus{};
   std::array<Gmem, kMaxGmems> gmems{};
   std::array<DetachedFolio, kMaxDetachedFolios> detached{};
+  Countdowns signals{};          // adversity.h
   AttributeLog attribute_log{};  // of the running step; not journaled
+  ActorId straight_actor{};      // whose operation runs where nobody is scheduled; not journaled
 
   static Expected<std::unique_ptr<Kernel>> open(Machine& machine, Scheduler& scheduler);
 

@@ -2,6 +2,7 @@
 // kvm_arch_vcpu_pre_fault_memory(), kvm_tdp_map_page()).
 #include <algorithm>
 
+#include "model/host/adversity.h"
 #include "model/host/attributes.h"
 #include "model/host/fault.h"
 #include "model/host/handlers.h"
@@ -40,9 +41,11 @@ bool exceeds_limit(const Vm& vm, const Range& range) {
   return pages > kMaxPagesPerOp;
 }
 
-/// What must hold before a page can be faulted in: rows 5, 7 and 8.
+/// What must hold before a page can be faulted in: rows 4, 5, 7 and 8, and row 9's first look.
 Check begin_page(Kernel& k, Vcpu& vcpu) {
   const Vm& vm = k.vm(vcpu.vm);
+  const Check signal = check_signal(k, Check::kPreFaultSignal);
+  if (signal != Check::kOk) return signal;
   if (!vm.pre_fault_allowed && !planted(Planted::kPreFaultBeforeAllowed)) {
     return Check::kPreFaultNotAllowed;
   }
@@ -53,7 +56,7 @@ Check begin_page(Kernel& k, Vcpu& vcpu) {
   const bool obsolete = vcpu.root != kNoRootIndex;
   if (!obsolete || behavior::prefault_renews_obsolete_root(k.version())) load_root(k, vcpu);
   if (planted(Planted::kPreFaultMarksRun)) k.set(vcpu.ran, true);
-  return Check::kOk;
+  return check_signal(k, Check::kPreFaultSignal);
 }
 
 /// The loop in kvm_tdp_map_page() meets a root that nothing replaces while it runs: a livelock
@@ -124,7 +127,9 @@ std::uint16_t errno_of(Check check) {
 Outcome finish(const PreFaultMemory& op, const Range& range, Check check, const ExitInfo& exit) {
   const bool progressed = range.gpa != op.gpa.value;
   Outcome out{};
-  const bool error_wins = !progressed || planted(Planted::kPreFaultErrorAfterProgress);
+  const bool error_wins =
+      !progressed || planted(Planted::kPreFaultErrorAfterProgress) ||
+      (check == Check::kPreFaultSignal && planted(Planted::kSignalForgetsPreFault));
   if (error_wins && check != Check::kOk) {
     out = row_of(check).kind == StatusKind::kSkipped ? skip(check) : refuse(check);
     if (out.kind == StatusKind::kExit) {
@@ -171,7 +176,8 @@ Outcome apply(Kernel& k, ActorId actor, const PreFaultMemory& op) {
     PageFault fault = fault_for(k, k.vm(vcpu.vm), gfn_of(range.gpa));
     const FaultResult result = handle_fault(k, vcpu, fault);
     if (retries_for_ever(k, result)) {
-      check = retry_until_signal(k);
+      check = check_signal(k, Check::kPreFaultSignal);
+      if (check == Check::kOk) check = retry_until_signal(k);
     } else {
       SLUICE_CHECK(result.status != FaultStatus::kRetry);  // nothing is in flight
       check = check_of(result);
@@ -208,12 +214,15 @@ Task<Outcome> start(Kernel& k, ActorId actor, const PreFaultMemory& op) {
         break;
       }
       if (retries_for_ever(k, result)) {
-        check = retry_until_signal(k);
+        check = check_signal(k, Check::kPreFaultSignal);
+        if (check == Check::kOk) check = retry_until_signal(k);
         break;
       }
       k.event(EventKind::kRetry, vm, fault.gfn.value);
       co_await point(k, Point::kFaultRetry);
       co_await retry(k, result.retry, fault.gfn.value);
+      check = check_signal(k, Check::kPreFaultSignal);
+      if (check != Check::kOk) break;
       if (behavior::prefault_checks_vm_dead(k.version()) && vm.dead) {
         check = Check::kVmDead;
         break;

@@ -1,5 +1,6 @@
 #include "model/host/run_gate.h"
 
+#include "model/host/adversity.h"
 #include "model/host/handlers.h"
 
 namespace sluice::model {
@@ -12,6 +13,13 @@ Check run_gate(const Kernel& k, VcpuIndex index) {
   if (!vm.sev.active) return Check::kRunNotInitialized;
   if (!vm.sev.launched || !vcpu.sev.has_vmsa) return Check::kRunNotLaunched;
   return Check::kOk;
+}
+
+Check enter_gate(Kernel& k, VcpuIndex index) {
+  const Check gate = run_gate(k, index);
+  if (gate != Check::kOk && gate != Check::kRunNotLaunched) return gate;
+  const Check signal = check_signal(k, Check::kRunSignal);
+  return signal != Check::kOk ? signal : gate;
 }
 
 }  // namespace sluice::model

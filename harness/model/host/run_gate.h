@@ -9,6 +9,10 @@ namespace sluice::model {
 /// vm.dead, run.*.
 Check run_gate(const Kernel& k, VcpuIndex vcpu);
 
+/// run_gate(), and vcpu_run()'s look for a signal: before VMRUN, behind what svm_vcpu_pre_run()
+/// asks.  Fails: run.signal, too.
+Check enter_gate(Kernel& k, VcpuIndex vcpu);
+
 /// The vCPU has passed the gate and runs.
 inline void enter_guest(Kernel& k, Vcpu& vcpu) {
   if (!vcpu.ran) k.set(vcpu.ran, true);

@@ -70,6 +70,7 @@ GuestInstruction pvalidate_at(const Chunk& chunk, const Walk& at, bool validate)
   return {.action = GuestAction::kPvalidate,
           .kind = AccessKind::kWrite,
           .validate = validate,
+          .reenters = true,
           .size = entry.is_2m() && !at.small ? PageSizeArg::k2M : PageSizeArg::k4K,
           .gfn = chunk.frames[at.entry] + PageCount{at.page}};
 }
@@ -220,7 +221,7 @@ bool ends(const Outcome& part, Outcome& last) {
 
 Outcome apply(Kernel& k, ActorId actor, const GuestConvert& op) {
   const VcpuIndex index{actor.index};
-  if (const Check gate = run_gate(k, index); gate != Check::kOk) return answer(gate);
+  if (const Check gate = enter_gate(k, index); gate != Check::kOk) return answer(gate);
   const When when = pvalidate_time(k.machine.header.policy.guest, op.to_private);
   Outcome last{};
   const Gfn end = end_of(op);
@@ -237,7 +238,7 @@ Outcome apply(Kernel& k, ActorId actor, const GuestConvert& op) {
 
 Task<Outcome> start(Kernel& k, ActorId actor, const GuestConvert& op) {
   const VcpuIndex index{actor.index};
-  const Check gate = run_gate(k, index);
+  const Check gate = enter_gate(k, index);
   if (gate != Check::kOk) co_return answer(gate);
   const When when = pvalidate_time(k.machine.header.policy.guest, op.to_private);
   Outcome last{};

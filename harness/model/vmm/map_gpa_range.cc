@@ -30,7 +30,7 @@ Outcome outcome_of_reaction(Reaction reaction, const ConversionExit& exit) {
 
 Outcome apply(Kernel& k, ActorId actor, const MapGpaRange& op) {
   const VcpuIndex index{actor.index};
-  if (const Check gate = run_gate(k, index); gate != Check::kOk) return answer(gate);
+  if (const Check gate = enter_gate(k, index); gate != Check::kOk) return answer(gate);
   Vcpu& vcpu = k.vcpu(index);
   const VmIndex vm = vcpu.vm;
   enter_guest(k, vcpu);
@@ -43,7 +43,7 @@ Outcome apply(Kernel& k, ActorId actor, const MapGpaRange& op) {
 Task<Outcome> start(Kernel& k, ActorId actor, const MapGpaRange& op) {
   const VcpuIndex index{actor.index};
   co_await lock(k, vcpu_mutex(index));
-  const Check gate = run_gate(k, index);
+  const Check gate = enter_gate(k, index);
   if (gate != Check::kOk) {
     unlock(k, vcpu_mutex(index));
     co_return answer(gate);

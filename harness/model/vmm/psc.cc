@@ -73,7 +73,7 @@ Outcome finished(Kernel& k, VcpuIndex index, Check check, const ConversionExit& 
 
 Outcome apply(Kernel& k, ActorId actor, const PscMsr& op) {
   const VcpuIndex index{actor.index};
-  if (const Check gate = run_gate(k, index); gate != Check::kOk) return answer(gate);
+  if (const Check gate = enter_gate(k, index); gate != Check::kOk) return answer(gate);
   Vcpu& vcpu = k.vcpu(index);
   const VmIndex vm = vcpu.vm;
   enter_guest(k, vcpu);
@@ -88,7 +88,7 @@ Outcome apply(Kernel& k, ActorId actor, const PscMsr& op) {
 Task<Outcome> start(Kernel& k, ActorId actor, const PscMsr& op) {
   const VcpuIndex index{actor.index};
   co_await lock(k, vcpu_mutex(index));
-  const Check gate = run_gate(k, index);
+  const Check gate = enter_gate(k, index);
   if (gate != Check::kOk) {
     unlock(k, vcpu_mutex(index));
     co_return answer(gate);
@@ -107,7 +107,7 @@ Task<Outcome> start(Kernel& k, ActorId actor, const PscMsr& op) {
 
 Outcome apply(Kernel& k, ActorId actor, const Psc& op) {
   const VcpuIndex index{actor.index};
-  if (const Check gate = run_gate(k, index); gate != Check::kOk) return answer(gate);
+  if (const Check gate = enter_gate(k, index); gate != Check::kOk) return answer(gate);
   enter_guest(k, k.vcpu(index));
   if (const Check bad = begin(k, k.vcpu(index), op); bad != Check::kOk) return refuse_psc(bad);
   return run_psc(k, actor, index);
@@ -116,7 +116,7 @@ Outcome apply(Kernel& k, ActorId actor, const Psc& op) {
 Task<Outcome> start(Kernel& k, ActorId actor, const Psc& op) {
   const VcpuIndex index{actor.index};
   co_await lock(k, vcpu_mutex(index));
-  Check bad = run_gate(k, index);
+  Check bad = enter_gate(k, index);
   if (bad != Check::kOk) {
     unlock(k, vcpu_mutex(index));
     co_return answer(bad);
