@@ -291,9 +291,8 @@ Task<Outcome> start_guest(Kernel& k, VcpuIndex index, GuestInstruction in) {
       if (zap) {
         co_await lock(k, mmu_lock(vm_index));
         const bool flush = zap_gfn_range_begin(k, vm, range_of_rmp_fault(in.gfn));
-        if (flush && has_translations(k, vm)) {
-          co_await point(k, Point::kZapBeforeFlush);
-        }
+        const bool others = flush && has_translations(k, vm);
+        if (others) co_await point(k, Point::kZapBeforeFlush);
         zap_gfn_range_end(k, vm, flush);
         unlock(k, mmu_lock(vm_index));
       }
