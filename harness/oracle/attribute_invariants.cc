@@ -19,7 +19,7 @@ const SetMemoryAttributes* lone_conversion(const View& view) {
 
 bool counters_changed(const View& view, VmIndex vm) {
   if ((view.changed_vms() >> vm.value & 1) == 0) return false;
-  const VmView &before = view.vm_before(vm), now = view.vm(vm);
+  const VmView &before = view.vm_before(vm), &now = view.vm(vm);
   return before.invalidate_seq != now.invalidate_seq ||
          before.invalidate_in_progress != now.invalidate_in_progress;
 }

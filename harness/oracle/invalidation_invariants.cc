@@ -118,7 +118,7 @@ Result invalidation_has_a_range(const View& view) {
 
 Result seq_counts_ends(const View& view) {
   return each_changed_vm(view, [&view](VmIndex vm) -> Result {
-    const VmView &before = view.vm_before(vm), now = view.vm(vm);
+    const VmView &before = view.vm_before(vm), &now = view.vm(vm);
     const bool same = before.exists && now.exists && before.life == now.life;
     if (!same) return std::nullopt;  // born or gone in this step
     const bool counts = now.invalidate_seq - before.invalidate_seq == ends_of(view, vm);
@@ -166,7 +166,7 @@ Result unbound_hole_is_silent(const View& view) {
   };
   if (std::ranges::any_of(view.gmem_bindings(punched->gmem), overlaps)) return std::nullopt;
   const VmIndex index = view.gmem(punched->gmem).vm;
-  const VmView &before = view.vm_before(index), now = view.vm(index);
+  const VmView &before = view.vm_before(index), &now = view.vm(index);
   const bool silent = before.invalidate_seq == now.invalidate_seq &&
                       before.invalidate_in_progress == now.invalidate_in_progress;
   return silent ? Result{} : Violation{.subject = punched->first, .other = now.invalidate_seq};

@@ -1,8 +1,11 @@
 // How the oracle judges: what it does not look at, what it counts, and what it calls known.
 #include <gtest/gtest.h>
 
+#include <array>
+#include <initializer_list>
 #include <set>
 #include <string>
+#include <utility>
 
 #include "oracle/oracle.h"
 #include "oracle/view_helpers.h"
@@ -16,20 +19,8 @@ namespace {
 
 using testing::FakeView;
 using testing::kFrame, testing::kFree, testing::kGuest, testing::kHead, testing::kInvalid;
-using testing::launched_vm, testing::page_appears, testing::with;
+using testing::launched_vm, testing::page_appears, testing::pre_faulted, testing::with;
 
-void pre_faulted(FakeView& v, Outcome outcome = {}) {
-  launched_vm(v);
-  outcome.has_progress = true;
-  if (outcome.ok()) outcome.progress = {.gpa = 0x3000, .left = 0};
-  v.ran(PreFaultMemory{.gpa = {0x1000}, .size = {0x2000}}, kOpBit<PreFaultMemory>, outcome);
-  v.slots_value = {{.base = {0}, .page_count = {16}}};
-  for (const std::uint64_t gfn : {1u, 2u}) {
-    v.leaves[{gfn}] = {.present = true, .pfn = {kFrame.value + gfn}};
-    v.frames_value[{kFrame.value + gfn}] = {.use = FrameUse::kHostUser, .index = gfn};
-    v.leaf_changes_value.push_back({.gfn = {gfn}, .before = {}});
-  }
-}
 std::optional<Finding> judge(const FakeView& view, bool audit) {
   Oracle oracle;
   oracle.begin(view);
@@ -68,6 +59,23 @@ TEST(Oracle, WhatCannotBeObservedIsCountedNotPassed) {
   const std::size_t row = *find_invariant("G3");
   EXPECT_EQ(oracle.count(row).judged, 0u);
   EXPECT_EQ(oracle.count(row).not_observable, 1u);
+}
+
+TEST(RowCounter, CountsEachRowForItself) {
+  RowCounter counter;
+  const auto rows = [](std::initializer_list<std::size_t> list) {
+    RowSet set{};
+    for (const std::size_t row : list) insert(set, row);
+    return set;
+  };
+  for (int i = 0; i < 700; ++i) {
+    counter.add(rows({0, 63}));
+    if (i % 2 == 0) counter.add(rows({1, 64}));
+    if (i % 7 == 0) counter.add(rows({0, 96}));
+  }
+  const std::array<std::pair<std::size_t, std::uint64_t>, 6> counts{
+      {{0, 800}, {1, 350}, {2, 0}, {63, 700}, {64, 350}, {96, 100}}};
+  for (const auto& [row, count] : counts) EXPECT_EQ(counter.of(row), count) << row;
 }
 
 TEST(Oracle, RowsThatReadEventsAreNotJudgedWhereSomeAreMissing) {

@@ -145,8 +145,7 @@ bool Oracle::applies(std::size_t row, const View& view) {
     ++counts_[row].not_observable;
     return false;
   }
-  const bool always = contains(unconditional_, row);
-  if (!always && (!in_scope_[row] || spoiled_ || !condition_holds(row, view))) {
+  if (!in_scope_[row] || spoiled_ || !condition_holds(row, view)) {
     ++counts_[row].not_applicable;
     return false;
   }

@@ -20,23 +20,11 @@ namespace sluice::oracle {
 namespace {
 
 using testing::changed_pages, testing::conversion, testing::file_with_page, testing::launched_vm,
-    testing::page_appears, testing::with;
+    testing::page_appears, testing::pre_faulted, testing::with;
 using testing::FakeView;
 using testing::InvariantCase;
 using testing::kFrame, testing::kFree, testing::kGuest, testing::kHead, testing::kInvalid;
 
-void pre_faulted(FakeView& v, Outcome outcome = {}) {
-  launched_vm(v);
-  outcome.has_progress = true;
-  if (outcome.ok()) outcome.progress = {.gpa = 0x3000, .left = 0};
-  v.ran(PreFaultMemory{.gpa = {0x1000}, .size = {0x2000}}, kOpBit<PreFaultMemory>, outcome);
-  v.slots_value = {{.base = {0}, .page_count = {16}}};
-  for (const std::uint64_t gfn : {1u, 2u}) {
-    v.leaves[{gfn}] = {.present = true, .pfn = {kFrame.value + gfn}};
-    v.frames_value[{kFrame.value + gfn}] = {.use = FrameUse::kHostUser, .index = gfn};
-    v.leaf_changes_value.push_back({.gfn = {gfn}, .before = {}});
-  }
-}
 void slot_with_file(FakeView& v) {
   file_with_page(v);
   v.ran(SetMemoryRegion{}, kOpBit<SetMemoryRegion>);

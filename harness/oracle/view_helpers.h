@@ -84,9 +84,8 @@ inline bool conversion_ran(const View& view) {
   return ran<SetMemoryAttributes>(view) || ran_guest_request(view);
 }
 
-/// Was what the leaf translated zapped in the step? Yes, where the events do not tell.
+/// Was what the leaf translated zapped in the step? For rows that read events.
 inline bool was_zapped(const View& view, const LeafChange& change) {
-  if (view.events().dropped() != 0) return true;
   return std::ranges::any_of(view.events().events(), [&change](const Event& e) {
     return e.kind == EventKind::kZap && e.vm == change.vm.value && change.gfn.value - e.a < e.b;
   });

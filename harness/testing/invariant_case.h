@@ -49,6 +49,19 @@ inline void page_appears(FakeView& v) {
   v.gmem_page_changes_value.push_back({.gmem = {0}, .index = 7, .before = {}});
   v.frame_changes_value.push_back({.pfn = kFrame, .rmp_before = kFree, .before = {}});
 }
+/// GFNs 1 and 2 were pre-faulted.
+inline void pre_faulted(FakeView& v, Outcome outcome = {}) {
+  launched_vm(v);
+  outcome.has_progress = true;
+  if (outcome.ok()) outcome.progress = {.gpa = 0x3000, .left = 0};
+  v.ran(PreFaultMemory{.gpa = {0x1000}, .size = {0x2000}}, oracle::kOpBit<PreFaultMemory>, outcome);
+  v.slots_value = {{.base = {0}, .page_count = {16}}};
+  for (const std::uint64_t gfn : {1u, 2u}) {
+    v.leaves[{gfn}] = {.present = true, .pfn = {kFrame.value + gfn}};
+    v.frames_value[{kFrame.value + gfn}] = {.use = FrameUse::kHostUser, .index = gfn};
+    v.leaf_changes_value.push_back({.gfn = {gfn}, .before = {}});
+  }
+}
 inline void conversion(FakeView& v, const SetMemoryAttributes& op, const Outcome& outcome = {}) {
   launched_vm(v);
   v.ran(op, oracle::kOpBit<SetMemoryAttributes>, outcome);

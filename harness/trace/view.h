@@ -61,7 +61,7 @@ struct FrameView {
   friend bool operator==(const FrameView&, const FrameView&) = default;
 };
 
-/// One guest_memfd. `inode` stays after the last close only while pages are being freed; `open` is
+/// One guest_memfd. After the last close it has pages only while these are being freed; `open` is
 /// the descriptor.
 struct GmemView {
   bool open = false;

@@ -180,8 +180,8 @@ Check first_entry(Kernel& k, VcpuIndex index, const GuestInstruction& in) {
   return in.reenters ? run_gate(k, index) : enter_gate(k, index);
 }
 /// vcpu_run() looks for a signal before each further entry.
-Check next_entry(Kernel& k, const GuestInstruction& in, unsigned round) {
-  if (round == 0 || in.reenters) return Check::kOk;
+Check next_entry(Kernel& k, const GuestInstruction& in, bool is_first) {
+  if (is_first || in.reenters) return Check::kOk;
   return check_signal(k, Check::kRunSignal);
 }
 
@@ -218,7 +218,8 @@ Outcome run_guest(Kernel& k, VcpuIndex index, const GuestInstruction& in) {
   if (const auto cached = access_cached(k, index, in)) return *cached;
   Try last{};
   for (unsigned round = 0; round < kMaxGuestRounds; ++round) {
-    if (const Check signal = next_entry(k, in, round); signal != Check::kOk) return refuse(signal);
+    if (const Check signal = next_entry(k, in, round == 0); signal != Check::kOk)
+      return refuse(signal);
     const Try tried = attempt_marked(k, vcpu, in);
     const std::uint64_t npf = tried.result.npf;
     if (npf == 0) return outcome_of_try(k, index, in, tried);
@@ -255,7 +256,7 @@ Task<Outcome> start_guest(Kernel& k, VcpuIndex index, GuestInstruction in) {
   bool compare = false;  // `last` was met with nothing done in between
   bool entered = false;
   for (unsigned round = 0; round < kMaxGuestRounds; ++round) {
-    if (const Check signal = next_entry(k, in, entered ? 1 : 0); signal != Check::kOk) {
+    if (const Check signal = next_entry(k, in, !entered); signal != Check::kOk) {
       out = refuse(signal);
       break;
     }
