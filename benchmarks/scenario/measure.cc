@@ -97,8 +97,6 @@ std::vector<Measured> measure(const std::vector<Subject>& subjects, unsigned rep
 
 namespace {
 
-/// What takes as long as this begins right after a tick: where it can end before the next, it does.
-constexpr std::uint64_t kLong = 1'000'000;
 /// Repetitions of a short call before the next tick is awaited.
 constexpr std::size_t kInOneTick = 4;
 
@@ -110,45 +108,59 @@ void wait_for_tick() {
   }
 }
 
-}  // namespace
-
-Counted count(const Subject& subject, unsigned repetitions) {
+/// What reading the clock takes by itself.
+std::uint64_t least_reading() {
   const auto clock_alone = [] {
     const std::uint64_t begin = platform::steady_ns();
     return platform::steady_ns() - begin;
   };
-  std::uint64_t reading = clock_alone();
-  for (int i = 0; i < 100; ++i) reading = std::min(reading, clock_alone());
-  std::vector<std::uint64_t> quiet;
-  std::vector<std::uint64_t> ticked;
-  bool is_long = false;
+  std::uint64_t least = clock_alone();
+  for (int i = 0; i < 100; ++i) least = std::min(least, clock_alone());
+  return least;
+}
+
+}  // namespace
+
+bool CountedRepetitions::begins_after_tick() const {
+  // Short calls all made within one tick would share whatever that tick has of its own.
+  return is_long_ || size() % kInOneTick == kInOneTick - 1;
+}
+
+void CountedRepetitions::add(std::uint64_t took, bool has_tick) {
+  if (!is_long_ && took > kLong) {
+    is_long_ = true;
+    quiet_.clear();
+    ticked_.clear();
+    return;
+  }
+  (has_tick ? ticked_ : quiet_).push_back(took - std::min(took, reading_));
+}
+
+Counted CountedRepetitions::result(std::optional<std::string> failure) && {
+  const bool has_ticks = quiet_.empty();
+  return {.values = std::move(has_ticks ? ticked_ : quiet_),
+          .has_ticks = has_ticks,
+          .failure = std::move(failure)};
+}
+
+Counted count(const Subject& subject, unsigned repetitions) {
+  CountedRepetitions made(least_reading());
   Scenario& scenario = *subject.scenario;
   subject.place(0);
-  while (quiet.size() + ticked.size() < repetitions && !scenario.failure()) {
+  while (made.size() < repetitions && !scenario.failure()) {
     scenario.before();
     scenario.arrive(0);
     platform::fold_vm_statistics();
-    // Short calls all made within one tick would share whatever that tick has of its own.
-    const bool spreads = (quiet.size() + ticked.size()) % kInOneTick == kInOneTick - 1;
-    if (is_long || spreads) wait_for_tick();
+    if (made.begins_after_tick()) wait_for_tick();
     const std::uint64_t tick = platform::ticked_ns();
     const std::uint64_t begin = platform::steady_ns();
     scenario.run(0);
     const std::uint64_t took = platform::steady_ns() - begin;
     const bool has_tick = platform::ticked_ns() != tick;
     scenario.after();
-    if (!is_long && took > kLong) {
-      is_long = true;
-      quiet.clear();
-      ticked.clear();
-      continue;
-    }
-    (has_tick ? ticked : quiet).push_back(took - std::min(took, reading));
+    made.add(took, has_tick);
   }
-  const bool has_ticks = quiet.empty();
-  return {.values = std::move(has_ticks ? ticked : quiet),
-          .has_ticks = has_ticks,
-          .failure = scenario.failure()};
+  return std::move(made).result(scenario.failure());
 }
 
 }  // namespace sluice::bench

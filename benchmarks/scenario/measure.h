@@ -1,5 +1,7 @@
 // The timed part: scenarios through Google Benchmark's loop, one run() per repetition.
 #pragma once
+#include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <optional>
 #include <string>
@@ -34,13 +36,37 @@ struct Measured {
 std::vector<Measured> measure(const std::vector<Subject>& subjects, unsigned repetitions);
 
 /// What one repetition after the other took by the clock, less what reading the clock takes: for a
-/// clock that counts instructions. Repetitions with a timer tick in them count only where there is
-/// no other. One thread; nothing of a library stands between.
+/// clock that counts instructions.
 struct Counted {
-  std::vector<std::uint64_t> values{};
+  std::vector<std::uint64_t> values{};  // at most one per repetition: those without a tick in them
   bool has_ticks = false;  // too long for one tick: each value begins right after one, and has some
   std::optional<std::string> failure{};
 };
+
+/// Which repetitions count: those with a timer tick in them only where there is no other. The first
+/// one that takes longer than kLong shows that the call is long: what was made before is forgotten,
+/// and each further one begins right after a tick, so that where it can end before the next, it
+/// does. One thread.
+class CountedRepetitions {
+ public:
+  static constexpr std::uint64_t kLong = 1'000'000;  // nanoseconds of the clock
+
+  /// `reading`: what reading the clock takes, subtracted from each repetition.
+  explicit CountedRepetitions(std::uint64_t reading) : reading_(reading) {}
+
+  bool begins_after_tick() const;
+  void add(std::uint64_t took, bool has_tick);
+  std::size_t size() const { return quiet_.size() + ticked_.size(); }
+  Counted result(std::optional<std::string> failure) &&;
+
+ private:
+  std::uint64_t reading_;
+  std::vector<std::uint64_t> quiet_{};
+  std::vector<std::uint64_t> ticked_{};
+  bool is_long_ = false;
+};
+
+/// Makes `repetitions` of them, one after the other; nothing of a library stands between.
 Counted count(const Subject& subject, unsigned repetitions);
 
 }  // namespace sluice::bench
