@@ -239,6 +239,7 @@ Outcome KvmBackend::run(const Step&, const RmpContention&) { return skip(Capabil
 // A signal that comes before a call is delivered before it, one from another thread comes at any
 // time: none can be had at the kernel's first look for one, time after time.
 Outcome KvmBackend::run(const Step&, const SendSignal&) { return skip(Capability::kAdversity); }
+Outcome KvmBackend::run(const Step&, const FailAllocation&) { return skip(Capability::kAdversity); }
 Outcome KvmBackend::run(const Step&, const Resume&) { return skip(Capability::kParking); }
 
 }  // namespace sluice::kvm

@@ -102,6 +102,7 @@ class KvmBackend {
   Outcome run(const Step& step, const Resume& op);
   Outcome run(const Step& step, const RmpContention& op);
   Outcome run(const Step& step, const SendSignal& op);
+  Outcome run(const Step& step, const FailAllocation& op);
   Outcome run(const Step& step, const GmemAccess& op);
 
   Outcome touch(std::uintptr_t page, AccessKind kind, std::uint64_t token);

@@ -136,6 +136,10 @@ enum class Planted : std::uint8_t {
   kSignalForgetsPreFault,
   kSignalFreesFirstPage,
   kSignalCountsPage,
+  kNoMemoryKeepsVm,
+  kFailedBindIsPartial,
+  kNoMemoryKeepsBinding,
+  kNoMemoryConvertsFirst,
 };
 
 struct PlantedRow {
@@ -388,6 +392,14 @@ inline constexpr std::array kPlanted = std::to_array<PlantedRow>({
      "an allocation that a signal ends gives back its first page, and keeps the others"},
     {Planted::kSignalCountsPage, "signal_counts_page", "launch.only_launched_pages",
      "a LAUNCH_UPDATE that a signal ends counts the page before which it stopped"},
+    {Planted::kNoMemoryKeepsVm, "no_memory_keeps_vm", "gmem.vm_users_add_up",
+     "a vCPU that could not be allocated keeps its reference to the VM"},
+    {Planted::kFailedBindIsPartial, "failed_bind_is_partial", "gmem.binding_matches_slot",
+     "a bind without memory leaves what it has stored (bugs.md 30)"},
+    {Planted::kNoMemoryKeepsBinding, "no_memory_keeps_binding", "gmem.binding_matches_slot",
+     "a slot without memory for its metadata is not made, its guest_memfd range stays bound"},
+    {Planted::kNoMemoryConvertsFirst, "no_memory_converts_first",
+     "attributes.refusal_changes_nothing", "a conversion without memory has stored its first page"},
 });
 
 #ifdef SLUICE_PLANTED

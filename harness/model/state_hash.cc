@@ -196,6 +196,7 @@ std::uint64_t state_hash(const Kernel& k, const ModelView& view,
   add_host_region(hash, k);
   add_translations(hash, view);
   add_countdowns(hash, k.signals);
+  add_countdowns(hash, k.failures);
   add_in_flight(hash, k.scheduler, in_flight);
   return hash.value();
 }

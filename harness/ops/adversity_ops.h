@@ -44,4 +44,22 @@ struct SendSignal {
 };
 SLUICE_OPERATION(SendSignal);
 
+/// Memory runs short for the thread of `target`: its next allocation that may fail does so, after
+/// `after` that do not. It replaces one still to come.
+struct FailAllocation {
+  ActorId target{};
+  ShortCount after{.value = 0};
+  static constexpr OpInfo kInfo{
+      .name = "fail_allocation",
+      .actor = ActorKind::kKernel,
+      .weight = 3,
+      .source = "Linux fault injection (failslab, fail_page_alloc); kvm.md, rows with ENOMEM",
+      .summary = "An allocation of the kernel for a thread of the VMM fails."};
+  template <class Self, class Visit>
+  static constexpr void each(Self& op, Visit&& visit) {
+    visit("target", op.target), visit("after", op.after);
+  }
+};
+SLUICE_OPERATION(FailAllocation);
+
 }  // namespace sluice

@@ -23,7 +23,7 @@ using AllOps =
            PscMsr, Psc, GhcbWriteHeader, GhcbWriteEntry, GuestConvert,                   //
            RmpContention,                                                                //
            GmemAccess,                                                                   //
-           SendSignal>;
+           SendSignal, FailAllocation>;
 using Op = AllOps::Variant;
 
 /// Calls visit.template operator()<Op>() for every operation type, in list order.

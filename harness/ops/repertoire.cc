@@ -18,8 +18,8 @@ bool needs_snp(const Op& op) {
 
 bool can_do(const Op& op, const Repertoire& able) {
   if (!able.snp && needs_snp(op)) return false;
-  return !able.only_kernel ||
-         (!info_of(op).machine_scope_only && !is_one_of<Resume, RmpContention, SendSignal>(op));
+  return !able.only_kernel || (!info_of(op).machine_scope_only &&
+                               !is_one_of<Resume, RmpContention, SendSignal, FailAllocation>(op));
 }
 
 /// What takes a kernel long by its size alone is mostly made small: the rules are the same.

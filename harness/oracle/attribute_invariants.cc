@@ -153,6 +153,7 @@ Result attributes_belong_to_vm(const View& view) {
 Result conversion_needs_no_slot(const View& view) {
   const auto* const op = lone_conversion(view);
   if (op == nullptr || view.outcome().ok() || !is_well_formed(view, *op)) return std::nullopt;
+  if (view.outcome().check == Check::kAttributesNoMemory) return std::nullopt;
   const VmView& before = view.vm_before(op->vm);
   return before.open && !before.dead ? Violation{.subject = op->address.value >> kPageShift}
                                      : Result{};

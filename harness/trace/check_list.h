@@ -74,12 +74,15 @@ constexpr std::string_view name_of(StatusKind kind) {
   ROW(kSkipHostDead,             "skip.host_dead",                    kSkipped,   0,           "the host took a fatal fault before") \
   /* Common to every VM and vCPU ioctl. */ \
   ROW(kVmDead,                   "vm.dead",                           kErrno,     EIO,         "kvm.md 0, gate common to every ioctl") \
+  ROW(kCreateVmNoMemory,          "create_vm.no_memory",                kErrno,     ENOMEM,      "kvm_create_vm(): before the type is looked at") \
   ROW(kCreateVmType,             "create_vm.type_unsupported",        kErrno,     EINVAL,      "kvm.md 0, VM types") \
+  ROW(kCreateVcpuNoMemory,        "create_vcpu.no_memory",              kErrno,     ENOMEM,      "kvm_vm_ioctl_create_vcpu(): before the number is looked at") \
   ROW(kCreateVcpuExists,         "create_vcpu.exists",                kErrno,     EEXIST,      "kvm_vm_ioctl_create_vcpu()") \
   ROW(kSetCpuidAfterRun,         "set_cpuid.after_run",               kErrno,     EINVAL,      "kvm_set_cpuid(): CPUID is fixed once the vCPU ran") \
   /* guest_memfd: kvm.md 1.1, 1.3. */ \
   ROW(kCreateGmemFlags,          "create_guest_memfd.flags",          kErrno,     EINVAL,      "kvm.md 1.1 row 2") \
   ROW(kCreateGmemSize,           "create_guest_memfd.size",           kErrno,     EINVAL,      "kvm.md 1.1 row 3") \
+  ROW(kCreateGmemNoMemory,        "create_guest_memfd.no_memory",       kErrno,     ENOMEM,      "kvm.md 1.1 row 4") \
   ROW(kFallocateRange,           "fallocate.range",                   kErrno,     EINVAL,      "kvm.md 1.3 row 1") \
   ROW(kFallocateModeVfs,         "fallocate.mode_vfs",                kErrno,     EOPNOTSUPP,  "kvm.md 1.3 row 2") \
   ROW(kFallocateTooBig,          "fallocate.too_big",                 kErrno,     EFBIG,       "kvm.md 1.3 row 3") \
@@ -88,6 +91,7 @@ constexpr std::string_view name_of(StatusKind kind) {
   ROW(kFallocateUnaligned,       "fallocate.unaligned",               kErrno,     EINVAL,      "kvm.md 1.3 row 6") \
   ROW(kFallocateBeyondEof,       "fallocate.beyond_eof",              kErrno,     EINVAL,      "kvm.md 1.3 row 7a") \
   ROW(kFallocateSignal,           "fallocate.signal",                   kErrno,     EINTR,       "kvm.md 1.3, allocate: pending signal; the pages before it stay") \
+  ROW(kFallocateNoMemory,         "fallocate.no_memory",                kErrno,     ENOMEM,      "kvm.md 1.3, allocate: the pages before it stay") \
   /* Memslots: kvm.md 2 and 1.4. */ \
   ROW(kRegionLegacyFlags,        "set_memory_region.legacy_flags",    kErrno,     EINVAL,      "kvm.md 2 row 2") \
   ROW(kRegionSlotId,             "set_memory_region.slot_id",         kErrno,     EINVAL,      "kvm.md 2 row 3") \
@@ -103,18 +107,22 @@ constexpr std::string_view name_of(StatusKind kind) {
   ROW(kRegionExistingGmem,       "set_memory_region.existing_gmem",   kErrno,     EINVAL,      "kvm.md 2 row 13") \
   ROW(kRegionExistingDiffers,    "set_memory_region.existing_differs",kErrno,     EINVAL,      "kvm.md 2 row 14") \
   ROW(kRegionOverlap,            "set_memory_region.overlap",         kErrno,     EEXIST,      "kvm.md 2 row 16") \
+  ROW(kRegionNoMemory,            "set_memory_region.no_memory",        kErrno,     ENOMEM,      "kvm.md 2 row 17; kvm_set_memslot(): the INVALID copy") \
   ROW(kRegionBindFd,             "set_memory_region.bind_fd",         kErrno,     EBADF,       "kvm.md 1.4 row 1") \
   ROW(kRegionBindNotGmem,        "set_memory_region.bind_not_gmem",   kErrno,     EINVAL,      "kvm.md 1.4 row 2") \
   ROW(kRegionBindOtherVm,        "set_memory_region.bind_other_vm",   kErrno,     EINVAL,      "kvm.md 1.4 row 2") \
   ROW(kRegionBindRange,          "set_memory_region.bind_range",      kErrno,     EINVAL,      "kvm.md 1.4 row 3") \
   ROW(kRegionBindTaken,          "set_memory_region.bind_taken",      kErrno,     EINVAL,      "kvm.md 1.4 row 4") \
+  ROW(kRegionBindNoMemory,        "set_memory_region.bind_no_memory",   kErrno,     ENOMEM,      "kvm.md 1.4 row 5") \
   ROW(kRegionMaxGfn,             "set_memory_region.max_gfn",         kErrno,     EINVAL,      "kvm.md 2 row 19") \
+  ROW(kRegionMetadata,            "set_memory_region.metadata",         kErrno,     ENOMEM,      "kvm.md 2 row 19: metadata, dirty bitmap") \
   /* Attributes: kvm.md 3. */ \
   ROW(kAttributesUnsupported,    "set_memory_attributes.unsupported", kErrno,     ENOTTY,      "kvm.md 3, not compiled in") \
   ROW(kAttributesFlags,          "set_memory_attributes.flags",       kErrno,     EINVAL,      "kvm.md 3 row 2") \
   ROW(kAttributesValue,          "set_memory_attributes.attributes",  kErrno,     EINVAL,      "kvm.md 3 row 3") \
   ROW(kAttributesWraps,          "set_memory_attributes.wraps",       kErrno,     EINVAL,      "kvm.md 3 row 4") \
   ROW(kAttributesUnaligned,      "set_memory_attributes.unaligned",   kErrno,     EINVAL,      "kvm.md 3 row 5") \
+  ROW(kAttributesNoMemory,        "set_memory_attributes.no_memory",    kErrno,     ENOMEM,      "kvm.md 3 row 7") \
   /* Pre-fault: kvm.md 4. */ \
   ROW(kPreFaultFlags,            "pre_fault_memory.flags",            kErrno,     EINVAL,      "kvm.md 4 row 2") \
   ROW(kPreFaultRange,            "pre_fault_memory.range",            kErrno,     EINVAL,      "kvm.md 4 row 3") \
@@ -126,10 +134,12 @@ constexpr std::string_view name_of(StatusKind kind) {
   ROW(kPreFaultObsoleteRoot,     "pre_fault_memory.obsolete_root",    kErrno,     EINTR,       "kvm.md 5 row 13; kvm_mmu_reload() before 6.15: RETRY until a signal comes") \
   ROW(kPreFaultSlotInvalid,      "pre_fault_memory.slot_invalid",     kErrno,     EAGAIN,      "kvm.md 4, INVALID slot from 6.18") \
   /* The fault path, met by guest_access and pre_fault_memory: kvm.md 5, 1.5. */ \
+  ROW(kFaultNoMemory,             "fault.no_memory",                    kErrno,     ENOMEM,      "kvm.md 5 row 4, 4 row 7: mmu_topup_memory_caches()") \
   ROW(kFaultMismatch,            "fault.mismatch",                    kExit,      39,          "kvm.md 5 row 6, KVM_EXIT_MEMORY_FAULT") \
   ROW(kFaultPrivateNoSlot,       "fault.private_no_slot",             kExit,      39,          "kvm.md 5 row 7") \
   ROW(kFaultPrivateNoGmem,       "fault.private_no_gmem",             kExit,      39,          "kvm.md 5 row 11") \
   ROW(kFaultGmemGone,            "fault.gmem_gone",                   kExit,      39,          "kvm.md 1.5 row 1") \
+  ROW(kFaultNoFolio,              "fault.no_folio",                     kErrno,     ENOMEM,      "kvm.md 1.5 row 4, with KVM_EXIT_MEMORY_FAULT beside it") \
   ROW(kFaultPrepareLookup,       "fault.prepare_lookup",              kExit,      39,          "snp_host.md 3 row 2, ENOENT") \
   ROW(kFaultPrepareAssign,       "fault.prepare_assign",              kExit,      39,          "snp_host.md 3 row 6, EINVAL") \
   ROW(kFaultHvaUnmapped,         "fault.hva_unmapped",                kErrno,     EFAULT,      "kvm.md 5 row 11s") \
@@ -230,6 +240,7 @@ constexpr std::string_view name_of(StatusKind kind) {
   ROW(kLaunchUpdateSlot,         "launch_update.slot",                kErrno,     EINVAL,      "snp_host.md 7, LAUNCH_UPDATE") \
   ROW(kLaunchUpdateFileGone,     "launch_update.file_gone",           kErrno,     EIO,         "kvm.md 1.6 row 2") \
   ROW(kLaunchUpdateSignal,        "launch_update.signal",               kErrno,     EIO,         "kvm.md 1.6 row 4: EINTR, which LAUNCH_UPDATE turns into EIO") \
+  ROW(kLaunchUpdateNoFolio,       "launch_update.no_folio",             kErrno,     EIO,         "kvm.md 1.6 row 5: ENOMEM, which LAUNCH_UPDATE turns into EIO") \
   ROW(kLaunchUpdatePrepared,     "launch_update.prepared",            kErrno,     EIO,         "kvm.md 1.6 row 6") \
   ROW(kLaunchUpdateNotPrivate,   "launch_update.not_private",         kErrno,     EIO,         "kvm.md 1.6 row 7") \
   ROW(kLaunchUpdateAssigned,     "launch_update.assigned",            kErrno,     EIO,         "snp_host.md 7, per page row 2") \

@@ -49,12 +49,8 @@ GuestResult execute(Kernel& k, const GuestPage& page, const GuestInstruction& in
   return rmpquery(machine.rmp, page, in.target_vmpl, mask);
 }
 
-/// One try: kvm_mmu_reload(), VMRUN, the instruction.
+/// One try: VMRUN, the instruction. Pre: a root is loaded.
 Try attempt(Kernel& k, Vcpu& vcpu, const GuestInstruction& in) {
-  if (!has_valid_root(k, vcpu)) {
-    unload_root(k, vcpu);
-    load_root(k, vcpu);
-  }
   const Vm& vm = k.vm(vcpu.vm);
   Try out{};
   out.leaf = lookup_leaf(k, vm, vcpu.root, in.gfn);
@@ -179,10 +175,11 @@ bool leaves(Kernel& k, const Vm& vm, const GuestInstruction& in, const FaultResu
 Check first_entry(Kernel& k, VcpuIndex index, const GuestInstruction& in) {
   return in.reenters ? run_gate(k, index) : enter_gate(k, index);
 }
-/// vcpu_run() looks for a signal before each further entry.
-Check next_entry(Kernel& k, const GuestInstruction& in, bool is_first) {
-  if (is_first || in.reenters) return Check::kOk;
-  return check_signal(k, Check::kRunSignal);
+
+/// Before each further entry vcpu_run() looks for a signal.
+Check next_entry(Kernel& k, const GuestInstruction& in, bool entered) {
+  const bool looks = entered && !in.reenters;
+  return looks ? check_signal(k, Check::kRunSignal) : Check::kOk;
 }
 
 /// The same fault with the same translation and the same RMP entry: nothing has changed.
@@ -208,6 +205,18 @@ Try attempt_marked(Kernel& k, Vcpu& vcpu, const GuestInstruction& in) {
   return tried;
 }
 
+/// What ends KVM_RUN before an entry, or makes it short: a signal, a cached translation, no memory
+/// for a root.
+std::optional<Outcome> before_entry(Kernel& k, VcpuIndex index, const GuestInstruction& in,
+                                    bool entered) {
+  Check check = next_entry(k, in, entered);
+  if (check == Check::kOk) {
+    if (const auto cached = access_cached(k, index, in)) return cached;
+    check = reload_root(k, k.vcpu(index));
+  }
+  return check == Check::kOk ? std::nullopt : std::optional(refuse(check));
+}
+
 }  // namespace
 
 Outcome run_guest(Kernel& k, VcpuIndex index, const GuestInstruction& in) {
@@ -218,8 +227,9 @@ Outcome run_guest(Kernel& k, VcpuIndex index, const GuestInstruction& in) {
   if (const auto cached = access_cached(k, index, in)) return *cached;
   Try last{};
   for (unsigned round = 0; round < kMaxGuestRounds; ++round) {
-    if (const Check signal = next_entry(k, in, round == 0); signal != Check::kOk)
-      return refuse(signal);
+    Check check = next_entry(k, in, round > 0);
+    if (check == Check::kOk) check = reload_root(k, vcpu);
+    if (check != Check::kOk) return refuse(check);
     const Try tried = attempt_marked(k, vcpu, in);
     const std::uint64_t npf = tried.result.npf;
     if (npf == 0) return outcome_of_try(k, index, in, tried);
@@ -256,15 +266,11 @@ Task<Outcome> start_guest(Kernel& k, VcpuIndex index, GuestInstruction in) {
   bool compare = false;  // `last` was met with nothing done in between
   bool entered = false;
   for (unsigned round = 0; round < kMaxGuestRounds; ++round) {
-    if (const Check signal = next_entry(k, in, !entered); signal != Check::kOk) {
-      out = refuse(signal);
+    if (const auto left = before_entry(k, index, in, entered)) {
+      out = *left;
       break;
     }
     entered = true;
-    if (const auto cached = access_cached(k, index, in)) {
-      out = *cached;
-      break;
-    }
     const Try tried = attempt_marked(k, vcpu, in);
     const std::uint64_t npf = tried.result.npf;
     if (npf == 0) {

@@ -43,8 +43,18 @@ Outcome apply(Kernel& k, ActorId, const SendSignal& op) {
   return {};
 }
 
+Outcome apply(Kernel& k, ActorId, const FailAllocation& op) {
+  if (op.target.kind == ActorKind::kKernel) return skip(Check::kSkipWrongActor);
+  arm(k, k.failures, op.target, op.after.value);
+  return {};
+}
+
 // Assumption: a signal is sent at the moment its thread looks for one; a call that does not look
 // leaves it to a later one, as if it had been sent then.
 bool signal_pending(Kernel& k) { return k.signals.armed != 0 && comes(k, k.signals); }
+
+// Assumption: a place that allocates does so once each time, whatever its caches still hold; a
+// conversion's reservations are one allocation.
+bool allocation_fails(Kernel& k) { return k.failures.armed != 0 && comes(k, k.failures); }
 
 }  // namespace sluice::model

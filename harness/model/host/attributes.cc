@@ -1,6 +1,7 @@
 // KVM_SET_MEMORY_ATTRIBUTES: pre, store and post (kvm.md 3).
 #include "model/host/attributes.h"
 
+#include "model/host/adversity.h"
 #include "model/host/guest_memfd.h"
 #include "model/host/handlers.h"
 #include "model/host/memslots.h"
@@ -48,6 +49,17 @@ SlotMask slots_in(const Vm& vm, const GfnRange& range) {
 bool is_done_already(const Kernel& k, const Vm& vm, const Conversion& c) {
   if (planted(Planted::kAttributesAlwaysInvalidate)) return false;
   return range_is(k, vm, c.range, c.to_private);
+}
+
+/// Row 7: xa_reserve() of every GFN. What was reserved before one fails stays reserved, which reads
+/// as shared.
+Check reserve_entries(Kernel& k, Vm& vm, const Conversion& c) {
+  const Check check = check_allocation(k, Check::kAttributesNoMemory);
+  if (check != Check::kOk && planted(Planted::kNoMemoryConvertsFirst)) {
+    store_attributes(k, vm, {.first = c.range.first, .last = c.range.first + PageCount{1}},
+                     c.to_private);
+  }
+  return check;
 }
 
 /// kvm_pre_set_memory_attributes(), under mmu_lock.
@@ -111,6 +123,8 @@ Outcome apply(Kernel& k, ActorId, const SetMemoryAttributes& op) {
   if (check != Check::kOk) return refuse(check);
   const Conversion conversion = conversion_of(op);
   if (is_done_already(k, vm, conversion)) return {};
+  const Check reserved = reserve_entries(k, vm, conversion);
+  if (reserved != Check::kOk) return refuse(reserved);
   const Begun begun = begin_conversion(k, vm, conversion);
   flush_conversion(k, vm, begun);
   store_attributes(k, vm, conversion.range, conversion.to_private);
@@ -130,6 +144,11 @@ Task<Outcome> start(Kernel& k, ActorId, const SetMemoryAttributes& op) {
   if (is_done_already(k, vm, conversion)) {
     unlock(k, slots_lock(op.vm));
     co_return Outcome{};
+  }
+  const Check reserved = reserve_entries(k, vm, conversion);
+  if (reserved != Check::kOk) {
+    unlock(k, slots_lock(op.vm));
+    co_return refuse(reserved);
   }
   co_await lock(k, mmu);
   const Begun begun = begin_conversion(k, vm, conversion);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "model/host/adversity.h"
 #include "model/host/arch_hooks.h"
 #include "model/host/attributes.h"
 #include "model/host/guest_memfd.h"
@@ -137,7 +138,18 @@ FaultResult fault_begin(Kernel& k, Vcpu& vcpu, PageFault& fault) {
   fault.max_level = MapLevel::k1G;
   fault.has_folio = false;
   const FaultStatus fast = try_fast(k, vm, vcpu, fault);
-  return {.status = fast == FaultStatus::kInvalid ? FaultStatus::kContinue : fast};
+  if (fast != FaultStatus::kInvalid) return {.status = fast};
+  const Check no_memory = check_allocation(k, Check::kFaultNoMemory);  // step 4
+  return no_memory == Check::kOk ? FaultResult{} : error_of(no_memory);
+}
+
+Check reload_root(Kernel& k, Vcpu& vcpu) {
+  if (has_valid_root(k, vcpu)) return Check::kOk;
+  if (const Check check = check_allocation(k, Check::kFaultNoMemory); check != Check::kOk) {
+    return check;
+  }
+  load_root(k, vcpu);
+  return Check::kOk;
 }
 
 void fault_snapshot(const Kernel& k, const Vcpu& vcpu, PageFault& fault) {

@@ -56,6 +56,9 @@ struct FaultResult {
 FaultResult handle_fault(Kernel& k, Vcpu& vcpu, PageFault& fault);
 Task<FaultResult> start_fault(Kernel& k, VcpuIndex vcpu, PageFault& fault);
 
+/// kvm_mmu_reload(): a root for the vCPU's role if it has no valid one.  Fails: fault.no_memory.
+Check reload_root(Kernel& k, Vcpu& vcpu);
+
 /// The MMU's answer to an access that found a cached MMIO entry (kvm.md 5 step 0b): true if the
 /// entry is current, so that the access is emulated at once.
 bool is_cached_mmio(const Kernel& k, const Vcpu& vcpu, Gfn gfn);

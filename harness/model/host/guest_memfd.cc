@@ -112,7 +112,7 @@ Check allocate_page(Kernel& k, Gmem& gmem, const PageRange& pages, std::uint64_t
     }
     return signal;
   }
-  return get_folio(k, gmem, index);
+  return get_folio(k, gmem, index, Check::kFallocateNoMemory);
 }
 
 }  // namespace
@@ -148,6 +148,8 @@ Outcome apply(Kernel& k, ActorId, const CreateGuestMemfd& op) {
   if (static_cast<std::int64_t>(op.size.value) <= 0 || !is_page_multiple(op.size.value)) {
     return refuse(Check::kCreateGmemSize);
   }
+  const Check no_memory = check_allocation(k, Check::kCreateGmemNoMemory);
+  if (no_memory != Check::kOk) return refuse(no_memory);
   const std::uint64_t page_count = op.size.value >> kPageShift;
   if (planted(Planted::kCloseKeepsPages)) {
     k.set(gmem.cache, kNoNode);
@@ -389,12 +391,14 @@ Check bind(Kernel& k, Gmem& gmem, SlotIndex slot, const PageRange& pages) {
     }
   }
   if (place == nullptr) return Check::kSkipLimit;
+  const Check no_memory = check_allocation(k, Check::kRegionBindNoMemory);
+  if (no_memory != Check::kOk && !planted(Planted::kFailedBindIsPartial)) return no_memory;
   if (planted(Planted::kBindingHoldsVm)) k.set(k.vm(gmem.vm).users, k.vm(gmem.vm).users + 1);
   k.set(place->used, true);
   k.set(place->slot, slot);
   k.set(place->first, pages.first);
   k.set(place->count, pages.last - pages.first);
-  return Check::kOk;
+  return no_memory;
 }
 
 void unbind(Kernel& k, Gmem& gmem, SlotIndex slot) {
@@ -415,7 +419,8 @@ struct HookCall {
 
 Check populate_page(Kernel& k, Vm& vm, const Memslot& slot, Gfn gfn, const HookCall& call) {
   GmemHold hold{};
-  if (const Check check = hold_page(k, slot, gfn, hold); check != Check::kOk) return check;
+  const Check found = hold_page(k, slot, gfn, hold, Check::kLaunchUpdateNoFolio);  // row 5
+  if (found != Check::kOk) return found;
   Gmem& gmem = k.gmems[slot.gmem];
   Check check = Check::kOk;
   const bool ready = find_page(k, gmem, hold.index).uptodate();

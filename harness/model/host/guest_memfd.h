@@ -48,8 +48,9 @@ GmemPageView view_page_word(std::uint64_t word, std::uint64_t head_word);
 SlotIndex binding_of(const Gmem& gmem, std::uint64_t index);
 
 /// kvm_gmem_get_folio(): finds or allocates.  Under policy gmem_order=2M a whole free block of 512
-/// becomes one folio.  Fails: skip.limit where the machine has no frame left.
-Check get_folio(Kernel& k, Gmem& gmem, std::uint64_t index);
+/// becomes one folio.  Fails: skip.limit where the machine has no frame left; `no_memory` where an
+/// allocation fails, which it never does for kOk.
+Check get_folio(Kernel& k, Gmem& gmem, std::uint64_t index, Check no_memory);
 
 /// A page held by a fault.
 struct GmemHold {
@@ -58,8 +59,9 @@ struct GmemHold {
   std::uint64_t index = 0;
 };
 /// kvm_gmem_get_pfn(), first half: finds or allocates the page and takes a reference.  Fails:
-/// fault.gmem_gone.
-Check hold_page(Kernel& k, const Memslot& slot, Gfn gfn, GmemHold& hold);
+/// fault.gmem_gone, `no_memory`.
+Check hold_page(Kernel& k, const Memslot& slot, Gfn gfn, GmemHold& hold,
+                Check no_memory = Check::kFaultNoFolio);
 /// Second half: zeroes a fresh page and has the architecture prepare it.  The reference stays on
 /// failure.  Fails: fault.prepare_*.
 Check prepare_page(Kernel& k, Vm& vm, const Memslot& slot, Gfn gfn, const GmemHold& hold);

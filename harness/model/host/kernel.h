@@ -221,6 +221,7 @@ struct Kernel {
   std::array<Gmem, kMaxGmems> gmems{};
   std::array<DetachedFolio, kMaxDetachedFolios> detached{};
   Countdowns signals{};          // adversity.h
+  Countdowns failures{};         // of allocations, adversity.h
   AttributeLog attribute_log{};  // of the running step; not journaled
   ActorId straight_actor{};      // whose operation runs where nobody is scheduled; not journaled
 

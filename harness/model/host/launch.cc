@@ -2,6 +2,7 @@
 
 #include <bit>
 
+#include "model/host/adversity.h"
 #include "model/host/guest_memfd.h"
 #include "model/host/handlers.h"
 #include "model/host/host_region.h"
@@ -48,6 +49,7 @@ std::optional<Pfn> allocate_page(Kernel& k, FrameUse use) {
 
 /// snp_context_create(): a firmware page becomes the guest context.
 bool create_context(Kernel& k, Vm& vm) {
+  if (allocation_fails(k)) return false;
   const auto pfn = allocate_page(k, FrameUse::kFirmware);
   if (!pfn) return false;
   const HostError error = rmp_make_private(k, {.pfn = *pfn, .immutable = true});

@@ -1,5 +1,6 @@
 #include "model/host/memslots.h"
 
+#include "model/host/adversity.h"
 #include "model/host/attributes.h"
 #include "model/host/dirty_logging.h"
 #include "model/host/guest_memfd.h"
@@ -13,7 +14,6 @@ namespace {
 
 constexpr std::uint16_t kUserSlots = 32764;
 constexpr std::uint64_t kMaxPagesPerSlot = (std::uint64_t{1} << 31) - 1;
-constexpr std::uint64_t kGfnBitsWithoutTdp = 52 - kPageShift;
 
 /// What a request turns out to be (enum kvm_mr_change).
 enum class Change : std::uint8_t { kNothing, kCreate, kDelete, kMove, kFlagsOnly };
@@ -124,30 +124,46 @@ SlotIndex free_place(const Vm& vm) {
   return kNoSlot;
 }
 
-/// Everything up to the change itself, under slots_lock: rows 12 to 16, and the file of row 18.
-Region plan(const Kernel& k, const SetMemoryRegion& op) {
+/// Row 17: the new slot, and the INVALID copy of one that goes or moves.
+Check allocate_slots(Kernel& k, Change change) {
+  const Check next =
+      change == Change::kDelete ? Check::kOk : check_allocation(k, Check::kRegionNoMemory);
+  const bool copies = change == Change::kDelete || change == Change::kMove;
+  return next != Check::kOk || !copies ? next : check_allocation(k, Check::kRegionNoMemory);
+}
+
+/// Row 19: lpage_info and the like, and the dirty bitmap of a slot that is to be logged.
+Check allocate_metadata(Kernel& k) { return check_allocation(k, Check::kRegionMetadata); }
+Check allocate_bitmap(Kernel& k, const Memslot& next) {
+  return (next.flags & kMemLogDirtyPages) != 0 ? allocate_metadata(k) : Check::kOk;
+}
+
+/// Everything up to the change itself, under slots_lock: rows 12 to 17, and the file of row 18.
+Region plan(Kernel& k, const SetMemoryRegion& op) {
   const Vm& vm = k.vm(op.vm);
   Region region{.vm = op.vm, .next = requested(op)};
   Memslot& next = region.next;
   region.slot = find_slot_id(vm, next.address_space, next.id);
   const bool exists = region.slot != kNoSlot;
   if (op.size.value == 0) {
-    region.check = exists ? Check::kOk : Check::kRegionDeleteAbsent;
     region.change = Change::kDelete;
+    region.check = exists ? allocate_slots(k, region.change) : Check::kRegionDeleteAbsent;
     return region;
   }
   if (exists) {
     region.check = check_existing(vm.slots[region.slot], next, region.change);
     if (region.check != Check::kOk) return region;
-    if (region.change == Change::kNothing || region.change == Change::kFlagsOnly) return region;
+    if (region.change == Change::kNothing) return region;
   } else {
     region.change = Change::kCreate;
   }
-  if (overlaps_other(vm, next, region.slot)) {
+  const bool comes = region.change != Change::kFlagsOnly;
+  if (comes && overlaps_other(vm, next, region.slot)) {
     region.check = Check::kRegionOverlap;
     return region;
   }
-  if (region.change != Change::kCreate) return region;
+  region.check = allocate_slots(k, region.change);
+  if (region.check != Check::kOk || region.change != Change::kCreate) return region;
   region.slot = free_place(vm);
   if (region.slot == kNoSlot) {
     region.check = Check::kSkipLimit;
@@ -254,9 +270,14 @@ Check prepare_creation(Kernel& k, const Region& region) {
     const Check check = bind(k, k.gmems[next.gmem], region.slot, pages);
     if (check != Check::kOk) return check;
   }
-  if (!is_too_high(k, next)) return Check::kOk;
-  if (next.has_gmem()) unbind(k, k.gmems[next.gmem], region.slot);
-  return Check::kRegionMaxGfn;
+  Check check = allocate_bitmap(k, next);
+  if (check == Check::kOk && is_too_high(k, next)) check = Check::kRegionMaxGfn;
+  if (check == Check::kOk) check = allocate_metadata(k);
+  const bool keeps = check == Check::kRegionMetadata && planted(Planted::kNoMemoryKeepsBinding);
+  if (check != Check::kOk && next.has_gmem() && !keeps) {
+    unbind(k, k.gmems[next.gmem], region.slot);
+  }
+  return check;
 }
 
 void create_slot(Kernel& k, Vm& vm, const Region& region) {
@@ -271,13 +292,19 @@ std::uint8_t address_space_of(const Region& region) { return region.next.address
 Check finish_delete_or_move(Kernel& k, Vm& vm, const Region& region) {
   if (region.change == Change::kDelete) {
     remove_slot(k, vm, region.slot);
-  } else if (is_too_high(k, region.next)) {
-    restore_slot(k, vm, region.slot);
-    return Check::kRegionMaxGfn;
-  } else {
-    move_slot(k, vm, region.slot, region.next);
+    return Check::kOk;
   }
-  return Check::kOk;
+  Check check = Check::kOk;
+  const bool has_bitmap = (vm.slots[region.slot].flags & kMemLogDirtyPages) != 0;
+  if (!has_bitmap) check = allocate_bitmap(k, region.next);
+  if (check == Check::kOk && is_too_high(k, region.next)) check = Check::kRegionMaxGfn;
+  if (check == Check::kOk) check = allocate_metadata(k);
+  if (check == Check::kOk) {
+    move_slot(k, vm, region.slot, region.next);
+  } else {
+    restore_slot(k, vm, region.slot);
+  }
+  return check;
 }
 
 /// The change in one go.
@@ -288,6 +315,8 @@ Check carry_out(Kernel& k, const Region& region) {
     case Change::kNothing:
       return Check::kOk;
     case Change::kFlagsOnly:
+      check = allocate_bitmap(k, region.next);
+      if (check != Check::kOk) return check;
       k.set(vm.slots[region.slot].flags, region.next.flags);
       flush_logging(k, vm, apply_logging(k, vm, region.slot));
       break;
@@ -309,47 +338,6 @@ Check carry_out(Kernel& k, const Region& region) {
 }
 
 }  // namespace
-
-SlotIndex find_slot(const Vm& vm, std::uint8_t address_space, Gfn gfn) {
-  for (std::uint64_t i = 0; i < vm.slot_high_water; ++i) {
-    const Memslot& slot = vm.slots[i];
-    if (slot.used && slot.address_space == address_space && slot.contains(gfn)) {
-      return static_cast<SlotIndex>(i);
-    }
-  }
-  return kNoSlot;
-}
-
-SlotIndex find_slot_id(const Vm& vm, std::uint8_t address_space, std::uint16_t id) {
-  for (std::uint64_t i = 0; i < vm.slot_high_water; ++i) {
-    const Memslot& slot = vm.slots[i];
-    if (slot.used && slot.address_space == address_space && slot.id == id) {
-      return static_cast<SlotIndex>(i);
-    }
-  }
-  return kNoSlot;
-}
-
-unsigned address_space_count(const Kernel& k, const Vm& vm) {
-  const bool one = vm.has_private_memory() && !planted(Planted::kPrivateVmHasSmm);
-  return !one && k.machine.profile.smm_address_space ? 2 : 1;
-}
-
-Gfn max_gfn(const Kernel& k) {
-  if (k.machine.profile.tdp) return {k.machine.profile.max_gfn};
-  return {(std::uint64_t{1} << kGfnBitsWithoutTdp) - 1};
-}
-
-bool is_lpage_disallowed(const Kernel& k, const Vm& vm, const Memslot& slot, Gfn gfn,
-                         MapLevel level) {
-  const std::uint64_t frames = frames_in(level);
-  const Gfn first = gfn.align_down(frames);
-  if (planted(Planted::kHugeLeafBeyondSlot)) return false;
-  if (first < slot.base || first + PageCount{frames} > slot.end()) return true;
-  if (((slot.base.value ^ (slot.hva >> kPageShift)) & (frames - 1)) != 0) return true;
-  if (planted(Planted::kHugeLeafOverMixed)) return false;
-  return vm.has_private_memory() && is_mixed(k, vm, level, gfn);
-}
 
 void free_slots(Kernel& k, Vm& vm) {
   const auto end = static_cast<SlotIndex>(vm.slot_high_water);
@@ -423,6 +411,9 @@ Task<Check> create_or_flags(Kernel& k, const Region& region) {
     }
     const Check check = prepare_creation(k, region);
     if (binds) unlock(k, invalidate_lock(gmem));
+    if (check != Check::kOk) co_return check;
+  } else {
+    const Check check = allocate_bitmap(k, region.next);
     if (check != Check::kOk) co_return check;
   }
   co_await wait_no_active_invalidations(k, region.vm);

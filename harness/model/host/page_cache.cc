@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "model/host/adversity.h"
 #include "model/host/guest_memfd.h"
 #include "model/host/snp_rmp.h"
 #include "trace/kernel_behavior.h"
@@ -177,8 +178,11 @@ GmemPageView view_page(const Kernel& k, const Gmem& gmem, std::uint64_t index) {
   return view_page_word(word, word);
 }
 
-Check get_folio(Kernel& k, Gmem& gmem, std::uint64_t index) {
+Check get_folio(Kernel& k, Gmem& gmem, std::uint64_t index, Check no_memory) {
   if (GmemPage{make_word(k, gmem, index)}.present()) return Check::kOk;
+  if (no_memory != Check::kOk) {
+    if (const Check check = check_allocation(k, no_memory); check != Check::kOk) return check;
+  }
   if (add_large_folio(k, gmem, index)) return Check::kOk;
   const std::uint64_t owner_index = planted(Planted::kFrameOfOtherIndex) ? index + 1 : index;
   const auto pfn = k.machine.frames.allocate(
@@ -218,7 +222,9 @@ void mark_uptodate(Kernel& k, const Gmem& gmem, std::uint64_t index) {
 }
 
 Check map_for_user(Kernel& k, Gmem& gmem, std::uint64_t index) {
-  if (const Check check = get_folio(k, gmem, index); check != Check::kOk) return check;
+  // Left out: a user's own fault that finds no memory waits for the OOM killer.
+  const Check check = get_folio(k, gmem, index, Check::kOk);
+  if (check != Check::kOk) return check;
   const GmemPage page = find_page(k, gmem, index);
   if (!page.uptodate()) {
     zero_folio(k, page);
@@ -229,13 +235,14 @@ Check map_for_user(Kernel& k, Gmem& gmem, std::uint64_t index) {
   return Check::kOk;
 }
 
-Check hold_page(Kernel& k, const Memslot& slot, Gfn gfn, GmemHold& hold) {
+Check hold_page(Kernel& k, const Memslot& slot, Gfn gfn, GmemHold& hold, Check no_memory) {
   if (slot.gmem == GmemRef::kNone) return Check::kFaultGmemGone;  // kvm.md 1.5 row 1
   Gmem& gmem = k.gmems[slot.gmem];
   const bool forgets = planted(Planted::kFileIndexIgnoresOffset);
   const std::uint64_t index = gfn.value - slot.base.value + (forgets ? 0 : slot.gmem_page_offset);
   hold.index = index;
-  if (const Check check = get_folio(k, gmem, index); check != Check::kOk) return check;
+  const Check check = get_folio(k, gmem, index, no_memory);
+  if (check != Check::kOk) return check;
   std::uint64_t& word = *find_word(k, gmem, index);
   const GmemPage page{word};
   hold.pfn = page.pfn();

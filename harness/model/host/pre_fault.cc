@@ -54,7 +54,9 @@ Check begin_page(Kernel& k, Vcpu& vcpu) {
     return vm.had_slot ? Check::kPreFaultNotTdp : Check::kPreFaultNoRoot;
   }
   const bool obsolete = vcpu.root != kNoRootIndex;
-  if (!obsolete || behavior::prefault_renews_obsolete_root(k.version())) load_root(k, vcpu);
+  if (!obsolete || behavior::prefault_renews_obsolete_root(k.version())) {
+    if (const Check check = reload_root(k, vcpu); check != Check::kOk) return check;
+  }
   if (planted(Planted::kPreFaultMarksRun)) k.set(vcpu.ran, true);
   return check_signal(k, Check::kPreFaultSignal);
 }

@@ -1,4 +1,5 @@
 // VMs and vCPUs: birth, death, and the gate of every ioctl (kvm.md 0; Linux kvm_main.c, x86.c).
+#include "model/host/adversity.h"
 #include "model/host/attributes.h"
 #include "model/host/guest_memfd.h"
 #include "model/host/handlers.h"
@@ -69,6 +70,8 @@ Outcome apply(Kernel& k, ActorId, const CreateVm& op) {
   // A VM whose descriptor is closed lives on while a guest_memfd of it is open; its index is taken
   // until then.
   if (vm.exists) return skip(Check::kSkipVmExists);
+  const Check no_memory = check_allocation(k, Check::kCreateVmNoMemory);
+  if (no_memory != Check::kOk) return refuse(no_memory);
   if (!k.machine.profile.has_vm_type(op.type)) return refuse(Check::kCreateVmType);
   k.set(vm.exists, true);
   k.set(vm.open, true);
@@ -116,8 +119,12 @@ Outcome apply(Kernel& k, ActorId, const CreateVcpu& op) {
   Vcpu& vcpu = k.vcpu(op.vcpu);
   if (vcpu.exists && vcpu.vm != op.vm) return skip(Check::kSkipVcpuElsewhere);
   if (const Check gate = vm_gate(k, op.vm); gate != Check::kOk) return answer(gate);
-  if (vcpu.exists) return refuse(Check::kCreateVcpuExists);
   Vm& vm = k.vm(op.vm);
+  if (const Check check = check_allocation(k, Check::kCreateVcpuNoMemory); check != Check::kOk) {
+    if (planted(Planted::kNoMemoryKeepsVm)) k.set(vm.users, vm.users + 1);
+    return refuse(check);
+  }
+  if (vcpu.exists) return refuse(Check::kCreateVcpuExists);
   k.set(vcpu.exists, true);
   k.set(vcpu.vm, op.vm);
   k.set(vcpu.phys_addr_bits, PhysAddrBits{}.value);

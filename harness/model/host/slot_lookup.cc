@@ -1,0 +1,53 @@
+// Questions about memslots: where a GFN lies, what may be mapped there (kvm.md 2, 6).
+#include "model/host/attributes.h"
+#include "model/host/memslots.h"
+
+namespace sluice::model {
+namespace {
+
+constexpr std::uint64_t kGfnBitsWithoutTdp = 52 - kPageShift;
+
+}  // namespace
+
+SlotIndex find_slot(const Vm& vm, std::uint8_t address_space, Gfn gfn) {
+  for (std::uint64_t i = 0; i < vm.slot_high_water; ++i) {
+    const Memslot& slot = vm.slots[i];
+    if (slot.used && slot.address_space == address_space && slot.contains(gfn)) {
+      return static_cast<SlotIndex>(i);
+    }
+  }
+  return kNoSlot;
+}
+
+SlotIndex find_slot_id(const Vm& vm, std::uint8_t address_space, std::uint16_t id) {
+  for (std::uint64_t i = 0; i < vm.slot_high_water; ++i) {
+    const Memslot& slot = vm.slots[i];
+    if (slot.used && slot.address_space == address_space && slot.id == id) {
+      return static_cast<SlotIndex>(i);
+    }
+  }
+  return kNoSlot;
+}
+
+unsigned address_space_count(const Kernel& k, const Vm& vm) {
+  const bool one = vm.has_private_memory() && !planted(Planted::kPrivateVmHasSmm);
+  return !one && k.machine.profile.smm_address_space ? 2 : 1;
+}
+
+Gfn max_gfn(const Kernel& k) {
+  if (k.machine.profile.tdp) return {k.machine.profile.max_gfn};
+  return {(std::uint64_t{1} << kGfnBitsWithoutTdp) - 1};
+}
+
+bool is_lpage_disallowed(const Kernel& k, const Vm& vm, const Memslot& slot, Gfn gfn,
+                         MapLevel level) {
+  const std::uint64_t frames = frames_in(level);
+  const Gfn first = gfn.align_down(frames);
+  if (planted(Planted::kHugeLeafBeyondSlot)) return false;
+  if (first < slot.base || first + PageCount{frames} > slot.end()) return true;
+  if (((slot.base.value ^ (slot.hva >> kPageShift)) & (frames - 1)) != 0) return true;
+  if (planted(Planted::kHugeLeafOverMixed)) return false;
+  return vm.has_private_memory() && is_mixed(k, vm, level, gfn);
+}
+
+}  // namespace sluice::model
