@@ -216,8 +216,12 @@ Result allocation_is_whole_or_prefix(const View& view) {
     }
     return std::nullopt;
   }
+  // The folio that has the first page came whole; its change is named by its head.
+  const bool in_large_folio = view.header().policy.gmem_order == GmemOrder::k2M;
+  const std::uint64_t head = in_large_folio ? first & ~(kFramesPer2M - 1) : first;
+  const bool has_first = view.gmem_page(op->gmem, first).present;
   for (const GmemPageChange& change : view.gmem_page_changes()) {
-    const bool kept = change.index == first ||
+    const bool kept = (change.index >= head && change.index <= first && has_first) ||
                       (change.index > first && view.gmem_page(op->gmem, change.index - 1).present);
     if (!change.before.present && !kept) return Violation{.subject = change.index};
   }
