@@ -62,14 +62,21 @@ std::optional<Gfn> first_lost_page(const View& view, VmIndex vm, std::uint32_t r
 }
 
 /// Did a leaf go without a zap while a vCPU has it cached? A fault that saw no slot writes an MMIO
-/// entry over what another vCPU has mapped in the slot that appeared meanwhile. KVM does not flush
-/// then, and no later zap finds the leaf (docs/findings.md 3).
+/// entry over what another vCPU has mapped in the slot that appeared meanwhile, before this step or
+/// in it. KVM does not flush then, and no later zap finds the leaf (docs/findings.md 3).
 bool was_overwritten(const View& view, VmIndex vm, std::uint32_t root, const TranslationView& t) {
   const auto lost = first_lost_page(view, vm, root, t);
-  return lost && std::ranges::any_of(view.leaf_changes(), [&](const LeafChange& change) {
-           const bool had_it = lost->value - change.gfn.value < frames_in(change.before.level);
-           return change.vm == vm && change.before.present && had_it && !was_zapped(view, change);
-         });
+  if (!lost) return false;
+  bool unzapped = std::ranges::any_of(view.leaf_changes(), [&](const LeafChange& change) {
+    const bool had_it = lost->value - change.gfn.value < frames_in(change.before.level);
+    return change.vm == vm && change.before.present && had_it;
+  });
+  for (const Event& event : view.events().events()) {
+    if (event.vm != vm.value) continue;
+    if (event.kind == EventKind::kMap && event.a - t.page < frames_in(t.level)) unzapped = true;
+    if (event.kind == EventKind::kZap && lost->value - event.a < event.b) unzapped = false;
+  }
+  return unzapped;
 }
 
 /// RMP refuses a write that goes through this translation and is checked now.
