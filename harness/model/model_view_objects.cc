@@ -124,9 +124,8 @@ std::span<const BindingView> ModelView::gmem_bindings(GmemIndex gmem) const {
     const Gmem& file = k_->gmem(gmem);
     for (const Binding& binding : file.bindings) {
       if (!binding.used) continue;
-      const Memslot& slot = k_->vm(file.vm).slots[binding.slot];
-      list.bindings[list.count++] = {.address_space = slot.address_space,
-                                     .slot = slot.id,
+      list.bindings[list.count++] = {.address_space = binding.address_space,
+                                     .slot = binding.id,
                                      .first = binding.first,
                                      .count = binding.count};
     }

@@ -114,8 +114,7 @@ void add_gmem(Hash& hash, const Kernel& k, GmemIndex index) {
   });
   for (const Binding& binding : bound) {
     if (!binding.used) break;
-    const Memslot& slot = k.vm(gmem.vm).slots[binding.slot];
-    add(hash, binding.first, binding.count, slot.address_space, slot.id);
+    add(hash, binding.first, binding.count, binding.address_space, binding.id);
   }
 }
 

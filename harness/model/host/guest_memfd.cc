@@ -315,15 +315,21 @@ Task<Outcome> start(Kernel& k, ActorId, const GmemPunchHole& op) {
 
 namespace {
 
+/// Where pages [from, to) of the file are bound; they lie in the binding.
+GfnRange bound_range(const Binding& binding, std::uint64_t from, std::uint64_t to) {
+  return {.first = binding.base + PageCount{from - binding.first},
+          .last = binding.base + PageCount{to - binding.first}};
+}
+
 /// What faults must stay out of while `range` of a slot is invalidated. One whose GFN lies beside
 /// the range could map a huge page across it, as with attributes (kvm.md 3, row "pre").
 // Assumption: with 2 MiB folios, ahead of mainline, a hole keeps faults out of the whole blocks.
-GfnRange range_to_retry(const Kernel& k, const Memslot& slot, const GfnRange& range) {
+GfnRange range_to_retry(const Kernel& k, const Binding& binding, const GfnRange& range) {
   if (k.machine.header.policy.gmem_order != GmemOrder::k2M) return range;
   const GfnRange blocks{
       .first = range.first.align_down(kFramesPer2M),
       .last = (range.last + PageCount{kFramesPer2M - 1}).align_down(kFramesPer2M)};
-  return blocks.clip(range_of(slot));
+  return blocks.clip(bound_range(binding, binding.first, binding.first + binding.count));
 }
 
 }  // namespace
@@ -336,16 +342,14 @@ Begun gmem_invalidate_begin(Kernel& k, Gmem& gmem, const PageRange& pages) {
     const std::uint64_t first = std::max(binding.first, pages.first);
     const std::uint64_t last = std::min(binding.first + binding.count, pages.last);
     if (first >= last) continue;
-    const Memslot& slot = vm.slots[binding.slot];
-    const GfnRange range{.first = slot.base + PageCount{first - slot.gmem_page_offset},
-                         .last = slot.base + PageCount{last - slot.gmem_page_offset}};
+    const GfnRange range = bound_range(binding, first, last);
     if (begun.slots == 0) invalidate_begin(k, vm);
     begun.slots |= mask_of(binding.slot);
     if (!planted(Planted::kPunchForgetsRange)) {
-      invalidate_range_add(k, vm, range_to_retry(k, slot, range));
+      invalidate_range_add(k, vm, range_to_retry(k, binding, range));
     }
     if (!planted(Planted::kPunchSkipsZap)) {
-      begun.flush |= zap_leaves(k, vm, slot.address_space, range);
+      begun.flush |= zap_leaves(k, vm, binding.address_space, range);
     }
   }
   if (begun.slots == 0 && planted(Planted::kPunchUnboundCounts)) {
@@ -379,7 +383,9 @@ SlotIndex binding_of(const Gmem& gmem, std::uint64_t index) {
   return kNoSlot;
 }
 
-Check bind(Kernel& k, Gmem& gmem, SlotIndex slot, const PageRange& pages) {
+Check bind(Kernel& k, Gmem& gmem, SlotIndex slot, const Memslot& next) {
+  const PageRange pages{.first = next.gmem_page_offset,
+                        .last = next.gmem_page_offset + next.page_count.value};
   Binding* place = nullptr;
   for (Binding& binding : gmem.bindings) {
     if (!binding.used) {
@@ -396,6 +402,9 @@ Check bind(Kernel& k, Gmem& gmem, SlotIndex slot, const PageRange& pages) {
   if (planted(Planted::kBindingHoldsVm)) k.set(k.vm(gmem.vm).users, k.vm(gmem.vm).users + 1);
   k.set(place->used, true);
   k.set(place->slot, slot);
+  k.set(place->address_space, next.address_space);
+  k.set(place->id, next.id);
+  k.set(place->base, next.base);
   k.set(place->first, pages.first);
   k.set(place->count, pages.last - pages.first);
   return no_memory;

@@ -89,7 +89,7 @@ PopulateResult gmem_populate(Kernel& k, Vm& vm, const GfnRange& range, PopulateH
 
 /// kvm_gmem_bind() and kvm_gmem_unbind(); set_memory_region checks the arguments of 1.4 rows 1-3.
 /// Fails: set_memory_region.bind_taken.
-Check bind(Kernel& k, Gmem& gmem, SlotIndex slot, const PageRange& pages);
+Check bind(Kernel& k, Gmem& gmem, SlotIndex slot, const Memslot& next);
 void unbind(Kernel& k, Gmem& gmem, SlotIndex slot);
 
 // Pieces of punch hole and of the last close.

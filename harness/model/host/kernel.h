@@ -141,6 +141,10 @@ struct Vcpu {
 struct Binding {
   bool used = false;
   SlotIndex slot = kNoSlot;
+  // Of that slot, which is bound before it is in the table, and never moves.
+  std::uint8_t address_space = 0;
+  std::uint16_t id = 0;
+  Gfn base{};
   std::uint64_t first = 0;
   std::uint64_t count = 0;
 };

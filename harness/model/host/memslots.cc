@@ -265,9 +265,7 @@ void restore_slot(Kernel& k, Vm& vm, SlotIndex index) { k.set(vm.slots[index].in
 Check prepare_creation(Kernel& k, const Region& region) {
   const Memslot& next = region.next;
   if (next.has_gmem()) {
-    const std::uint64_t first = next.gmem_page_offset;
-    const PageRange pages{.first = first, .last = first + next.page_count.value};
-    const Check check = bind(k, k.gmems[next.gmem], region.slot, pages);
+    const Check check = bind(k, k.gmems[next.gmem], region.slot, next);
     if (check != Check::kOk) return check;
   }
   Check check = allocate_bitmap(k, next);
