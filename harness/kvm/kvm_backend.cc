@@ -235,6 +235,14 @@ Outcome KvmBackend::run(const Step&, const Psc&) { return skip(Capability::kSnp)
 Outcome KvmBackend::run(const Step&, const GhcbWriteHeader&) { return skip(Capability::kSnp); }
 Outcome KvmBackend::run(const Step&, const GhcbWriteEntry&) { return skip(Capability::kSnp); }
 Outcome KvmBackend::run(const Step&, const GuestConvert&) { return skip(Capability::kSnp); }
+Outcome KvmBackend::run(const Step&, const TdxInitVm&) { return skip(Capability::kTdx); }
+Outcome KvmBackend::run(const Step&, const TdxInitVcpu&) { return skip(Capability::kTdx); }
+Outcome KvmBackend::run(const Step&, const TdxInitMemRegion&) { return skip(Capability::kTdx); }
+Outcome KvmBackend::run(const Step&, const TdxFinalize&) { return skip(Capability::kTdx); }
+Outcome KvmBackend::run(const Step&, const TdAccept&) { return skip(Capability::kTdx); }
+Outcome KvmBackend::run(const Step&, const SeamcallContention&) {
+  return skip(Capability::kAdversity);
+}
 Outcome KvmBackend::run(const Step&, const RmpContention&) { return skip(Capability::kAdversity); }
 // A signal that comes before a call is delivered before it, one from another thread comes at any
 // time: none can be had at the kernel's first look for one, time after time.

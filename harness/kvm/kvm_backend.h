@@ -104,6 +104,12 @@ class KvmBackend {
   Outcome run(const Step& step, const SendSignal& op);
   Outcome run(const Step& step, const FailAllocation& op);
   Outcome run(const Step& step, const GmemAccess& op);
+  Outcome run(const Step& step, const TdxInitVm& op);
+  Outcome run(const Step& step, const TdxInitVcpu& op);
+  Outcome run(const Step& step, const TdxInitMemRegion& op);
+  Outcome run(const Step& step, const TdxFinalize& op);
+  Outcome run(const Step& step, const TdAccept& op);
+  Outcome run(const Step& step, const SeamcallContention& op);
 
   Outcome touch(std::uintptr_t page, AccessKind kind, std::uint64_t token);
   Outcome skip(Check check, std::string reason);

@@ -51,6 +51,13 @@ class KvmView final : public View {
   VcpuView vcpu(VcpuIndex) const override { return {}; }
   PscView psc(VcpuIndex) const override { return {}; }
   std::span<const TranslationView> translations() const override { return {}; }
+  bool has_td() const override { return false; }
+  TdView td(VmIndex) const override { return {}; }
+  TdView td_before(VmIndex) const override { return {}; }
+  std::uint32_t td_epoch_of(VcpuIndex) const override { return 0; }
+  SeptView sept(VmIndex, Gfn) const override { return {}; }
+  std::optional<SeptAt> sept_of(Pfn) const override { return {}; }
+  std::optional<SeptAt> next_sept(VmIndex, const GfnSpan&) const override { return {}; }
   std::span<const Pfn> occupied_frames() const override { return {}; }
 
   void set_profile(const HostProfile& profile) { profile_ = profile; }

@@ -260,6 +260,8 @@ bool ProbeResult::has(Capability capability) const {
       return (vm_types >> uapi::kVmTypeSwProtected & 1) != 0;
     case Capability::kSnp:
       return (vm_types >> uapi::kVmTypeSnp & 1) != 0;
+    case Capability::kTdx:
+      return (vm_types >> uapi::kVmTypeTdx & 1) != 0;
     case Capability::kTdp:
       return tdp;
     case Capability::kSmmAddressSpace:

@@ -10,11 +10,13 @@
 #include <cstddef>
 
 #include "model/guest/guest_ops.h"
+#include "model/guest/td_guest.h"
 #include "model/host/adversity.h"
 #include "model/host/handlers.h"
 #include "model/host/kernel.h"
 #include "model/host/launch.h"
 #include "model/host/raw_ops.h"
+#include "model/host/td_launch.h"
 #include "model/schedule/lock_plan.h"
 #include "model/vmm/guest_convert.h"
 #include "model/vmm/map_gpa_range.h"

@@ -6,6 +6,7 @@
 #include "model/host/host_region.h"
 #include "model/model_view.h"
 #include "model/state_hash.h"
+#include "trace/kernel_behavior.h"
 #include "trace/step_rules.h"
 
 namespace sluice::model {
@@ -17,6 +18,11 @@ HostProfile profile_for(const HostProfile& host, KernelVersion version) {
   HostProfile profile = host;
   profile.version = version;
   profile.gmem_flags = default_profile(version).gmem_flags;
+  // A host whose kernel could not know TDs may have them with another.
+  constexpr std::uint32_t kTdx = 1u << static_cast<unsigned>(VmType::kTdx);
+  const bool lacks_td = behavior::tdx_vms(host.version) && !host.has_vm_type(VmType::kTdx);
+  profile.vm_types &= ~kTdx;
+  if (!lacks_td) profile.vm_types |= default_profile(version).vm_types & kTdx;
   return profile;
 }
 

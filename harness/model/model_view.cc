@@ -41,8 +41,12 @@ Expected<ModelView::Tables> ModelView::Tables::open(std::size_t frames, std::siz
   auto leaf_changes = ReservedList<LeafChange>::open(words);
   auto page_changes = ReservedList<GmemPageChange>::open(words);
   auto occupied = ReservedList<Pfn>::open(frames);
+  constexpr std::size_t kSeptWrites = std::size_t{1} << 22;  // of a step: some 3 a page
+  auto sept_before = ReservedList<SeptBefore>::open(kSeptWrites);
+  auto sept_changes = ReservedList<SeptChange>::open(kSeptWrites);
   const bool all = frame_stamps && word_stamps && occupied_stamps && frames_before &&
-                   words_before && frame_changes && leaf_changes && page_changes && occupied;
+                   words_before && frame_changes && leaf_changes && page_changes && occupied &&
+                   sept_before && sept_changes;
   if (!all) return system_error("reserve address space for a view");
   return Tables{.frame_stamps = std::move(*frame_stamps),
                 .word_stamps = std::move(*word_stamps),
@@ -52,7 +56,8 @@ Expected<ModelView::Tables> ModelView::Tables::open(std::size_t frames, std::siz
                 .frame_changes = std::move(*frame_changes),
                 .leaf_changes = std::move(*leaf_changes),
                 .page_changes = std::move(*page_changes),
-                .occupied = std::move(*occupied)};
+                .occupied = std::move(*occupied),
+                .sept = {.before = std::move(*sept_before), .changes = std::move(*sept_changes)}};
 }
 
 Expected<ModelView> ModelView::open(const Kernel& kernel, const StepRecord& record) {
@@ -72,6 +77,8 @@ void ModelView::build_now() const {
   tables_.frame_changes.clear();
   tables_.leaf_changes.clear();
   tables_.page_changes.clear();
+  tables_.sept.before.clear();
+  tables_.sept.changes.clear();
   gmems_touched_ = vms_touched_ = slots_touched_ = vcpus_touched_ = 0;
   const auto entries = k_->machine.journal.since(record_->mark);
   for (auto entry = entries.rbegin(); entry != entries.rend(); ++entry) classify(*entry);
@@ -81,6 +88,7 @@ void ModelView::build_now() const {
     if (place.kind == NodeKind::kPageTable) add_leaf_change(before, place);
     if (place.kind == NodeKind::kPageCache && place.level == 1) add_page_change(before, place);
   }
+  if (tables_.sept.before.size() != 0) add_sept_changes();
 }
 
 void ModelView::classify(const Journal::Entry& entry) const {
@@ -102,6 +110,8 @@ void ModelView::classify(const Journal::Entry& entry) const {
     frame_before(c).content = entry.old_value;
   } else if (const NodePool::At word = k_->nodes.find(at); word.node != kNoNode) {
     word_before(word).word = entry.old_value;
+  } else {
+    note_sept(entry);
   }
 }
 
@@ -240,6 +250,7 @@ void ModelView::collect(Changes& changes) const {
              .gmem_pages = tables_.page_changes,
              .leaves = tables_.leaf_changes,
              .attributes = {k_->attribute_log.changes.data(), k_->attribute_log.count},
+             .septs = tables_.sept.changes,
              .gmems = gmems_touched_,
              .vms = vms_touched_ | slots_touched_};
 }
@@ -308,7 +319,8 @@ RootView ModelView::root(VmIndex vm, std::uint32_t index) const {
   const Root& root = k_->vm(vm).roots[index];
   return {.used = root.used,
           .valid = root.valid,
-          .address_space = static_cast<std::uint8_t>(root.smm ? 1 : 0)};
+          .address_space = static_cast<std::uint8_t>(root.smm ? 1 : 0),
+          .mirror = root.mirror};
 }
 
 std::optional<LeafAt> ModelView::next_leaf(VmIndex vm, std::uint32_t root,

@@ -77,6 +77,13 @@ class ModelView final : public View {
   PscView psc(VcpuIndex vcpu) const override;
   std::span<const TranslationView> translations() const override;
   std::span<const Pfn> occupied_frames() const override;
+  bool has_td() const override;
+  TdView td(VmIndex vm) const override;
+  TdView td_before(VmIndex vm) const override;
+  std::uint32_t td_epoch_of(VcpuIndex vcpu) const override;
+  SeptView sept(VmIndex vm, Gfn gfn) const override;
+  std::optional<SeptAt> sept_of(Pfn pfn) const override;
+  std::optional<SeptAt> next_sept(VmIndex vm, const GfnSpan& within) const override;
 
  private:
   /// A frame of the step: its RMP slot, its owner word and its content before it.
@@ -92,6 +99,18 @@ class ModelView final : public View {
     unsigned slot = 0;
     std::uint64_t word = 0;
   };
+  /// An entry of a secure EPT that the step wrote, before that write; the later of two has the
+  /// lower `order`.
+  struct SeptBefore {
+    VmIndex vm{};
+    Gfn gfn{};
+    std::uint64_t word = 0;
+    std::uint32_t order = 0;
+  };
+  struct SeptTables {
+    ReservedList<SeptBefore> before;
+    ReservedList<SeptChange> changes;
+  };
   /// Which entry of a list a place has in this step: step number and index in one word.
   using Stamps = ReservedArray<std::uint64_t>;
 
@@ -106,6 +125,7 @@ class ModelView final : public View {
     ReservedList<LeafChange> leaf_changes;
     ReservedList<GmemPageChange> page_changes;
     ReservedList<Pfn> occupied;
+    SeptTables sept;
     static Expected<Tables> open(std::size_t frames, std::size_t words);
   };
 
@@ -126,6 +146,8 @@ class ModelView final : public View {
   void note_kernel(const Journal::Entry& entry) const;
   void note_gmem(const Journal::Entry& entry, std::uintptr_t offset) const;
   void note_vm(const Journal::Entry& entry, std::uintptr_t offset) const;
+  void note_sept(const Journal::Entry& entry) const;
+  void add_sept_changes() const;
   void note_vcpu(const Journal::Entry& entry, std::size_t index) const;
   std::uint64_t undo_slots(VmIndex vm, std::array<Memslot, kMaxSlotsPerVm>& slots) const;
   const FrameBefore* find_frame(Pfn pfn) const;

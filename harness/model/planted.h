@@ -140,6 +140,16 @@ enum class Planted : std::uint8_t {
   kFailedBindIsPartial,
   kNoMemoryKeepsBinding,
   kNoMemoryConvertsFirst,
+  // TDX.
+  kTdFaultMapsNeighbor,
+  kTdRemoveSkipsTrack,
+  kTdAugAccepts,
+  kTdAddsFirstSource,
+  kTdZapKeepsEntry,
+  kTdFaultSkipsAug,
+  kTdNotifierZapsPrivate,
+  kTdDeleteZapsAll,
+  kTdPreFaultMapsAlias,
 };
 
 struct PlantedRow {
@@ -400,6 +410,25 @@ inline constexpr std::array kPlanted = std::to_array<PlantedRow>({
      "a slot without memory for its metadata is not made, its guest_memfd range stays bound"},
     {Planted::kNoMemoryConvertsFirst, "no_memory_converts_first",
      "attributes.refusal_changes_nothing", "a conversion without memory has stored its first page"},
+    {Planted::kTdFaultMapsNeighbor, "td_fault_maps_neighbor", "td.frame_has_one_entry",
+     "a fault gives its frame to the GFN behind, too, and the TDX module lets it"},
+    {Planted::kTdRemoveSkipsTrack, "td_remove_skips_track", "td.removed_after_track",
+     "a page is removed without TRACK, and the TDX module does not ask"},
+    {Planted::kTdAugAccepts, "td_aug_accepts", "td.mapped_by_accept",
+     "PAGE.AUG gives a finalized TD a page that it need not accept"},
+    {Planted::kTdAddsFirstSource, "td_adds_first_source", "td.added_from_its_source",
+     "every page of a region is added from the region's first source page"},
+    {Planted::kTdZapKeepsEntry, "td_zap_keeps_entry", "td.host_keeps_off",
+     "a zap takes the leaf from the mirror and leaves the page in the secure EPT"},
+    {Planted::kTdFaultSkipsAug, "td_fault_skips_aug", "td.mirror_agrees",
+     "a fault maps its page in the mirror and not in the secure EPT"},
+    {Planted::kTdNotifierZapsPrivate, "td_notifier_zaps_private",
+     "contents.private_page_is_its_owners",
+     "munmap zaps what a slot's private half maps (bugs.md 41)"},
+    {Planted::kTdDeleteZapsAll, "td_delete_zaps_all", "npt.delete_spares_others",
+     "deleting a slot of a TD removes the private pages of all (bugs.md 42)"},
+    {Planted::kTdPreFaultMapsAlias, "td_pre_fault_maps_alias", "pre_fault.maps_what_was_asked",
+     "a pre-fault takes an address with the SHARED bit, after 6.16, too (bugs.md 3)"},
 });
 
 #ifdef SLUICE_PLANTED

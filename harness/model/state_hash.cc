@@ -50,7 +50,7 @@ void add_attributes(Hash& hash, const Kernel& k, const Vm& vm) {
 std::uint64_t hash_of_root(const Kernel& k, const Vm& vm, std::uint8_t index) {
   Hash hash;
   const Root& root = vm.roots[index];
-  add(hash, root.valid, root.level, root.smm, root.users);
+  add(hash, root.valid, root.level, root.smm, root.users, root.mirror);
   for_each_leaf(k, vm, index, [&hash](Gfn gfn, const LeafView& leaf) {
     if (leaf.mmio) return;
     add(hash, gfn.value, leaf.pfn.value, leaf.writable, leaf.accessed, leaf.dirty, leaf.level);
@@ -69,6 +69,18 @@ void add_roots(Hash& hash, const Kernel& k, const Vm& vm) {
   for (std::size_t i = 0; i < count; ++i) add(hash, roots[i]);
 }
 
+/// The TD, and its entries by GFN.
+void add_td(Hash& hash, const Kernel& k, const ModelView& view, VmIndex index) {
+  const Td& td = k.machine.sept.td(index);
+  const TdVm& own = k.vm(index).td;
+  add(hash, own.initialized, own.runnable, own.premapped, td.finalized, td.sept_ve_disable,
+      td.epoch, td.key, td.pages_added, td.pages_measured);
+  for (GfnSpan left{.first = {0}, .end = {kTdSharedGfn}}; auto at = view.next_sept(index, left);) {
+    add(hash, at->gfn.value, k.machine.sept.entry(index, at->gfn).word);
+    left.first = at->gfn + PageCount{1};
+  }
+}
+
 void add_vm(Hash& hash, const Kernel& k, const ModelView& view, VmIndex index) {
   const Vm& vm = k.vm(index);
   add(hash, vm.exists);
@@ -79,6 +91,7 @@ void add_vm(Hash& hash, const Kernel& k, const ModelView& view, VmIndex index) {
       invalidating ? vm.invalidate_first.value : 0, invalidating ? vm.invalidate_last.value : 0);
   add(hash, vm.generation[0], vm.generation[1], vm.sev.active, vm.sev.context, vm.sev.launched,
       vm.sev.asid.value, vm.sev.policy, vm.sev.context_page.value);
+  if (vm.type == VmType::kTdx) add_td(hash, k, view, index);
   add_slots(hash, view, index);
   add_attributes(hash, k, vm);
   add_roots(hash, k, vm);
@@ -98,7 +111,8 @@ void add_vcpu(Hash& hash, const Kernel& k, VcpuIndex index) {
   if (!vcpu.exists) return;
   const bool has_root = vcpu.root != kNoRootIndex;
   add(hash, vcpu.vm.value, vcpu.ran, vcpu.smm, vcpu.phys_addr_bits, vcpu.sev.has_page,
-      vcpu.sev.has_vmsa, vcpu.sev.vmsa.value, has_root);
+      vcpu.sev.has_vmsa, vcpu.sev.vmsa.value, has_root, vcpu.td.initialized,
+      k.machine.sept.epoch_of(index));
   if (has_root) add(hash, hash_of_root(k, k.vm(vcpu.vm), vcpu.root));
   add_psc(hash, vcpu.psc);
 }
@@ -183,7 +197,8 @@ std::uint64_t state_hash(const Kernel& k, const ModelView& view,
   add(hash, k.machine.header.scope, k.machine.header.kernel.major, k.machine.header.kernel.minor);
   add(hash, k.snp.host_dead, k.snp.leaked_page_count, k.snp.direct_map.split_count(), k.snp.asids,
       k.snp.reclaimable_asids, k.machine.rmp.contention().code, k.machine.rmp.contention().left,
-      k.machine.rmp.contention().wait);
+      k.machine.rmp.contention().wait, k.machine.sept.contention().left,
+      k.machine.sept.contention().wait);
   for (std::uint32_t asid = 1; asid <= kSnpAsidCount; ++asid) add(hash, k.snp.asid_keys[asid]);
   for (std::size_t axis = 0; axis < kPolicyAxes.size(); ++axis) {
     add(hash, policy_value(k.machine.header.policy, axis));

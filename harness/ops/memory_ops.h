@@ -194,7 +194,7 @@ SLUICE_OPERATION(GmemAccess);
 struct GuestAccess {
   Gfn gfn{};
   AccessKind kind = AccessKind::kRead;
-  bool c_bit = false;  // SNP: the guest's own view of the page; other VM types ignore it
+  bool c_bit = false;  // SNP and TDX: the guest's own view of the page; other VM types ignore it
   Token value{};
   RawVmpl vmpl{};
   static constexpr OpInfo kInfo{.name = "guest_access",

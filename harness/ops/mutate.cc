@@ -200,8 +200,10 @@ void make_race(const Mutator& mutator, Sequence& sequence, Rng& rng) {
 
 void insert_setup(const Mutator&, Sequence& sequence, Rng& rng) {
   Sequence setup;
+  setup.header = sequence.header;
   append_setup(rng, setup);
   if (sequence.steps.size() + setup.steps.size() > kMaxOps) return;
+  sequence.header.kernel = setup.header.kernel;
   sequence.steps.insert(sequence.steps.begin(), setup.steps.begin(), setup.steps.end());
 }
 

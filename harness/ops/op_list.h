@@ -8,6 +8,7 @@
 #include "ops/memory_ops.h"
 #include "ops/psc_ops.h"
 #include "ops/rmp_ops.h"
+#include "ops/tdx_ops.h"
 #include "ops/vm_ops.h"
 
 namespace sluice {
@@ -23,7 +24,8 @@ using AllOps =
            PscMsr, Psc, GhcbWriteHeader, GhcbWriteEntry, GuestConvert,                   //
            RmpContention,                                                                //
            GmemAccess,                                                                   //
-           SendSignal, FailAllocation>;
+           SendSignal, FailAllocation,                                                   //
+           TdxInitVm, TdxInitVcpu, TdxInitMemRegion, TdxFinalize, TdAccept, SeamcallContention>;
 using Op = AllOps::Variant;
 
 /// Calls visit.template operator()<Op>() for every operation type, in list order.

@@ -35,15 +35,24 @@ void maybe_park(Rng& rng, const Context& context, Step& step) {
 }  // namespace
 
 void append_setup(Rng& rng, Sequence& out) {
-  constexpr std::array<VmType, 8> kTypes{
-      VmType::kDefault,     VmType::kDefault, VmType::kSwProtected, VmType::kSwProtected,
-      VmType::kSwProtected, VmType::kSnp,     VmType::kSnp,         VmType::kSnp};
-  const VmType type = kTypes[rng.below(kTypes.size())];
+  constexpr std::array<std::pair<VmType, unsigned>, 4> kTypes{
+      {{VmType::kDefault, 4}, {VmType::kSwProtected, 6}, {VmType::kSnp, 4}, {VmType::kTdx, 2}}};
+  std::uint64_t dice = rng.below(16);
+  std::size_t at = 0;
+  for (; dice >= kTypes[at].second; ++at) dice -= kTypes[at].second;
+  const VmType type = kTypes[at].first;
+  // Only the later half of the kernels knows TDs (tdx.md, head).
+  if (type == VmType::kTdx) {
+    constexpr std::size_t kFirst = modeled_kernel_index({.major = 6, .minor = 16});
+    out.header.kernel = kModeledKernels[kFirst + rng.below(kModeledKernels.size() - kFirst)];
+  }
   const bool is_private = type != VmType::kDefault;
   const bool is_snp = type == VmType::kSnp;
+  const bool is_td = type == VmType::kTdx;
   const std::uint64_t bytes = rng.one_in(2) ? kBytesPer2M : 16 * kPageBytes;
   add(out, CreateVm{.type = type});
   if (is_snp) add(out, SevInit2{});
+  if (is_td) add(out, TdxInitVm{});
   SetMemoryRegion slot{.size = {bytes}};
   if (is_private) {
     add(out, CreateGuestMemfd{.size = {bytes}});
@@ -54,6 +63,11 @@ void append_setup(Rng& rng, Sequence& out) {
   add(out, CreateVcpu{});
   if (rng.one_in(2)) add(out, CreateVcpu{.vcpu = {.value = 1}});
   if (is_private) add(out, SetMemoryAttributes{.size = {bytes}, .attributes = {.value = 8}});
+  if (is_td) {
+    add(out, TdxInitVcpu{});
+    if (rng.one_in(2)) add(out, TdxInitMemRegion{.page_count = {1 + rng.below(4)}});
+    if (!rng.one_in(4)) add(out, TdxFinalize{});
+  }
   if (is_snp) {
     add(out, LaunchStart{});
     if (rng.one_in(2)) add(out, LaunchUpdate{});

@@ -16,8 +16,14 @@ bool needs_snp(const Op& op) {
                    RmpQuery, PscMsr, Psc, GhcbWriteHeader, GhcbWriteEntry, GuestConvert>(op);
 }
 
+bool needs_tdx(const Op& op) {
+  return is_one_of<TdxInitVm, TdxInitVcpu, TdxInitMemRegion, TdxFinalize, TdAccept,
+                   SeamcallContention>(op);
+}
+
 bool can_do(const Op& op, const Repertoire& able) {
   if (!able.snp && needs_snp(op)) return false;
+  if (able.only_kernel && needs_tdx(op)) return false;
   return !able.only_kernel || (!info_of(op).machine_scope_only &&
                                !is_one_of<Resume, RmpContention, SendSignal, FailAllocation>(op));
 }

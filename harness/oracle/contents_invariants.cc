@@ -37,6 +37,25 @@ std::optional<VmIndex> private_owner(const View& view, const FrameChange& change
   return has_private_memory(type) && type != VmType::kSnp ? std::optional(vm) : std::nullopt;
 }
 
+/// Operations in which a TD may lose pages (tdx.md 3): what a page is to become shared by, where it
+/// leaves its file or its slot, and the TD's end.
+bool may_lose_td_pages(const View& view) {
+  return conversion_ran(view) ||
+         ran<GmemPunchHole, GmemAllocate, CloseGuestMemfd, DestroyVm>(view) ||
+         ran<SetMemoryRegion>(view);
+}
+
+/// A change of a TD's entry that accounts for what became of its frame's contents: its page came by
+/// PAGE.ADD or ACCEPT, or went where it may.
+bool is_by_entry(const View& view, const FrameChange& change) {
+  return std::ranges::any_of(view.sept_changes(), [&](const SeptChange& entry) {
+    const bool had = !entry.before.is_free() && entry.before.pfn == change.pfn;
+    const bool has = entry.now.state == SeptState::kMapped && entry.now.pfn == change.pfn;
+    const bool went = had && !has;
+    return went ? may_lose_td_pages(view) : has && entry.before.state != SeptState::kMapped;
+  });
+}
+
 /// The page of a file holds something: it was in use before the step.
 bool was_in_use(const View& view, const FrameView& frame) {
   if (frame.use != FrameUse::kGmem) return true;
@@ -128,7 +147,7 @@ Result private_page_is_its_owners(const View& view) {
     if (!owner || !was_in_use(view, change.now)) continue;
     const bool allowed =
         owner_wrote(view, *owner, change.rmp_now) || is_being_launched(view, *owner);
-    if (!allowed && !went_away(view, change.pfn))
+    if (!allowed && !went_away(view, change.pfn) && !is_by_entry(view, change))
       return Violation{.subject = change.pfn.value, .other = change.now.content};
   }
   return std::nullopt;

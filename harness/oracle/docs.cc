@@ -12,7 +12,7 @@ namespace {
 
 constexpr std::array kFieldNames = std::to_array<const char*>(
     {"outcome", "rmp", "frames", "contents", "gmem", "slots", "vms", "leaves", "attributes",
-     "events", "progress", "psc", "host", "translations"});
+     "events", "progress", "psc", "host", "translations", "td"});
 static_assert(kFieldNames.size() == kViewFieldCount, "each field has a name");
 
 std::string needs_of(const InvariantRow& row) {

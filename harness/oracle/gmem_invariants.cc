@@ -63,7 +63,8 @@ std::optional<Violation> each_changed_gmem(const View& view, Judge&& judge) {
 }
 
 bool ran_writer(const View& view) {
-  return ran<GuestAccess, LaunchUpdate, HostAccess, HostStore, GmemAccess>(view);
+  return ran<GuestAccess, LaunchUpdate, HostAccess, HostStore, GmemAccess, TdxInitMemRegion,
+             TdAccept>(view);
 }
 
 bool is_binding_of(const BindingView& binding, const SlotView& slot) {
@@ -270,8 +271,13 @@ Result freed_once_invalidated(const View& view) {
 
 Result conversion_keeps_contents(const View& view) {
   if (view.ran_ops() != kOpBit<SetMemoryAttributes>) return std::nullopt;
+  // A TD loses what its zapped pages held (tdx.md 3).
+  const auto is_of_td = [&view](GmemIndex gmem) {
+    return view.vm(view.gmem(gmem).vm).type == VmType::kTdx;
+  };
   for (const FrameChange& change : view.frame_changes()) {
-    if (change.before.use == FrameUse::kGmem && change.before != change.now)
+    if (change.before.use == FrameUse::kGmem && change.before != change.now &&
+        !is_of_td(change.before.gmem))
       return Violation{.subject = change.pfn.value};
   }
   for (const GmemPageChange& change : view.gmem_page_changes()) {

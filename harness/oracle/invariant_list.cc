@@ -32,6 +32,13 @@ const std::array<InvariantRow, kInvariantCount> kInvariants{{
     {"H7", "host.split_before_assignment", "The direct map is split before the RMPUPDATE that assigns.", kHard, true, t::kRmp, {F::kEvents}, "invariants.md H7; snp_host.md 1, rmpupdate row 2", check::split_before_assignment, nullptr},
     {"H8", "host.user_maps_shared_only", "User space has no page of a guest_memfd mapped that is assigned.", kHard, true, t::kRmp | t::kGmemPages, {F::kRmp, F::kGmem}, "invariants.md H8; kvm.md 1.2", check::user_maps_shared_only, nullptr},
 
+    {"D1", "td.frame_has_one_entry", "A frame is in at most one secure EPT entry that is not free, in the whole machine.", kHard, false, t::kTd, {F::kTd}, "invariants.md D1; tdx.md 6", check::frame_has_one_entry, check::audit_entries},
+    {"D2", "td.removed_after_track", "A page of a TD is removed only after BLOCK, and after every vCPU has passed a TRACK behind it.", kHard, false, t::kTd, {F::kTd, F::kEvents}, "invariants.md D2; tdx.md 3", check::removed_after_track, nullptr},
+    {"D3", "td.mapped_by_accept", "Once a TD is finalized, a page becomes mapped only by its guest's ACCEPT.", kHard, false, t::kTd, {F::kTd}, "invariants.md D3; tdx.md 2", check::mapped_by_accept, nullptr},
+    {"D4", "td.added_from_its_source", "What a region says is done was added and, if asked for, measured, each page from its own source page; nothing else was.", kHard, false, t::kTd, {F::kTd, F::kOutcome}, "invariants.md D4; tdx.md 5", check::added_from_its_source, nullptr},
+    {"D5", "td.host_keeps_off", "The host neither gives away nor touches a frame that a secure EPT entry has.", kHard, false, t::kTd | t::kHost, {F::kTd, F::kFrames, F::kHost}, "invariants.md D5; tdx.md 3", check::host_keeps_off, nullptr},
+    {"D6", "td.mirror_agrees", "At rest the mirror and the secure EPT say the same, but for pages that are pre-mapped and not yet added.", kQuiescent, false, t::kTd, {F::kTd, F::kLeaves}, "invariants.md D6; tdx.md 1, 5", check::mirror_agrees, check::audit_mirror},
+
     {"I1", "invalidation.is_balanced", "mmu_invalidate_in_progress is never negative, and 0 at rest.", kHard, true, t::kVms, {F::kVms}, "invariants.md I1; kvm.md 5", check::invalidation_is_balanced, check::audit_invalidation},
     {"I2", "invalidation.has_a_range", "While an invalidation is in progress its range is set.", kHard, true, t::kVms, {F::kVms}, "invariants.md I2; kvm.md 5", check::invalidation_has_a_range, nullptr},
     {"I3", "invalidation.seq_counts_ends", "mmu_invalidate_seq rises by one with each end of an invalidation, and never else.", kHard, true, t::kVms, {F::kVms, F::kEvents}, "invariants.md I3; kvm.md 5", check::seq_counts_ends, nullptr},

@@ -1,6 +1,5 @@
 // The invariants: one row each, one function each. A checker reads trace/view.h and nothing else.
-// Rows follow invariants.md; its group D, and what is missing of X, come with the parts of the
-// model that they judge.
+// Rows follow invariants.md; what is missing of X comes with the parts of the model that it judges.
 #pragma once
 #include <array>
 #include <cstdint>
@@ -36,8 +35,8 @@ inline constexpr std::uint32_t kFrames = 1, kGmemPages = 2, kPreFault = 4, kProg
                                kFile = 16, kAttributes = 32, kSlots = 64, kVms = 128, kLeaves = 256,
                                kExits = 512, kDeadVm = 1024, kPsc = 2048, kNotValidated = 4096,
                                kLaunch = 8192, kRmp = 16384, kHost = 32768, kAccess = 65536,
-                               kFaultLoop = 131072, kFlush = 262144;
-inline constexpr std::size_t kCount = 19;  // each is one bit
+                               kFaultLoop = 131072, kFlush = 262144, kTd = 524288;
+inline constexpr std::size_t kCount = 20;  // each is one bit
 }  // namespace trigger
 
 using CheckFn = std::optional<Violation> (*)(const View&);
@@ -72,7 +71,7 @@ struct InvariantRow {
   BookFn with_books = nullptr;  // beside after_step, for the few that look back
 };
 
-inline constexpr std::size_t kInvariantCount = 97;
+inline constexpr std::size_t kInvariantCount = 103;
 /// The first row in this order that does not hold names the finding, so the rule that was broken
 /// comes before what comes of it.
 extern const std::array<InvariantRow, kInvariantCount> kInvariants;
@@ -123,6 +122,12 @@ Result install_is_fresh(const View&);
 Result slots_are_stable(const View&);
 Result unbound_hole_is_silent(const View&);
 Result generation_parity(const View&);
+Result frame_has_one_entry(const View&);
+Result removed_after_track(const View&);
+Result mapped_by_accept(const View&);
+Result added_from_its_source(const View&);
+Result host_keeps_off(const View&);
+Result mirror_agrees(const View&);
 Result assigned_frame_is_split_out(const View&);
 Result host_lives(const View&);
 Result direct_map_never_merges(const View&);
@@ -197,6 +202,8 @@ Result audit_logged(const View&, AuditScratch&);
 Result audit_mixed(const View&, AuditScratch&);
 Result audit_invalidation(const View&, AuditScratch&);
 Result audit_generation(const View&, AuditScratch&);
+Result audit_entries(const View&, AuditScratch&);
+Result audit_mirror(const View&, AuditScratch&);
 Result audit_gmem_pages(const View&, AuditScratch&);
 Result audit_assigned_frames_are_split_out(const View&, AuditScratch&);
 /// For rows whose check after a step already looks at the whole state.

@@ -33,7 +33,9 @@ Result judge_kind(const View& view, const LeafRecord& r) {
   if (!r.maps() || r.slot == nullptr) return std::nullopt;
   const bool from_file = view.frame(r.leaf.pfn).use == FrameUse::kGmem;
   const bool should_be = r.slot->gmem_only || view.is_private(r.vm, r.gfn);
-  return from_file == should_be ? Result{} : wrong_at(r);
+  const bool right_half =
+      view.vm(r.vm).type != VmType::kTdx || view.root(r.vm, r.root).mirror == should_be;
+  return from_file == should_be && right_half ? Result{} : wrong_at(r);
 }
 
 /// N2.

@@ -121,8 +121,11 @@ Result hole_has_no_leaf(const View& view) {
     const Gfn base = slot.base - PageCount{slot.gmem_page_offset};
     const GfnSpan span{base + PageCount{from}, base + PageCount{to}};
     // A fault beside the hole may map a huge page of user space over it: none of the file's pages.
-    const auto counts = [&view](const LeafRecord& record) {
-      return !record.is_huge() || view.frame(record.leaf.pfn).use != FrameUse::kHostUser;
+    // So may the shared half of a TD, which a hole leaves alone (kvm.md 1.3, filter).
+    const bool spares_shared = view.vm(vm).type == VmType::kTdx;
+    const auto counts = [&](const LeafRecord& record) {
+      const bool may_stay = record.is_huge() || spares_shared;
+      return !may_stay || view.frame(record.leaf.pfn).use != FrameUse::kHostUser;
     };
     if (auto wrong = first_leaf_in(view, vm, slot.address_space, span, counts); wrong) return wrong;
   }

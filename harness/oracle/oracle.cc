@@ -64,6 +64,9 @@ constexpr std::uint64_t kFileOps = kOpBit<CreateVm> | kOpBit<DestroyVm> | kOpBit
                                    kOpBit<SetMemoryRegion> | kOpBit<GmemAllocate> |
                                    kOpBit<GmemPunchHole> | kOpBit<HostUnmap>;
 
+constexpr std::uint64_t kTdxOps = kOpBit<TdxInitVm> | kOpBit<TdxInitVcpu> |
+                                  kOpBit<TdxInitMemRegion> | kOpBit<TdxFinalize> | kOpBit<TdAccept>;
+
 constexpr std::uint64_t kPscOps =
     kOpBit<Psc> | kOpBit<GhcbWriteHeader> | kOpBit<GhcbWriteEntry> | kOpBit<GuestConvert>;
 
@@ -76,6 +79,7 @@ std::uint32_t triggers_of_ops(std::uint64_t ran) {
   if ((ran & kOpBit<SetMemoryRegion>) != 0) active |= trigger::kSlots;
   if ((ran & kOpBit<LaunchUpdate>) != 0) active |= trigger::kLaunch;
   if ((ran & kPscOps) != 0) active |= trigger::kPsc;
+  if ((ran & kTdxOps) != 0) active |= trigger::kTd;
   return active;
 }
 
@@ -108,6 +112,7 @@ std::uint32_t Oracle::touched(const View& view) const {
   if (std::ranges::any_of(view.leaf_changes(), &LeafChange::is_remapped))
     active |= trigger::kLeaves;
   if (may_owe_flush(view)) active |= trigger::kFlush;
+  if (view.has_td()) active |= trigger::kTd;
   if (view.changed_vms() != 0) active |= trigger::kVms;
   if (view.outcome().exit.reason == kExitMemoryFault) active |= trigger::kExits;
   if (view.outcome().check == Check::kGuestNotValidated) active |= trigger::kNotValidated;

@@ -14,6 +14,7 @@
 #include "testing/launch_cases.h"
 #include "testing/leaf_cases.h"
 #include "testing/psc_views.h"
+#include "testing/td_cases.h"
 #include "testing/translation_cases.h"
 
 namespace sluice::oracle {
@@ -281,7 +282,8 @@ std::vector<InvariantCase> all_cases() {
   std::vector<InvariantCase> all = cases();
   for (const auto& more :
        {testing::leaf_cases(), testing::invalidation_cases(), testing::launch_cases(),
-        testing::host_cases(), testing::contents_cases(), testing::translation_cases()}) {
+        testing::host_cases(), testing::contents_cases(), testing::translation_cases(),
+        testing::td_cases()}) {
     all.insert(all.end(), more.begin(), more.end());
   }
   return all;

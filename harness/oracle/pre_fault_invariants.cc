@@ -28,11 +28,10 @@ bool is_in_a_slot(const View& view, VmIndex vm, Gfn gfn) {
 
 /// The first page of [first, first + count) that the acting vCPU's root does not map.
 std::optional<Violation> first_unmapped(const View& view, Gfn first, std::uint64_t count) {
-  const VmIndex vm = vm_of_actor(view);
   const std::uint32_t root = view.current_root(acting_vcpu(view));
   for (std::uint64_t i = 0; i < std::min(count, kWalkLimit); ++i) {
     const Gfn gfn = first + PageCount{i};
-    if (root == View::kNoRoot || !view.leaf(vm, root, gfn).present)
+    if (root == View::kNoRoot || !is_mapped_for(view, acting_vcpu(view), gfn))
       return Violation{.subject = gfn.value, .other = root};
   }
   return std::nullopt;
@@ -51,8 +50,12 @@ Result maps_what_was_asked(const View& view) {
   const Gfn asked = Gpa{op->gpa.value}.containing_frame();
   const std::uint8_t space = view.vcpu(vcpu).smm ? 1 : 0;
   const bool mapped = root != View::kNoRoot && view.root(vm, root).address_space == space &&
-                      view.leaf(vm, root, asked).present;
-  return mapped ? Result{} : Violation{.subject = asked.value, .other = root};
+                      is_mapped_for(view, vcpu, asked);
+  // Before 6.17 an address with a TD's SHARED bit is taken (bugs.md 3).
+  const bool known =
+      view.vm(vm).type == VmType::kTdx && !behavior::prefault_refuses_alias(view.header().kernel);
+  return mapped ? Result{}
+                : Violation{.subject = asked.value, .other = root, .known_upstream = known};
 }
 
 Result leaves_vcpu(const View& view) {

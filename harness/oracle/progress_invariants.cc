@@ -72,7 +72,8 @@ Result fault_is_resolved(const View& view) {
   const auto by = faulter_of(view.step().op);
   if (!by || !is_quiescent(view) || !view.ran_alone()) return std::nullopt;
   const VmIndex vm = view.vm_of({view.step().actor.index});
-  return Violation{.subject = by->gfn.value, .known_upstream = is_unhandled(view, vm, *by)};
+  const bool known = view.vm(vm).type != VmType::kTdx && is_unhandled(view, vm, *by);
+  return Violation{.subject = by->gfn.value, .known_upstream = known};
 }
 
 }  // namespace check

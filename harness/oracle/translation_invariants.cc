@@ -37,6 +37,17 @@ bool is_flushed(const View& view, VmIndex vm) {
   return flushed;
 }
 
+/// The root that a translation of the vCPU came from: of a private one of a TD, the mirror.
+std::uint32_t root_of(const View& view, const TranslationView& t) {
+  const VmIndex vm = view.vm_of(t.vcpu);
+  if (t.encrypted && view.vm(vm).type == VmType::kTdx) {
+    for (std::uint32_t i = 0; i < View::kMaxRoots; ++i) {
+      if (view.root(vm, i).mirror) return i;
+    }
+  }
+  return view.current_root(t.vcpu);
+}
+
 /// The vCPU's page tables still say what it has cached.
 bool agrees(const View& view, VmIndex vm, std::uint32_t root, const TranslationView& t) {
   const std::uint64_t frames = frames_in(t.level);
@@ -101,7 +112,7 @@ bool is_fresh(const View& view, const TranslationView& t, const FrameChange& cha
     return page == (now.use == FrameUse::kHostUser ? now.index : user_page_of(now.gmem, now.index));
   }
   const VmIndex vm = view.vm_of(t.vcpu);
-  const std::uint32_t root = view.current_root(t.vcpu);
+  const std::uint32_t root = root_of(view, t);
   return root != View::kNoRoot && agrees(view, vm, root, t);
 }
 
@@ -133,7 +144,7 @@ Result flushed_after_zap(const View& view) {
   for (const TranslationView& t : view.translations()) {
     if (!is_guest(t)) continue;
     const VmIndex vm = view.vm_of(t.vcpu);
-    const std::uint32_t root = view.current_root(t.vcpu);
+    const std::uint32_t root = root_of(view, t);
     // Without a valid root the vCPU must load one first, and starts with nothing cached.
     if (root == View::kNoRoot || !view.root(vm, root).valid) continue;
     const bool overwritten = was_overwritten(view, vm, root, t);

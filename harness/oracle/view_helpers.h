@@ -96,6 +96,19 @@ constexpr bool has_private_memory(VmType type) {
   return type == VmType::kSwProtected || type == VmType::kSnp || type == VmType::kTdx;
 }
 
+/// Does the vCPU's MMU map the GFN, in whichever half of its address space? A private GFN of a TD
+/// is in the mirror, all else in the vCPU's own root.
+inline bool is_mapped_for(const View& view, VcpuIndex vcpu, Gfn gfn) {
+  const VmIndex vm = view.vm_of(vcpu);
+  const std::uint32_t root = view.current_root(vcpu);
+  if (root != View::kNoRoot && view.leaf(vm, root, gfn).present) return true;
+  if (view.vm(vm).type != VmType::kTdx) return false;
+  for (std::uint32_t i = 0; i < View::kMaxRoots; ++i) {
+    if (view.root(vm, i).mirror && view.leaf(vm, i, gfn).present) return true;
+  }
+  return false;
+}
+
 inline bool is_quiescent(const View& view) { return view.progress().in_flight == 0; }
 
 /// The vCPU that acted, if one did: the step's actor, or whom a resume woke.

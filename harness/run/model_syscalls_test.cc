@@ -183,8 +183,9 @@ TEST_P(EachKernel, RandomSequencesRunInLockstep) {
   }
   const oracle::Differential& differential = lockstep.differential;
   EXPECT_EQ(differential.mismatches(), 0u) << differential.table();
+  // A part of what is drawn is for guests that only the model has: SNP's and TDX's.
   const auto thin =
-      differential.below_floor({.status_per_mille = 400, .compared_at_least = {2000, 100, 40, 40}});
+      differential.below_floor({.status_per_mille = 350, .compared_at_least = {2000, 100, 40, 40}});
   EXPECT_FALSE(thin) << *thin << "\n" << differential.table();
   const CountingKvm& kvm = lockstep.kvm;
   EXPECT_GT(kvm.converted, 200u);

@@ -4,6 +4,7 @@
 
 #include "ops/text.h"
 #include "run/run_template.h"
+#include "trace/kernel_behavior.h"
 #include "trace/outcome_text.h"
 
 namespace sluice::run {
@@ -25,6 +26,9 @@ bool BackendTraits<model::ModelBackend>::lacks(const model::ModelBackend& model,
       return !profile.has_vm_type(VmType::kSwProtected);
     case Capability::kSnp:
       return !profile.snp || !profile.has_vm_type(VmType::kSnp);
+    case Capability::kTdx:
+      // A sequence may name a later kernel than the host's, which knows TDs.
+      return behavior::tdx_vms(profile.version) && !profile.has_vm_type(VmType::kTdx);
     case Capability::kRmpInstructions:
       return !profile.snp;
     case Capability::kSmmAddressSpace:

@@ -54,6 +54,11 @@ class FakeView : public View {
   std::array<VmIndex, kMaxVcpus> vm_of_vcpu{};
   std::array<PscView, kMaxVcpus> pscs{};
   std::vector<TranslationView> translations_value{};
+  std::map<std::pair<VmIndex, Gfn>, SeptView> septs{};
+  std::vector<SeptChange> sept_changes_value{};
+  std::array<TdView, kMaxVms> tds{};
+  std::map<VmIndex, TdView> tds_before{};  // of TDs that changed; the others are as now
+  std::array<std::uint32_t, kMaxVcpus> td_epochs{};
   bool blind = false;  // observes nothing but outcomes
 
   FakeView() : View(kNumber) {}
@@ -160,6 +165,27 @@ class FakeView : public View {
   VmIndex vm_of(VcpuIndex vcpu) const override { return vm_of_vcpu[vcpu.value]; }
   PscView psc(VcpuIndex vcpu) const override { return pscs[vcpu.value]; }
   std::span<const TranslationView> translations() const override { return translations_value; }
+  bool has_td() const override { return std::ranges::any_of(tds, &TdView::exists); }
+  TdView td(VmIndex vm) const override { return tds[vm.value]; }
+  TdView td_before(VmIndex vm) const override { return find_or(tds_before, vm, td(vm)); }
+  std::uint32_t td_epoch_of(VcpuIndex vcpu) const override { return td_epochs[vcpu.value]; }
+  SeptView sept(VmIndex vm, Gfn gfn) const override {
+    return find_or(septs, std::pair{vm, gfn}, SeptView{});
+  }
+  std::optional<SeptAt> sept_of(Pfn pfn) const override {
+    for (const auto& [at, entry] : septs) {
+      if (!entry.is_free() && entry.pfn == pfn)
+        return SeptAt{.vm = at.first, .gfn = at.second, .entry = entry};
+    }
+    return std::nullopt;
+  }
+  std::optional<SeptAt> next_sept(VmIndex vm, const GfnSpan& within) const override {
+    for (const auto& [at, entry] : septs) {
+      if (at.first == vm && within.contains(at.second) && !entry.is_free())
+        return SeptAt{.vm = vm, .gfn = at.second, .entry = entry};
+    }
+    return std::nullopt;
+  }
   std::span<const Pfn> occupied_frames() const override {
     occupied_.clear();
     for (const auto& [pfn, entry] : rmp_value) occupied_.push_back(pfn);
@@ -198,6 +224,7 @@ class FakeView : public View {
     changes.gmem_pages = gmem_page_changes_value;
     changes.leaves = leaf_changes_now_;
     changes.attributes = attribute_changes_value;
+    changes.septs = sept_changes_value;
     changes.gmems = 0;
     for (unsigned i = 0; i < kMaxGmems; ++i) {
       changes.gmems |= gmems[i] != gmems_before[i] ? 1U << i : 0;

@@ -21,6 +21,7 @@ namespace sluice {
   ROW(kHypercallExit,        "exit_hypercall",        "KVM_CAP_EXIT_HYPERCALL (201) with MAP_GPA_RANGE", "map_gpa_range on the real kernel") \
   ROW(kSwProtectedVm,        "sw_protected_vm",       "VM type KVM_X86_SW_PROTECTED_VM", "sw_protected VMs on the real kernel") \
   ROW(kSnp,                  "sev_snp",               "VM type KVM_X86_SNP_VM: SEV-SNP hardware and firmware", "SNP VMs on the real kernel: those run on the model") \
+  ROW(kTdx,                  "tdx",                   "VM type KVM_X86_TDX_VM: a TDX module", "TDs on the real kernel: those run on the model") \
   ROW(kTdp,                  "tdp",                   "two-dimensional paging (NPT or EPT)", "mapping levels and pre-fault on the real kernel") \
   ROW(kSmmAddressSpace,      "smm_address_space",     "a second memslot address space", "memslots of the second address space on the real kernel") \
   ROW(kRmpInstructions,      "rmp_instructions",      "raw RMP instructions: only in the model", "raw RMP instructions on the real kernel: no kernel offers them") \

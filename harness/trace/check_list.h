@@ -77,6 +77,7 @@ constexpr std::string_view name_of(StatusKind kind) {
   ROW(kCreateVmNoMemory,          "create_vm.no_memory",                kErrno,     ENOMEM,      "kvm_create_vm(): before the type is looked at") \
   ROW(kCreateVmType,             "create_vm.type_unsupported",        kErrno,     EINVAL,      "kvm.md 0, VM types") \
   ROW(kCreateVcpuNoMemory,        "create_vcpu.no_memory",              kErrno,     ENOMEM,      "kvm_vm_ioctl_create_vcpu(): before the number is looked at") \
+  ROW(kCreateVcpuTd,             "create_vcpu.td_state",              kErrno,     EIO,         "tdx_vcpu_create(): before KVM_TDX_INIT_VM, or after the TD was finalized") \
   ROW(kCreateVcpuExists,         "create_vcpu.exists",                kErrno,     EEXIST,      "kvm_vm_ioctl_create_vcpu()") \
   ROW(kSetCpuidAfterRun,         "set_cpuid.after_run",               kErrno,     EINVAL,      "kvm_set_cpuid(): CPUID is fixed once the vCPU ran") \
   /* guest_memfd: kvm.md 1.1, 1.3. */ \
@@ -115,6 +116,7 @@ constexpr std::string_view name_of(StatusKind kind) {
   ROW(kRegionBindTaken,          "set_memory_region.bind_taken",      kErrno,     EINVAL,      "kvm.md 1.4 row 4") \
   ROW(kRegionBindNoMemory,        "set_memory_region.bind_no_memory",   kErrno,     ENOMEM,      "kvm.md 1.4 row 5") \
   ROW(kRegionMaxGfn,             "set_memory_region.max_gfn",         kErrno,     EINVAL,      "kvm.md 2 row 19") \
+  ROW(kRegionAlias,              "set_memory_region.alias",           kErrno,     EINVAL,      "kvm_arch_prepare_memory_region(): a slot of a TD reaches into the shared half") \
   ROW(kRegionMetadata,            "set_memory_region.metadata",         kErrno,     ENOMEM,      "kvm.md 2 row 19: metadata, dirty bitmap") \
   /* Attributes: kvm.md 3. */ \
   ROW(kAttributesUnsupported,    "set_memory_attributes.unsupported", kErrno,     ENOTTY,      "kvm.md 3, not compiled in") \
@@ -128,6 +130,7 @@ constexpr std::string_view name_of(StatusKind kind) {
   ROW(kPreFaultRange,            "pre_fault_memory.range",            kErrno,     EINVAL,      "kvm.md 4 row 3") \
   ROW(kPreFaultSignal,            "pre_fault_memory.signal",            kErrno,     EINTR,       "kvm.md 4 rows 4 and 9") \
   ROW(kPreFaultNotAllowed,       "pre_fault_memory.not_allowed",      kErrno,     EOPNOTSUPP,  "kvm.md 4 row 5") \
+  ROW(kPreFaultAlias,            "pre_fault_memory.alias",            kErrno,     EINVAL,      "kvm.md 4 row 6: the SHARED bit of a TD, from 6.17") \
   ROW(kPreFaultNoRoot,           "pre_fault_memory.no_root",          kErrno,     ENOSPC,      "kvm.md 4 row 7") \
   ROW(kPreFaultNotTdp,           "pre_fault_memory.not_tdp",          kErrno,     EOPNOTSUPP,  "kvm.md 4 row 8") \
   ROW(kPreFaultNoSlot,           "pre_fault_memory.no_slot",          kErrno,     ENOENT,      "kvm.md 4, EMULATE") \
@@ -150,7 +153,10 @@ constexpr std::string_view name_of(StatusKind kind) {
   ROW(kRunNotInitialized,        "run.not_initialized",               kErrno,     EINVAL,      "svm_vcpu_pre_run(): KVM_SEV_INIT2 has not been called") \
   ROW(kRunSignal,                 "run.signal",                         kErrno,     EINTR,       "vcpu_run(), xfer_to_guest_mode_handle_work(): KVM_EXIT_INTR") \
   ROW(kRunNotLaunched,           "run.not_launched",                  kExit,      9,           "rmp.md 6: the VMSA is not the guest's: VMEXIT_INVALID, KVM_EXIT_FAIL_ENTRY") \
+  ROW(kRunTdState,               "run.td_state",                      kErrno,     EINVAL,      "tdx_vcpu_pre_run(): vCPU not initialized, or TD not finalized") \
+  ROW(kRunUnexpectedPending,     "run.unexpected_pending",            kErrno,     EIO,         "tdx.md 2: a page not accepted, with SEPT_VE_DISABLE; KVM ends the VM") \
   ROW(kGuestNotValidated,        "guest.not_validated",               kException, 29,          "rmp.md 5, #VC 0x404") \
+  ROW(kGuestPending,             "guest.pending",                     kException, 20,          "tdx.md 2: a page not accepted; #VE") \
   /* The map-GPA-range hypercall: kvm.md 8. */ \
   ROW(kMapGpaCpl,                "map_gpa_range.cpl",                 kRax,       1,           "kvm.md 8 row 1") \
   ROW(kMapGpaDisabled,           "map_gpa_range.disabled",            kRax,       1000,        "kvm.md 8 row 2") \
@@ -181,6 +187,7 @@ constexpr std::string_view name_of(StatusKind kind) {
   ROW(kHostAccessUnmapped,       "host_access.unmapped",              kHostFault, 11,          "SIGSEGV: the page was unmapped") \
   ROW(kHostAccessRmp,            "host_access.rmp_violation",         kHostFault, 14,          "snp_host.md 2: a user write to an assigned frame faults for ever") \
   ROW(kHostStoreRmp,             "host_store.rmp_violation",          kHostFault, 14,          "rmp.md 5, #PF with bit 31: fatal in the kernel") \
+  ROW(kHostStorePoison,          "host_store.machine_check",          kHostFault, 18,          "invariants.md D5: a store to a page of a TD poisons it") \
   ROW(kHostKernelStore,          "host.kernel_store",                 kHostFault, 14,          "snp_host.md 2: the kernel itself writes to an assigned frame and dies") \
   ROW(kHostUnmapRange,           "host_unmap.range",                  kErrno,     EINVAL,      "munmap(2): unaligned address or size 0") \
   ROW(kGmemAccessTooFar,         "gmem_access.too_far",               kErrno,     EOVERFLOW,   "mmap(2), file_mmap_ok(): no file is that long") \
@@ -251,7 +258,38 @@ constexpr std::string_view name_of(StatusKind kind) {
   ROW(kLaunchFinishFlags,        "launch_finish.flags",               kErrno,     EINVAL,      "snp_host.md 7, LAUNCH_FINISH") \
   ROW(kLaunchFinishProtected,    "launch_finish.protected",           kErrno,     EINVAL,      "sev_es_sync_vmsa(): the vCPU's state is encrypted already") \
   ROW(kLaunchFinishAssign,       "launch_finish.assign",              kErrno,     EFAULT,      "snp_launch_update_vmsa(): the VMSA page cannot be assigned") \
-  ROW(kLaunchFinishFirmware,     "launch_finish.firmware",            kErrno,     EIO,         "snp_host.md 7, LAUNCH_FINISH: firmware refuses a guest that runs")
+  ROW(kLaunchFinishFirmware,     "launch_finish.firmware",            kErrno,     EIO,         "snp_host.md 7, LAUNCH_FINISH: firmware refuses a guest that runs") \
+  /* Building a TD: tdx.md 5. */ \
+  ROW(kTdxInitVmNotTd,           "tdx_init_vm.not_td",                kErrno,     ENOTTY,      "vt_mem_enc_ioctl()") \
+  ROW(kTdxInitVmTwice,           "tdx_init_vm.twice",                 kErrno,     EINVAL,      "tdx_td_init()") \
+  ROW(kTdxInitVmFlags,           "tdx_init_vm.flags",                 kErrno,     EINVAL,      "tdx_td_init()") \
+  ROW(kTdxInitVcpuNotTd,         "tdx_init_vcpu.not_td",              kErrno,     ENOTTY,      "vt_vcpu_mem_enc_ioctl()") \
+  ROW(kTdxInitVcpuFinalized,     "tdx_init_vcpu.finalized",           kErrno,     EINVAL,      "tdx_vcpu_ioctl()") \
+  ROW(kTdxInitVcpuFlags,         "tdx_init_vcpu.flags",               kErrno,     EINVAL,      "tdx_vcpu_init()") \
+  ROW(kTdxInitVcpuTwice,         "tdx_init_vcpu.twice",               kErrno,     EINVAL,      "tdx_vcpu_init()") \
+  ROW(kTdxRegionNotTd,           "tdx_init_mem_region.not_td",        kErrno,     ENOTTY,      "vt_vcpu_mem_enc_ioctl()") \
+  ROW(kTdxRegionVcpu,            "tdx_init_mem_region.vcpu",          kErrno,     EINVAL,      "tdx.md 5 row 1") \
+  ROW(kTdxRegionFlags,           "tdx_init_mem_region.flags",         kErrno,     EINVAL,      "tdx.md 5 row 2") \
+  ROW(kTdxRegionFinalized,       "tdx_init_mem_region.finalized",     kErrno,     EINVAL,      "tdx.md 5 row 3") \
+  ROW(kTdxRegionRange,           "tdx_init_mem_region.range",         kErrno,     EINVAL,      "tdx.md 5 row 5") \
+  ROW(kTdxRegionSignal,          "tdx_init_mem_region.signal",        kErrno,     EINTR,       "tdx.md 5, loop per page; kvm.md 1.6 row 4") \
+  ROW(kTdxRegionSlot,            "tdx_init_mem_region.slot",          kErrno,     EINVAL,      "kvm.md 1.6 row 1") \
+  ROW(kTdxRegionFileGone,        "tdx_init_mem_region.file_gone",     kErrno,     EFAULT,      "kvm.md 1.6 row 2") \
+  ROW(kTdxRegionNoFolio,         "tdx_init_mem_region.no_folio",      kErrno,     ENOMEM,      "kvm.md 1.6 row 5") \
+  ROW(kTdxRegionPrepared,        "tdx_init_mem_region.prepared",      kErrno,     EEXIST,      "kvm.md 1.6 row 6, before 7.0") \
+  ROW(kTdxRegionNotPrivate,      "tdx_init_mem_region.not_private",   kErrno,     EINVAL,      "kvm.md 1.6 row 7") \
+  ROW(kTdxRegionSource,          "tdx_init_mem_region.source",        kErrno,     EFAULT,      "tdx_gmem_post_populate(): get_user_pages_fast()") \
+  ROW(kTdxRegionMapped,          "tdx_init_mem_region.mapped",        kErrno,     EIO,         "kvm_tdp_mmu_map_private_pfn(), from 7.0: the page is mapped already") \
+  ROW(kTdxRegionBusy,            "tdx_init_mem_region.busy",          kErrno,     EBUSY,       "tdx.md 3, PAGE.ADD; before 7.0") \
+  ROW(kTdxFinalizeNotTd,         "tdx_finalize.not_td",               kErrno,     ENOTTY,      "vt_mem_enc_ioctl()") \
+  ROW(kTdxFinalizeState,         "tdx_finalize.td_state",             kErrno,     EINVAL,      "tdx.md 5, FINALIZE: no TD yet, or finalized already") \
+  ROW(kTdxFinalizePremapped,     "tdx_finalize.premapped",            kErrno,     EINVAL,      "tdx.md 5, FINALIZE: nr_premapped, before 7.0") \
+  ROW(kTdxFinalizeBusy,          "tdx_finalize.busy",                 kErrno,     EBUSY,       "tdx.md 3, MR.FINALIZE") \
+  /* The guest of a TD: tdx.md 4. Numbers: the upper half of the TDX module's status, without its error bits. */ \
+  ROW(kTdAcceptNotTd,            "td_accept.not_td",                  kException, 6,           "TDCALL outside a TD") \
+  ROW(kTdAcceptOperand,          "td_accept.operand",                 kCode,      0x100,       "tdx.md 4: an address that is not private, or not aligned") \
+  ROW(kTdAcceptAlready,          "td_accept.already_accepted",        kCode,      0xb0a,       "tdx.md 4: PAGE_ALREADY_ACCEPTED") \
+  ROW(kTdAcceptSize,             "td_accept.size_mismatch",           kCode,      0xb0b,       "tdx.md 4: PAGE_SIZE_MISMATCH")
 // clang-format on
 
 enum class Check : std::uint16_t {

@@ -29,6 +29,9 @@ enum class EventKind : std::uint8_t {
   kExitToUser,        // a = reason, vm
   kRetry,             // a = gfn, vm: the fault path started over
   kDirectMapSplit,    // a = first pfn of the 2 MiB block
+  kSeptBlock,         // a = gfn, b = pfn, vm: TDH.MEM.RANGE.BLOCK
+  kSeptTrack,         // a = the TD's new epoch, vm: TDH.MEM.TRACK
+  kSeptRemove,        // a = gfn, b = pfn, vm: TDH.MEM.PAGE.REMOVE
 };
 
 struct Event {

@@ -55,6 +55,7 @@ HostProfile default_profile(KernelVersion version) {
   HostProfile profile{};
   profile.version = version;
   if (behavior::gmem_for_every_vm(version)) profile.gmem_flags |= kGmemMmap;
+  if (behavior::tdx_vms(version)) profile.vm_types |= 1u << static_cast<unsigned>(VmType::kTdx);
   if (behavior::gmem_init_shared(version)) profile.gmem_flags |= kGmemInitShared;
   return profile;
 }

@@ -40,7 +40,9 @@ struct HostProfile {
   friend bool operator==(const HostProfile&, const HostProfile&) = default;
 };
 
-/// An SNP host with nested paging that runs `version`.
+/// An SNP host with nested paging that runs `version`, and a TDX host, too, where the kernel knows
+/// TDs.
+/// Deviation: no processor offers SNP and TDX both; here one does, so that one run sees both.
 HostProfile default_profile(KernelVersion version);
 
 /// `key=value` lines, as `sluice doctor` writes them and `--profile FILE` reads them; unknown keys

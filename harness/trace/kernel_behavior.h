@@ -47,4 +47,13 @@ constexpr bool psc_batches_behind_a_partly_done_entry(KernelVersion v) {
   return v >= KernelVersion{6, 12};
 }
 
+/// VMs of type TDX can be created (tdx.md, head; kvm.md 11).
+constexpr bool tdx_vms(KernelVersion v) { return v >= KernelVersion{6, 16}; }
+/// A page is added to a TD by mapping the given frame with its source page recorded; before, it is
+/// pre-faulted first and counted until it is added (tdx.md 5).
+constexpr bool tdx_adds_pages_directly(KernelVersion v) { return v >= KernelVersion{7, 0}; }
+/// A pre-fault refuses an address with the TD's SHARED bit; before, it maps the alias (tdx.md 1,
+/// kvm.md 4 row 6, bugs.md 3).
+constexpr bool prefault_refuses_alias(KernelVersion v) { return v >= KernelVersion{6, 17}; }
+
 }  // namespace sluice::behavior

@@ -29,9 +29,10 @@ enum class ViewField : std::uint8_t {
   kProgress,
   kPsc,
   kHost,
-  kTranslations
+  kTranslations,
+  kTd
 };
-inline constexpr std::size_t kViewFieldCount = 14;
+inline constexpr std::size_t kViewFieldCount = 15;
 
 /// A decoded RMP entry of one 4 KiB frame. Inside a live 2 MiB entry every frame reads as what the
 /// head covers: gpa advanced, page_size 2M, is_head false.
@@ -167,6 +168,7 @@ struct RootView {
   bool used = false;
   bool valid = false;
   std::uint8_t address_space = 0;
+  bool mirror = false;  // KVM's copy of a TD's secure EPT: private GFNs only
 };
 
 /// A leaf of the nested page tables; absent leaves have present = false.
@@ -220,6 +222,40 @@ struct AttributeChange {
   Gfn first{};
   PageCount count{};
   bool was_private = false;
+};
+
+/// State of a leaf entry of a secure EPT (tdx.md 2).
+/// * free: no page. Reached at first, and by PAGE.REMOVE.
+/// * pending: a page that the guest has not accepted (PAGE.AUG).
+/// * mapped: the guest's page (PAGE.ADD, ACCEPT).
+/// * blocked, pending_blocked: of these two, those for which no translation is made any more.
+enum class SeptState : std::uint8_t { kFree, kPending, kMapped, kBlocked, kPendingBlocked };
+struct SeptView {
+  SeptState state = SeptState::kFree;
+  Pfn pfn{};                  // unless free
+  std::uint64_t content = 0;  // of a page: what its guest would read there
+  constexpr bool is_free() const { return state == SeptState::kFree; }
+};
+struct SeptAt {
+  VmIndex vm{};
+  Gfn gfn{};
+  SeptView entry{};
+};
+/// An entry that the step changed. What a page held before is not told: `before.content` is 0.
+struct SeptChange {
+  VmIndex vm{};
+  Gfn gfn{};
+  SeptView before{};
+  SeptView now{};
+};
+/// A TD, as the TDX module has it; `premapped` is KVM's count of pages mapped and not yet added.
+struct TdView {
+  bool exists = false;
+  bool finalized = false;
+  std::uint32_t epoch = 0;           // rises with every TRACK
+  std::uint32_t pages_added = 0;     // by PAGE.ADD
+  std::uint32_t pages_measured = 0;  // by MR.EXTEND, of a whole page
+  std::uint32_t premapped = 0;
 };
 
 /// Frames by use; the sum of all but `total` is `total` when every frame has exactly one owner.
@@ -314,6 +350,7 @@ class View {
   std::span<const GmemPageChange> gmem_page_changes() const { return changes().gmem_pages; }
   std::span<const LeafChange> leaf_changes() const { return changes().leaves; }
   std::span<const AttributeChange> attribute_changes() const { return changes().attributes; }
+  std::span<const SeptChange> sept_changes() const { return changes().septs; }
   /// Guest_memfds (bit = index) whose own fields changed in the step.
   std::uint32_t changed_gmems() const { return changes().gmems; }
   virtual const GmemView& gmem_before(GmemIndex gmem) const = 0;
@@ -361,6 +398,18 @@ class View {
   /// What all processors have cached. Cost: of the entries.
   virtual std::span<const TranslationView> translations() const = 0;
 
+  // TDs. An entry's state now is asked for by GFN, by frame, or in turn.
+  virtual bool has_td() const = 0;  // some VM is a TD; if none is, there is nothing to ask for
+  virtual TdView td(VmIndex vm) const = 0;
+  virtual TdView td_before(VmIndex vm) const = 0;
+  /// The epoch in which a vCPU was last inside its TD; 0 if it never was.
+  virtual std::uint32_t td_epoch_of(VcpuIndex vcpu) const = 0;
+  virtual SeptView sept(VmIndex vm, Gfn gfn) const = 0;
+  /// The entry for which the TDX module has the frame on its books; none if it has it for none.
+  virtual std::optional<SeptAt> sept_of(Pfn pfn) const = 0;
+  /// The first entry inside `within` that is not free.
+  virtual std::optional<SeptAt> next_sept(VmIndex vm, const GfnSpan& within) const = 0;
+
   // Whole state, for audits: frames that are assigned, in use or owned, in rising order; every
   // other frame is free and hypervisor-owned.
   virtual std::span<const Pfn> occupied_frames() const = 0;
@@ -384,6 +433,7 @@ class View {
     std::span<const GmemPageChange> gmem_pages{};
     std::span<const LeafChange> leaves{};
     std::span<const AttributeChange> attributes{};
+    std::span<const SeptChange> septs{};
     std::uint32_t gmems = 0;
     std::uint32_t vms = 0;
   };

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "model/guest/td_guest.h"
 #include "model/schedule/scheduler.h"
 
 namespace sluice::model {
@@ -49,6 +50,13 @@ GuestInstruction instruction_of(const RmpQuery& op) {
 
 constexpr VcpuIndex vcpu_of(ActorId actor) { return {actor.index}; }
 
+/// The access as the processor sees it.
+GuestInstruction access_of(const Kernel& k, ActorId actor, const GuestAccess& op) {
+  GuestInstruction in = instruction_of(op);
+  strip_shared_bit(k, vcpu_of(actor), in);
+  return in;
+}
+
 /// The #VC handler of a guest that accepts what it finds (policy guest=accepts_on_vc).
 bool accepts(const Kernel& k, const Outcome& out) {
   return out.check == Check::kGuestNotValidated &&
@@ -84,7 +92,7 @@ Task<Outcome> start_accepting(Kernel& k, VcpuIndex vcpu, GuestInstruction access
 }  // namespace
 
 Outcome apply(Kernel& k, ActorId actor, const GuestAccess& op) {
-  const Outcome out = run_guest(k, vcpu_of(actor), instruction_of(op));
+  const Outcome out = run_guest(k, vcpu_of(actor), access_of(k, actor, op));
   if (is_stepped_over(out)) return step_over(op.kind);
   if (!accepts(k, out)) return out;
   const Outcome accepted = run_guest(k, vcpu_of(actor), acceptance_of(op));
@@ -106,7 +114,7 @@ Task<Outcome> start(Kernel& k, ActorId actor, const GuestAccess& op) {
   if (handles_vc) {
     return start_accepting(k, vcpu_of(actor), instruction_of(op), acceptance_of(op));
   }
-  return start_guest(k, vcpu_of(actor), instruction_of(op));
+  return start_guest(k, vcpu_of(actor), access_of(k, actor, op));
 }
 Task<Outcome> start(Kernel& k, ActorId actor, const Pvalidate& op) {
   return start_guest(k, vcpu_of(actor), instruction_of(op));

@@ -1,5 +1,6 @@
 #include "model/guest/run.h"
 
+#include "model/guest/td_guest.h"
 #include "model/host/adversity.h"
 #include "model/host/fault.h"
 #include "model/host/handlers.h"
@@ -43,6 +44,8 @@ GuestResult execute(Kernel& k, const GuestPage& page, const GuestInstruction& in
       return rmpadjust(
           machine.rmp, machine.journal, page,
           {.size = in.size, .target_vmpl = in.target_vmpl, .mask = in.mask, .vmsa = in.vmsa});
+    case GuestAction::kTdAccept:
+      return {.check = fail(Check::kTdAcceptNotTd)};
     case GuestAction::kRmpQuery:
       break;
   }
@@ -53,6 +56,13 @@ GuestResult execute(Kernel& k, const GuestPage& page, const GuestInstruction& in
 Try attempt(Kernel& k, Vcpu& vcpu, const GuestInstruction& in) {
   const Vm& vm = k.vm(vcpu.vm);
   Try out{};
+  if (is_td(vm)) {
+    const VcpuIndex index{static_cast<std::uint8_t>(&vcpu - k.vcpus.data())};
+    const TdTry tried = attempt_in_td(k, index, in);
+    out.result = tried.result;
+    out.leaf = tried.leaf;
+    return out;
+  }
   out.leaf = lookup_leaf(k, vm, vcpu.root, in.gfn);
   const GuestPage page = page_of(vm, in, out.leaf);
   out.result = execute(k, page, in, out.mask);
@@ -63,7 +73,7 @@ Try attempt(Kernel& k, Vcpu& vcpu, const GuestInstruction& in) {
 }
 
 bool is_encrypted(const Vm& vm, const GuestInstruction& in) {
-  return vm.sev.active && (in.c_bit || in.kind == AccessKind::kFetch);
+  return (vm.sev.active || is_td(vm)) && (in.c_bit || in.kind == AccessKind::kFetch);
 }
 
 /// The processor keeps what it has found: the leaf, and that the access passed its checks.
@@ -121,7 +131,9 @@ Outcome outcome_of_try(Kernel& k, VcpuIndex index, const GuestInstruction& in, c
   Outcome out{};
   if (!tried.leaf.present) return out;  // a refusal that the planted build has switched off
   const bool writes = in.action != GuestAction::kAccess || in.kind == AccessKind::kWrite;
-  mark_accessed(k, vm.roots[vcpu.root], in.gfn, writes && tried.leaf.writable);
+  if (!is_td_private(vm, in)) {  // the secure EPT keeps its own bits
+    mark_accessed(k, vm.roots[vcpu.root], in.gfn, writes && tried.leaf.writable);
+  }
   if (in.action == GuestAction::kRmpQuery) {
     out.has_value = true;
     out.value = tried.mask;
@@ -142,7 +154,7 @@ Outcome leave_guest(Kernel& k, const Vm& vm, Check check, const ExitInfo& exit) 
 
 PageFault fault_of(const Vm& vm, const GuestInstruction& in, std::uint64_t npf) {
   return {.gfn = in.gfn,
-          .is_private = vm.sev.active && (npf & npf::kEncrypted) != 0,
+          .is_private = (vm.sev.active || is_td(vm)) && (npf & npf::kEncrypted) != 0,
           .write = (npf & npf::kWrite) != 0,
           .present = (npf & npf::kPresent) != 0};
 }
@@ -154,6 +166,11 @@ Outcome mmio_exit(Kernel& k, const Vm& vm, const GuestInstruction& in) {
   }
   return leave_guest(k, vm, Check::kFaultMmio,
                      {.reason = kExitMmio, .gpa = address_of(in.gfn).value});
+}
+
+/// The access meets an MMIO entry, and is emulated at once.
+bool is_mmio(const Kernel& k, const Vcpu& vcpu, const GuestInstruction& in) {
+  return !is_td_private(k.vm(vcpu.vm), in) && is_cached_mmio(k, vcpu, in.gfn);
 }
 
 /// True if the MMU's answer ends KVM_RUN: `out` is what user space gets.
@@ -236,7 +253,7 @@ Outcome run_guest(Kernel& k, VcpuIndex index, const GuestInstruction& in) {
     if (round > 0 && is_same(tried, last)) break;
     last = tried;
     k.event(EventKind::kNpf, vm, in.gfn.value, npf);
-    if (is_cached_mmio(k, vcpu, in.gfn)) return mmio_exit(k, vm, in);
+    if (is_mmio(k, vcpu, in)) return mmio_exit(k, vm, in);
     PageFault fault = fault_of(vm, in, npf);
     const FaultResult result = handle_fault(k, vcpu, fault);
     Outcome out{};
@@ -282,7 +299,7 @@ Task<Outcome> start_guest(Kernel& k, VcpuIndex index, GuestInstruction in) {
     compare = true;
     srcu_read_lock(k, vm_index);
     k.event(EventKind::kNpf, vm, in.gfn.value, npf);
-    if (is_cached_mmio(k, vcpu, in.gfn)) {
+    if (is_mmio(k, vcpu, in)) {
       out = mmio_exit(k, vm, in);
       srcu_read_unlock(k, vm_index);
       break;

@@ -10,7 +10,7 @@
 
 namespace sluice::model {
 
-enum class GuestAction : std::uint8_t { kAccess, kPvalidate, kRmpAdjust, kRmpQuery };
+enum class GuestAction : std::uint8_t { kAccess, kPvalidate, kRmpAdjust, kRmpQuery, kTdAccept };
 
 /// The instruction, as far as memory is concerned. Trivially copyable: a task takes it by value.
 struct GuestInstruction {

@@ -49,6 +49,11 @@ Outcome apply(Kernel& k, ActorId, const FailAllocation& op) {
   return {};
 }
 
+Outcome apply(Kernel& k, ActorId, const SeamcallContention& op) {
+  k.machine.sept.contend(k.machine.journal, {.left = op.count.value, .wait = op.after.value});
+  return {};
+}
+
 // Assumption: a signal is sent at the moment its thread looks for one; a call that does not look
 // leaves it to a later one, as if it had been sent then.
 bool signal_pending(Kernel& k) { return k.signals.armed != 0 && comes(k, k.signals); }

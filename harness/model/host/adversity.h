@@ -9,6 +9,7 @@
 #pragma once
 #include "model/host/kernel.h"
 #include "ops/adversity_ops.h"
+#include "ops/tdx_ops.h"
 
 namespace sluice::model {
 
@@ -17,6 +18,7 @@ Outcome apply(Kernel& k, ActorId actor, const RmpContention& op);
 /// Fails: skip.wrong_actor for a worker of the kernel, which takes no signals.
 Outcome apply(Kernel& k, ActorId actor, const SendSignal& op);
 Outcome apply(Kernel& k, ActorId actor, const FailAllocation& op);
+Outcome apply(Kernel& k, ActorId actor, const SeamcallContention& op);
 
 /// signal_pending(current): the thread that runs looks for a signal. True once for each that was
 /// sent; the caller returns to user space, where it is delivered. Cost: one load where none is on

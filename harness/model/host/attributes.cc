@@ -72,7 +72,8 @@ Begun begin_conversion(Kernel& k, Vm& vm, const Conversion& c) {
     begun.slots |= mask_of(i);
     invalidate_range_add(k, vm, range_under_conversion(k, vm, slot, part));
     if (!planted(Planted::kAttributesSkipZap)) {
-      begun.flush |= zap_leaves(k, vm, slot.address_space, part);
+      const ZapFilter old = c.to_private ? ZapFilter::kShared : ZapFilter::kPrivate;
+      begun.flush |= zap_leaves(k, vm, slot.address_space, part, old);
     }
   });
   return begun;

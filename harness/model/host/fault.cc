@@ -8,6 +8,7 @@
 #include "model/host/guest_memfd.h"
 #include "model/host/host_region.h"
 #include "model/host/memslots.h"
+#include "model/host/td_mirror.h"
 #include "trace/kernel_behavior.h"
 
 namespace sluice::model {
@@ -231,8 +232,9 @@ bool fault_is_stale(const Kernel& k, const Vcpu& vcpu, const PageFault& fault) {
 
 FaultResult fault_install(Kernel& k, Vcpu& vcpu, PageFault& fault) {
   Vm& vm = k.vm(vcpu.vm);
+  const std::uint8_t root_index = root_for(vm, vcpu, fault.is_private);
   if (behavior::prefault_present_leaf_is_spurious(k.version())) {
-    const LeafView leaf = lookup_leaf(k, vm, vcpu.root, fault.gfn);
+    const LeafView leaf = lookup_leaf(k, vm, root_index, fault.gfn);
     const bool allowed = fault.prefetch || !fault.write || leaf.writable;
     if (leaf.present && allowed) return {.status = FaultStatus::kSpurious};
   }
@@ -245,7 +247,7 @@ FaultResult fault_install(Kernel& k, Vcpu& vcpu, PageFault& fault) {
   }
   fault.goal_level = goal_level(k, vm, vm.slots[fault.slot], fault);
   const bool beside = planted(Planted::kLongRootMapsNeighbor) && vm.roots[vcpu.root].level == 5;
-  const MapResult mapped = map_leaf(k, vm, vcpu.root,
+  const MapResult mapped = map_leaf(k, vm, root_index,
                                     {.gfn = fault.gfn,
                                      .pfn = beside ? fault.pfn + PageCount{1} : fault.pfn,
                                      .level = fault.goal_level,
@@ -253,6 +255,8 @@ FaultResult fault_install(Kernel& k, Vcpu& vcpu, PageFault& fault) {
                                      .prefetch = fault.prefetch,
                                      .write = fault.write,
                                      .seq = fault.seq});
+  const bool external = mapped == MapResult::kFixed && vm.roots[root_index].mirror;
+  if (external) install_private(k, vm, fault.gfn, fault.pfn);
   plant_in_install(k, vm, vcpu, fault);
   return {.status = mapped == MapResult::kFixed ? FaultStatus::kFixed : FaultStatus::kSpurious};
 }

@@ -349,7 +349,7 @@ Begun gmem_invalidate_begin(Kernel& k, Gmem& gmem, const PageRange& pages) {
       invalidate_range_add(k, vm, range_to_retry(k, binding, range));
     }
     if (!planted(Planted::kPunchSkipsZap)) {
-      begun.flush |= zap_leaves(k, vm, binding.address_space, range);
+      begun.flush |= zap_leaves(k, vm, binding.address_space, range, ZapFilter::kPrivate);
     }
   }
   if (begun.slots == 0 && planted(Planted::kPunchUnboundCounts)) {
@@ -421,22 +421,17 @@ void unbind(Kernel& k, Gmem& gmem, SlotIndex slot) {
 
 namespace {
 
-struct HookCall {
-  PopulateHook hook;
-  void* argument;
-};
-
-Check populate_page(Kernel& k, Vm& vm, const Memslot& slot, Gfn gfn, const HookCall& call) {
+Check populate_page(Kernel& k, Vm& vm, const Memslot& slot, Gfn gfn, const PopulateCall& call) {
   GmemHold hold{};
-  const Check found = hold_page(k, slot, gfn, hold, Check::kLaunchUpdateNoFolio);  // row 5
+  const Check found = hold_page(k, slot, gfn, hold, call.checks.no_folio);  // row 5
   if (found != Check::kOk) return found;
   Gmem& gmem = k.gmems[slot.gmem];
   Check check = Check::kOk;
   const bool ready = find_page(k, gmem, hold.index).uptodate();
   if (ready && !behavior::gmem_always_prepares(k.version()) && !planted(Planted::kLaunchTwice)) {
-    check = Check::kLaunchUpdatePrepared;  // row 6
+    check = call.checks.prepared;  // row 6
   } else if (!is_private(k, vm, gfn)) {
-    check = Check::kLaunchUpdateNotPrivate;  // row 7
+    check = call.checks.not_private;  // row 7
   } else {
     // Assumption: with 2 MiB folios, ahead of mainline, a launch splits the one that it fills page
     // by page: "uptodate" is the folio's and would vouch for pages that nobody has prepared.
@@ -450,21 +445,20 @@ Check populate_page(Kernel& k, Vm& vm, const Memslot& slot, Gfn gfn, const HookC
 
 }  // namespace
 
-PopulateResult gmem_populate(Kernel& k, Vm& vm, const GfnRange& range, PopulateHook hook,
-                             void* argument) {
+PopulateResult gmem_populate(Kernel& k, Vm& vm, const GfnRange& range, const PopulateCall& call) {
   const SlotIndex index = find_slot(vm, 0, range.first);
-  if (index == kNoSlot || !vm.slots[index].has_gmem()) return {.check = Check::kLaunchUpdateSlot};
+  if (index == kNoSlot || !vm.slots[index].has_gmem()) return {.check = call.checks.slot};
   const Memslot& slot = vm.slots[index];
-  if (slot.gmem == GmemRef::kNone) return {.check = Check::kLaunchUpdateFileGone};
+  if (slot.gmem == GmemRef::kNone) return {.check = call.checks.file_gone};
   const GfnRange part = range.clip(range_of(slot));  // row 3
   PopulateResult result{};
   for (Gfn gfn = part.first; gfn < part.last; gfn = gfn + PageCount{1}) {
-    result.check = check_signal(k, Check::kLaunchUpdateSignal);  // row 4
+    result.check = check_signal(k, call.checks.signal);  // row 4
     if (result.check != Check::kOk) {
       if (planted(Planted::kSignalCountsPage)) ++result.done.value;
       return result;
     }
-    result.check = populate_page(k, vm, slot, gfn, {.hook = hook, .argument = argument});
+    result.check = populate_page(k, vm, slot, gfn, call);
     if (result.check != Check::kOk) return result;
     ++result.done.value;
   }

@@ -84,8 +84,21 @@ struct PopulateResult {
   Check check = Check::kOk;  // of the page after the last done, if any was refused
 };
 using PopulateHook = Check (*)(Kernel& k, Vm& vm, Gfn gfn, const GmemHold& hold, void* argument);
-PopulateResult gmem_populate(Kernel& k, Vm& vm, const GfnRange& range, PopulateHook hook,
-                             void* argument);
+/// How the caller names what populate refuses: kvm.md 1.6.
+struct PopulateChecks {
+  Check slot;         // row 1
+  Check file_gone;    // row 2
+  Check signal;       // row 4
+  Check no_folio;     // row 5
+  Check prepared;     // row 6
+  Check not_private;  // row 7
+};
+struct PopulateCall {
+  PopulateHook hook;
+  void* argument;
+  const PopulateChecks& checks;
+};
+PopulateResult gmem_populate(Kernel& k, Vm& vm, const GfnRange& range, const PopulateCall& call);
 
 /// kvm_gmem_bind() and kvm_gmem_unbind(); set_memory_region checks the arguments of 1.4 rows 1-3.
 /// Fails: set_memory_region.bind_taken.

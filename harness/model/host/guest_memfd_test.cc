@@ -181,8 +181,15 @@ TEST(Populate, FillsPrivatePagesOnceAndCountsThem) {
     return Check::kOk;
   };
   unsigned calls = 0;
+  constexpr PopulateChecks kChecks{.slot = Check::kLaunchUpdateSlot,
+                                   .file_gone = Check::kLaunchUpdateFileGone,
+                                   .signal = Check::kLaunchUpdateSignal,
+                                   .no_folio = Check::kLaunchUpdateNoFolio,
+                                   .prepared = Check::kLaunchUpdatePrepared,
+                                   .not_private = Check::kLaunchUpdateNotPrivate};
   const auto populate = [&](std::uint64_t first, std::uint64_t last) {
-    return gmem_populate(host.k(), host.vm(), {.first = {first}, .last = {last}}, hook, &calls);
+    return gmem_populate(host.k(), host.vm(), {.first = {first}, .last = {last}},
+                         {.hook = hook, .argument = &calls, .checks = kChecks});
   };
   EXPECT_EQ(populate(600, 601).check, Check::kLaunchUpdateSlot);
   EXPECT_EQ(populate(0, 2).check, Check::kLaunchUpdateNotPrivate);

@@ -99,7 +99,9 @@ Begun notifier_begin(Kernel& k, Vm& vm, const RegionPages& pages) {
     if (begun.slots == 0) invalidate_begin(k, vm);
     begun.slots |= mask_of(i);
     invalidate_range_add(k, vm, range);
-    begun.flush |= zap_leaves(k, vm, slot.address_space, range);
+    const bool forgets_filter = planted(Planted::kTdNotifierZapsPrivate);
+    begun.flush |= zap_leaves(k, vm, slot.address_space, range,
+                              forgets_filter ? ZapFilter::kAll : ZapFilter::kShared);
   });
   return begun;
 }

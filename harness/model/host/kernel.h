@@ -11,6 +11,7 @@
 #include "model/host/node_pool.h"
 #include "model/host/psc_state.h"
 #include "model/host/sev_state.h"
+#include "model/host/td_state.h"
 #include "model/machine/machine.h"
 #include "model/planted.h"
 #include "ops/fields.h"
@@ -82,6 +83,7 @@ struct Root {
   bool valid = false;
   std::uint8_t level = 4;  // 4 or 5
   bool smm = false;        // translates address space 1
+  bool mirror = false;     // KVM's copy of a TD's secure EPT (td_mirror.h); never invalid
   std::uint8_t users = 0;  // vCPUs that have it loaded
   NodeId table = kNoNode;
 };
@@ -112,6 +114,7 @@ struct VmCore {
   Gfn mixed_end{};  // no block that begins at or above was ever marked mixed; a bound, no state
   std::uint64_t slot_high_water = 0;  // slots[i] is unused for every i at or above
   SevVm sev{};
+  TdVm td{};
 
   bool has_private_memory() const {
     return type == VmType::kSwProtected || type == VmType::kSnp || type == VmType::kTdx;
@@ -134,6 +137,7 @@ struct Vcpu {
   std::uint8_t phys_addr_bits = 48;
   std::uint8_t root = kNoRootIndex;  // index into Vm::roots
   SevVcpu sev{};
+  TdVcpu td{};
   PscState psc{};
 };
 

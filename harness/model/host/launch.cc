@@ -116,6 +116,13 @@ Check check_policy(const Kernel& k, std::uint64_t policy) {
 
 constexpr std::uint8_t kTypeNormal = 1, kTypeZero = 3, kTypeCpuid = 6;
 
+constexpr PopulateChecks kLaunchChecks{.slot = Check::kLaunchUpdateSlot,
+                                       .file_gone = Check::kLaunchUpdateFileGone,
+                                       .signal = Check::kLaunchUpdateSignal,
+                                       .no_folio = Check::kLaunchUpdateNoFolio,
+                                       .prepared = Check::kLaunchUpdatePrepared,
+                                       .not_private = Check::kLaunchUpdateNotPrivate};
+
 struct Populate {
   const LaunchUpdate& op;
   std::uint64_t source = 0;  // host address of the first page's contents
@@ -241,7 +248,8 @@ Outcome apply(Kernel& k, ActorId, const LaunchUpdate& op) {
   Populate populate{.op = op, .source = source};
   const PageCount asked{op.size.value >> kPageShift};
   const PopulateResult result =
-      gmem_populate(k, vm, {.first = op.gfn, .last = op.gfn + asked}, post_populate, &populate);
+      gmem_populate(k, vm, {.first = op.gfn, .last = op.gfn + asked},
+                    {.hook = post_populate, .argument = &populate, .checks = kLaunchChecks});
   // Any page done counts as success; the caller goes on from there.
   if (result.done.value == 0 && result.check != Check::kOk) return answer(result.check);
   Outcome out{};

@@ -32,10 +32,10 @@ Outcome apply(Kernel& k, ActorId actor, const LaunchUpdate& op);
 /// Deviation: a VMSA page is allocated here, not with its vCPU; only its frame number shows it.
 Outcome apply(Kernel& k, ActorId actor, const LaunchFinish& op);
 
-/// The key of a guest's accesses with the C bit: that of its ASID, fresh for each guest; none for a
-/// VM that is no SNP guest.
+/// The key of a guest's private accesses: that of its ASID, fresh for each guest, or of its TD;
+/// none for other VMs.
 inline MemoryKey memory_key(const Kernel& k, const Vm& vm) {
-  if (!vm.sev.active) return {};
+  if (!vm.sev.active) return vm.td.initialized ? k.machine.sept.key(k.index_of(vm)) : MemoryKey{};
   const std::uint64_t asid = vm.sev.asid.value;
   return {asid << 32 | k.snp.asid_keys[asid]};
 }

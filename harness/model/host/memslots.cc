@@ -5,6 +5,7 @@
 #include "model/host/dirty_logging.h"
 #include "model/host/guest_memfd.h"
 #include "model/host/handlers.h"
+#include "model/host/td_mirror.h"
 #include "model/host/tdp_mmu.h"
 #include "model/schedule/scheduler.h"
 #include "trace/kernel_behavior.h"
@@ -178,8 +179,11 @@ Region plan(Kernel& k, const SetMemoryRegion& op) {
   return region;
 }
 
-bool is_too_high(const Kernel& k, const Memslot& next) {
-  return next.base + next.page_count - PageCount{1} > max_gfn(k);  // row 19
+Check check_last_gfn(const Kernel& k, const Vm& vm, const Memslot& next) {  // row 19
+  const Gfn last = next.base + next.page_count - PageCount{1};
+  if (last > max_gfn(k)) return Check::kRegionMaxGfn;
+  const bool alias = is_td(vm) && (last.value & kTdSharedGfn) != 0;
+  return alias ? Check::kRegionAlias : Check::kOk;
 }
 
 // ---- Pieces of the change, between which the kernel waits ----
@@ -221,6 +225,9 @@ void publish_invalid(Kernel& k, Vm& vm, SlotIndex index) { k.set(vm.slots[index]
 bool zap_slot(Kernel& k, Vm& vm, SlotIndex index) {
   const Memslot& slot = vm.slots[index];
   if (planted(Planted::kDeleteSkipsZap)) return false;
+  if (is_td(vm) && planted(Planted::kTdDeleteZapsAll)) {
+    return zap_leaves(k, vm, slot.address_space, {.first = {0}, .last = {kTdSharedGfn}});
+  }
   if (vm.type == VmType::kDefault || planted(Planted::kDeleteZapsAll)) {
     invalidate_roots(k, vm);
     zap_invalidated_roots(k, vm);
@@ -269,7 +276,7 @@ Check prepare_creation(Kernel& k, const Region& region) {
     if (check != Check::kOk) return check;
   }
   Check check = allocate_bitmap(k, next);
-  if (check == Check::kOk && is_too_high(k, next)) check = Check::kRegionMaxGfn;
+  if (check == Check::kOk) check = check_last_gfn(k, k.vm(region.vm), next);
   if (check == Check::kOk) check = allocate_metadata(k);
   const bool keeps = check == Check::kRegionMetadata && planted(Planted::kNoMemoryKeepsBinding);
   if (check != Check::kOk && next.has_gmem() && !keeps) {
@@ -295,7 +302,7 @@ Check finish_delete_or_move(Kernel& k, Vm& vm, const Region& region) {
   Check check = Check::kOk;
   const bool has_bitmap = (vm.slots[region.slot].flags & kMemLogDirtyPages) != 0;
   if (!has_bitmap) check = allocate_bitmap(k, region.next);
-  if (check == Check::kOk && is_too_high(k, region.next)) check = Check::kRegionMaxGfn;
+  if (check == Check::kOk) check = check_last_gfn(k, vm, region.next);
   if (check == Check::kOk) check = allocate_metadata(k);
   if (check == Check::kOk) {
     move_slot(k, vm, region.slot, region.next);

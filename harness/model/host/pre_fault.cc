@@ -7,6 +7,7 @@
 #include "model/host/fault.h"
 #include "model/host/handlers.h"
 #include "model/host/memslots.h"
+#include "model/host/td_mirror.h"
 #include "trace/kernel_behavior.h"
 
 namespace sluice::model {
@@ -41,14 +42,22 @@ bool exceeds_limit(const Vm& vm, const Range& range) {
   return pages > kMaxPagesPerOp;
 }
 
-/// What must hold before a page can be faulted in: rows 4, 5, 7 and 8, and row 9's first look.
-Check begin_page(Kernel& k, Vcpu& vcpu) {
+/// Row 6: the address has the SHARED bit of a TD. Before 6.17 that is no reason: the alias is
+/// mapped.
+bool is_refused_alias(const Kernel& k, const Vm& vm, std::uint64_t gpa) {
+  return is_td(vm) && (gpa >> kPageShift & kTdSharedGfn) != 0 &&
+         behavior::prefault_refuses_alias(k.version()) && !planted(Planted::kTdPreFaultMapsAlias);
+}
+
+/// What must hold before a page can be faulted in: rows 4 to 8, and row 9's first look.
+Check begin_page(Kernel& k, Vcpu& vcpu, std::uint64_t gpa) {
   const Vm& vm = k.vm(vcpu.vm);
   const Check signal = check_signal(k, Check::kPreFaultSignal);
   if (signal != Check::kOk) return signal;
   if (!vm.pre_fault_allowed && !planted(Planted::kPreFaultBeforeAllowed)) {
     return Check::kPreFaultNotAllowed;
   }
+  if (is_refused_alias(k, vm, gpa)) return Check::kPreFaultAlias;
   if (!k.machine.profile.tdp) {
     // Roots of the shadow MMU need lists that only the first memslot ever allocates.
     return vm.had_slot ? Check::kPreFaultNotTdp : Check::kPreFaultNoRoot;
@@ -73,16 +82,20 @@ bool retries_for_ever(const Kernel& k, const FaultResult& result) {
          !behavior::prefault_renews_obsolete_root(k.version());
 }
 
-/// The page behind an address of the range.
-Gfn gfn_of(std::uint64_t gpa) {
+/// The page behind an address of the range: without the SHARED bit of a TD.
+Gfn gfn_of(const Vm& vm, std::uint64_t gpa) {
+  if (is_td(vm)) return {gpa >> kPageShift & ~kTdSharedGfn};
   // Where TDX has its shared bit, by the width of the guest's addresses.
   constexpr std::uint64_t kAliasBits = std::uint64_t{1} << 47 | std::uint64_t{1} << 51;
   return {(planted(Planted::kPreFaultIgnoresAliasBit) ? gpa & ~kAliasBits : gpa) >> kPageShift};
 }
 
-PageFault fault_for(const Kernel& k, const Vm& vm, Gfn gfn) {
+PageFault fault_for(const Kernel& k, const Vm& vm, std::uint64_t gpa) {
+  const Gfn gfn = gfn_of(vm, gpa);
+  // The attribute of the address as it was given, which an alias has none of.
+  const bool is_alias = is_td(vm) && gfn.value != gpa >> kPageShift;
   return {.gfn = gfn,
-          .is_private = vm.has_private_memory() && is_private(k, vm, gfn),
+          .is_private = vm.has_private_memory() && !is_alias && is_private(k, vm, gfn),
           .prefetch = true};
 }
 
@@ -173,9 +186,9 @@ Outcome apply(Kernel& k, ActorId actor, const PreFaultMemory& op) {
   Vcpu& vcpu = k.vcpu(index);
   ExitInfo exit{};
   while (range.left > 0) {
-    check = begin_page(k, vcpu);
+    check = begin_page(k, vcpu, range.gpa);
     if (check != Check::kOk) break;
-    PageFault fault = fault_for(k, k.vm(vcpu.vm), gfn_of(range.gpa));
+    PageFault fault = fault_for(k, k.vm(vcpu.vm), range.gpa);
     const FaultResult result = handle_fault(k, vcpu, fault);
     if (retries_for_ever(k, result)) {
       check = check_signal(k, Check::kPreFaultSignal);
@@ -203,9 +216,9 @@ Task<Outcome> start(Kernel& k, ActorId actor, const PreFaultMemory& op) {
   co_await lock(k, vcpu_mutex(index));
   srcu_read_lock(k, vm_index);
   while (range.left > 0 && check == Check::kOk) {
-    check = begin_page(k, vcpu);
+    check = begin_page(k, vcpu, range.gpa);
     if (check != Check::kOk) break;
-    PageFault fault = fault_for(k, vm, gfn_of(range.gpa));
+    PageFault fault = fault_for(k, vm, range.gpa);
     for (;;) {
       // One child a page costs 10 ns, and only where stops are possible: a copy of its points here
       // would cost more, in trust.

@@ -52,6 +52,13 @@ Outcome apply(Kernel& k, ActorId, const HostStore& op) {
     k.set(k.snp.fatal_frame, pfn);
     return out;
   }
+  if (k.machine.sept.owner(pfn).owned) {
+    const Outcome out = refuse(Check::kHostStorePoison);
+    if (out.ok()) return out;
+    k.set(k.snp.host_dead, true);
+    k.set(k.snp.fatal_frame, pfn);
+    return out;
+  }
   k.machine.frames.set_content(k.machine.journal, pfn, op.value.value);
   return {};
 }

@@ -9,6 +9,9 @@ Check run_gate(const Kernel& k, VcpuIndex index) {
   if (const Check gate = vcpu_gate(k, index); gate != Check::kOk) return gate;
   const Vcpu& vcpu = k.vcpu(index);
   const Vm& vm = k.vm(vcpu.vm);
+  if (vm.type == VmType::kTdx) {
+    return vcpu.td.initialized && vm.td.runnable ? Check::kOk : Check::kRunTdState;
+  }
   if (vm.type != VmType::kSnp) return Check::kOk;
   if (!vm.sev.active) return Check::kRunNotInitialized;
   if (!vm.sev.launched || !vcpu.sev.has_vmsa) return Check::kRunNotLaunched;

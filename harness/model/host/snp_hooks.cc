@@ -3,6 +3,7 @@
 #include "model/host/arch_hooks.h"
 #include "model/host/launch.h"
 #include "model/host/snp_rmp.h"
+#include "model/host/td_mirror.h"
 
 namespace sluice::model {
 namespace {
@@ -63,6 +64,7 @@ void gmem_invalidate(Kernel& k, Pfn first, PageCount count) {
 }
 
 unsigned private_max_mapping_level(const Kernel& k, const Vm& vm, Pfn pfn) {
+  if (is_td(vm)) return static_cast<unsigned>(MapLevel::k4K);  // tdx.md 1, level
   if (!vm.sev.active || planted(Planted::kRmpLevelIgnored)) return 0;
   const RmpLookup entry = snp_lookup_rmpentry(k, pfn);
   const bool large =
@@ -70,8 +72,15 @@ unsigned private_max_mapping_level(const Kernel& k, const Vm& vm, Pfn pfn) {
   return static_cast<unsigned>(large ? MapLevel::k2M : MapLevel::k4K);
 }
 
-void arch_destroy_vm(Kernel& k, Vm& vm) { sev_vm_destroy(k, vm); }
-void arch_destroy_vcpu(Kernel& k, Vcpu& vcpu) { sev_free_vcpu(k, vcpu); }
+void arch_destroy_vm(Kernel& k, Vm& vm) {
+  sev_vm_destroy(k, vm);
+  destroy_td(k, vm);
+}
+void arch_destroy_vcpu(Kernel& k, Vcpu& vcpu) {
+  sev_free_vcpu(k, vcpu);
+  const VcpuIndex index{static_cast<std::uint8_t>(&vcpu - k.vcpus.data())};
+  if (vcpu.td.initialized) k.machine.sept.set_epoch(k.machine.journal, index, vcpu.vm, 0);
+}
 
 bool pre_fault_allowed_at_birth(VmType type) {
   return type != VmType::kSnp && type != VmType::kTdx;

@@ -127,6 +127,11 @@ bool snp_page_reclaim(Kernel& k, Vm& vm, Pfn pfn) {
 
 bool host_kernel_store(Kernel& k, Pfn pfn, std::uint64_t token) {
   Machine& machine = k.machine;
+  if (machine.sept.any_td() && machine.sept.owner(pfn).owned) [[unlikely]] {  // poison
+    k.set(k.snp.host_dead, true);
+    k.set(k.snp.fatal_frame, pfn);
+    return false;
+  }
   const MapLevel level = cached_level(k, pfn);
   if (machine.profile.snp && !machine.tlbs.direct_map.holds(pfn.value, level)) {
     if (!machine.rmp.is_hypervisor_owned(pfn, level)) {

@@ -4,6 +4,7 @@
 #include <bit>
 
 #include "model/host/arch_hooks.h"
+#include "model/host/td_mirror.h"
 
 namespace sluice::model {
 namespace {
@@ -117,7 +118,7 @@ template <class Do>
 void each_root_in(Vm& vm, std::uint8_t address_space, const GfnRange& range, Do&& act) {
   for (std::uint8_t i = 0; i < kMaxRootsPerVm; ++i) {
     const Root& root = vm.roots[i];
-    if (!root.used || (root.smm ? 1 : 0) != address_space) continue;
+    if (!root.used || root.mirror || (root.smm ? 1 : 0) != address_space) continue;
     const Gfn end{std::uint64_t{1} << gfn_bits(root.level)};
     const GfnRange part = range.clip({.first = Gfn{0}, .last = end});
     if (!part.empty()) act(i, root, part);
@@ -129,6 +130,7 @@ void free_root(Kernel& k, Root& root) {
   k.nodes.give(k.machine.journal, root.table);
   k.set(root.used, false);
   k.set(root.valid, false);
+  k.set(root.mirror, false);
   k.set(root.table, kNoNode);
 }
 
@@ -137,7 +139,8 @@ std::uint8_t find_root(Kernel& k, Vm& vm, std::uint8_t level, bool smm) {
   std::uint8_t place = kNoRootIndex;
   for (std::uint8_t i = 0; i < kMaxRootsPerVm; ++i) {
     const Root& root = vm.roots[i];
-    const bool fits = root.used && root.valid && root.level == level && root.smm == smm;
+    const bool fits =
+        root.used && root.valid && root.level == level && root.smm == smm && !root.mirror;
     if (fits && !planted(Planted::kRootsNotShared)) return i;
     if (!root.used && place == kNoRootIndex) place = i;
   }
@@ -150,6 +153,21 @@ std::uint8_t find_root(Kernel& k, Vm& vm, std::uint8_t level, bool smm) {
   k.set(root.users, 0);
   k.set(root.table, take_table(k, vm, place, level, 0));
   return place;
+}
+
+/// The mirror root of a TD, which lives as long as the TD: KVM never invalidates it.
+void make_mirror(Kernel& k, Vm& vm) {
+  std::uint8_t place = 0;
+  while (vm.roots[place].used) ++place;
+  Root& root = vm.roots[place];
+  k.set(root.used, true);
+  k.set(root.valid, true);
+  k.set(root.mirror, true);
+  k.set(root.level, 4);
+  k.set(root.smm, false);
+  k.set(root.users, 0);
+  k.set(root.table, take_table(k, vm, place, 4, 0));
+  k.set(vm.td.mirror, place);
 }
 
 constexpr std::uint64_t table_word(NodeId child) {
@@ -279,7 +297,12 @@ void flush_remote_tlbs(Kernel& k, const Vm& vm) {
   Translations& all = k.machine.tlbs;
   for (std::uint64_t left = all.filled.value; left != 0; left &= left - 1) {
     const VcpuIndex vcpu{static_cast<std::uint8_t>(std::countr_zero(left))};
-    if (k.vcpu(vcpu).vm == k.index_of(vm)) all.flush_guest(k.machine.journal, vcpu);
+    if (k.vcpu(vcpu).vm != k.index_of(vm)) continue;
+    if (is_td(vm)) {  // private translations go by TRACK alone
+      all.guests[vcpu.value].drop_encrypted(k.machine.journal, false);
+    } else {
+      all.flush_guest(k.machine.journal, vcpu);
+    }
   }
 }
 
@@ -295,8 +318,11 @@ void load_root(Kernel& k, Vcpu& vcpu) {
   unload_root(k, vcpu);
   Vm& vm = k.vm(vcpu.vm);
   // Assumption: EPT has 5 levels exactly where the guest's MAXPHYADDR exceeds 48, NPT always has 4.
-  const bool five = k.machine.profile.root_level_by_cpuid && vcpu.phys_addr_bits > 48;
+  // Deviation: a TD's tables always have 4 levels, as its addresses have 48 bits (secure_ept.h).
+  const bool wide = k.machine.profile.root_level_by_cpuid && vcpu.phys_addr_bits > 48;
+  const bool five = wide && !is_td(vm);
   const std::uint8_t level = five ? 5 : 4;
+  if (is_td(vm) && vm.td.mirror == kNoRootIndex) make_mirror(k, vm);
   const std::uint8_t root = find_root(k, vm, level, vcpu.smm);
   k.set(vm.roots[root].users, static_cast<std::uint8_t>(vm.roots[root].users + 1));
   k.set(vcpu.root, root);
@@ -313,10 +339,12 @@ void unload_root(Kernel& k, Vcpu& vcpu) {
   if (root.users == 0 && !root.valid) free_root(k, root);
 }
 
-bool zap_leaves(Kernel& k, Vm& vm, std::uint8_t address_space, const GfnRange& range) {
-  bool zapped = false;
+bool zap_leaves(Kernel& k, Vm& vm, std::uint8_t address_space, const GfnRange& range,
+                ZapFilter filter) {
+  bool zapped = is_td(vm) && filter != ZapFilter::kShared && zap_private(k, vm, range);
+  const bool skips_direct = is_td(vm) && filter == ZapFilter::kPrivate;
   for (Root& root : vm.roots) {
-    if (!root.used || (root.smm ? 1 : 0) != address_space) continue;
+    if (skips_direct || !root.used || root.mirror || (root.smm ? 1 : 0) != address_space) continue;
     const std::uint64_t end = std::uint64_t{1} << gfn_bits(root.level);
     const GfnRange part = range.clip({.first = Gfn{0}, .last = Gfn{end}});
     if (part.empty()) continue;
@@ -339,7 +367,7 @@ bool zap_small_leaves(Kernel& k, Vm& vm, std::uint8_t address_space, const GfnRa
 
 void invalidate_roots(Kernel& k, Vm& vm) {
   for (Root& root : vm.roots) {
-    if (root.used) k.set(root.valid, false);
+    if (root.used && !root.mirror) k.set(root.valid, false);
   }
 }
 

@@ -74,9 +74,12 @@ void flush_remote_tlbs(Kernel& k, const Vm& vm);
 /// is one in which others can be seen to use it.
 bool has_translations(const Kernel& k, const Vm& vm);
 
+/// What a zap is about (KVM_FILTER_*). Only a TD has roots of either kind; others ignore it.
+enum class ZapFilter : std::uint8_t { kShared = 1, kPrivate = 2, kAll = 3 };
 /// Zaps every leaf that overlaps the range, in all roots of the address space; MMIO entries stay.
 /// True if there was one.  The caller flushes.
-bool zap_leaves(Kernel& k, Vm& vm, std::uint8_t address_space, const GfnRange& range);
+bool zap_leaves(Kernel& k, Vm& vm, std::uint8_t address_space, const GfnRange& range,
+                ZapFilter filter = ZapFilter::kAll);
 /// The same for leaves of 4 KiB only.
 bool zap_small_leaves(Kernel& k, Vm& vm, std::uint8_t address_space, const GfnRange& range);
 /// kvm_mmu_zap_all_fast(): no vCPU may use the present roots any more; then every leaf goes.

@@ -38,6 +38,7 @@ void close_descriptors(Kernel& k, Vm& vm) {
     forget_psc(k, vcpu);
     k.set(vcpu.exists, false);
     k.set(vcpu.ran, false);
+    k.set(vcpu.td.initialized, false);
     k.set(vcpu.smm, false);
     put_vm(k, vm);
   }
@@ -124,6 +125,8 @@ Outcome apply(Kernel& k, ActorId, const CreateVcpu& op) {
     if (planted(Planted::kNoMemoryKeepsVm)) k.set(vm.users, vm.users + 1);
     return refuse(check);
   }
+  const bool no_td = vm.type == VmType::kTdx && (!vm.td.initialized || vm.td.runnable);
+  if (no_td) return refuse(Check::kCreateVcpuTd);
   if (vcpu.exists) return refuse(Check::kCreateVcpuExists);
   k.set(vcpu.exists, true);
   k.set(vcpu.vm, op.vm);

@@ -6,6 +6,7 @@
 #include "model/machine/frames.h"
 #include "model/machine/journal.h"
 #include "model/machine/rmp.h"
+#include "model/machine/secure_ept.h"
 #include "model/machine/tlb.h"
 #include "ops/sequence.h"
 #include "trace/event.h"
@@ -22,6 +23,7 @@ struct Machine {
   Journal journal;
   Rmp rmp;
   Frames frames;
+  SecureEpt sept;
   Translations tlbs{};
   EventLog events{};
   Arena arena{};

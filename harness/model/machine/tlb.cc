@@ -21,6 +21,13 @@ void Tlb::drop(Journal& journal, std::uint64_t page) {
   }
 }
 
+void Tlb::drop_encrypted(Journal& journal, bool encrypted) {
+  for (std::uint64_t left = live_.value; left != 0; left &= left - 1) {
+    const auto place = static_cast<unsigned>(std::countr_zero(left));
+    if (entry_at(place).encrypted == encrypted) forget(journal, place);
+  }
+}
+
 void Tlb::drop_frames(Journal& journal, Pfn first, std::uint64_t frames) {
   for (std::uint64_t left = live_.value; left != 0; left &= left - 1) {
     const auto place = static_cast<unsigned>(std::countr_zero(left));

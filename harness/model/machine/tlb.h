@@ -56,6 +56,8 @@ class Tlb {
   /// Remembers the translation of the whole block around the page of `entry`.
   void fill(Journal& journal, const Entry& entry);
   void flush(Journal& journal) { journal.set(live_, 0); }
+  /// Forgets the guest's private translations, or all others.
+  void drop_encrypted(Journal& journal, bool encrypted = true);
   /// Forgets what translates the page.
   void drop(Journal& journal, std::uint64_t page);
   /// Forgets what leads to one of these frames.

@@ -1,0 +1,210 @@
+#include "model/host/td_launch.h"
+
+#include "model/host/adversity.h"
+#include "model/host/fault.h"
+#include "model/host/guest_memfd.h"
+#include "model/host/handlers.h"
+#include "model/host/host_region.h"
+#include "model/host/memslots.h"
+#include "model/host/td_mirror.h"
+#include "trace/kernel_behavior.h"
+
+namespace sluice::model {
+namespace {
+
+constexpr std::uint64_t kMeasure = 1;
+
+constexpr PopulateChecks kRegionChecks{.slot = Check::kTdxRegionSlot,
+                                       .file_gone = Check::kTdxRegionFileGone,
+                                       .signal = Check::kTdxRegionSignal,
+                                       .no_folio = Check::kTdxRegionNoFolio,
+                                       .prepared = Check::kTdxRegionPrepared,
+                                       .not_private = Check::kTdxRegionNotPrivate};
+
+bool is_aligned(std::uint64_t bytes) { return (bytes & (kPageBytes - 1)) == 0; }
+
+/// Row 5: source and GPA aligned, not empty, no wrap, all of it private.
+bool is_bad_range(const TdxInitMemRegion& op) {
+  constexpr std::uint64_t kEnd = kTdSharedGfn << kPageShift;
+  const std::uint64_t bytes = op.page_count.value << kPageShift;  // wraps as in the kernel
+  const bool wraps = op.gpa.value + bytes <= op.gpa.value;
+  const bool is_private = (op.gpa.value & kEnd) == 0 && ((op.gpa.value + bytes - 1) & kEnd) == 0;
+  return !is_aligned(op.hva.value) || !is_aligned(op.gpa.value) || op.page_count.value == 0 ||
+         wraps || !is_private;
+}
+
+Check check_region(const Vm& vm, const Vcpu& vcpu, const TdxInitMemRegion& op) {
+  if (!is_td(vm)) return Check::kTdxRegionNotTd;
+  if (!vcpu.td.initialized) return Check::kTdxRegionVcpu;
+  if ((op.flags.value & ~kMeasure) != 0) return Check::kTdxRegionFlags;
+  if (vm.td.runnable) return Check::kTdxRegionFinalized;
+  return is_bad_range(op) ? Check::kTdxRegionRange : Check::kOk;
+}
+
+struct Region {
+  Vcpu& vcpu;
+  std::uint64_t source = 0;  // host address of the page's contents
+  bool measures = false;
+};
+
+/// kvm_tdp_map_page(), up to 6.19: the leaf comes to be in the mirror, and counts as pre-mapped.
+Check premap(Kernel& k, Vcpu& vcpu, Gfn gfn) {
+  // Assumption: there is memory for a root; the kernel does not look whether there was.
+  load_root(k, vcpu);
+  PageFault fault{.gfn = gfn, .is_private = true, .prefetch = true};
+  const FaultResult result = handle_fault(k, vcpu, fault);
+  SLUICE_CHECK(result.status != FaultStatus::kRetry);  // its locks keep everybody out
+  return result.status == FaultStatus::kError ? result.check : Check::kOk;
+}
+
+/// kvm_tdp_mmu_map_private_pfn(), from 7.0: the frame at hand is mapped, and added by the same
+/// hook.
+Check map_directly(Kernel& k, Vm& vm, Vcpu& vcpu, Gfn gfn, Pfn pfn) {
+  if (const Check check = reload_root(k, vcpu); check != Check::kOk) return check;
+  const Check no_memory = check_allocation(k, Check::kFaultNoMemory);
+  if (no_memory != Check::kOk) return no_memory;
+  const MapResult mapped = map_leaf(
+      k, vm, vm.td.mirror,
+      {.gfn = gfn, .pfn = pfn, .writable = true, .prefetch = true, .seq = vm.invalidate_seq});
+  return mapped == MapResult::kFixed ? Check::kOk : fail(Check::kTdxRegionMapped);
+}
+
+/// PAGE.ADD, and the measurement.  BUSY from 7.0 on is RETRY inside the kernel.
+Check add_page(Kernel& k, Vm& vm, Gfn gfn, Pfn pfn, const HostPage& source, bool measures) {
+  const VmIndex td = k.index_of(vm);
+  const bool retries = behavior::tdx_adds_pages_directly(k.version());
+  SeamStatus status = tdh_mem_page_add(k.machine, td, gfn, pfn, source.pfn());
+  while (retries && status == SeamStatus::kOperandBusy) {
+    status = tdh_mem_page_add(k.machine, td, gfn, pfn, source.pfn());
+  }
+  if (status == SeamStatus::kOperandBusy) return fail(Check::kTdxRegionBusy);
+  SLUICE_CHECK(kPlantedBuild || status == SeamStatus::kSuccess);
+  if (!retries) k.set(vm.td.premapped, vm.td.premapped - 1);
+  if (measures) tdh_mr_extend(k.machine, td, gfn);
+  return Check::kOk;
+}
+
+/// tdx_gmem_post_populate() for one page.
+Check post_populate(Kernel& k, Vm& vm, Gfn gfn, const GmemHold& hold, void* argument) {
+  const Region& region = *static_cast<const Region*>(argument);
+  const HostPage* const source = touch_host_page(k, region.source);
+  if (source == nullptr) return fail(Check::kTdxRegionSource);
+  const Check mapped = behavior::tdx_adds_pages_directly(k.version())
+                           ? map_directly(k, vm, region.vcpu, gfn, hold.pfn)
+                           : premap(k, region.vcpu, gfn);
+  if (mapped != Check::kOk) return mapped;
+  return add_page(k, vm, gfn, hold.pfn, *source, region.measures);
+}
+
+/// One page of the loop.
+Check add_one(Kernel& k, Vm& vm, Vcpu& vcpu, const TdxInitMemRegion& op, std::uint64_t index) {
+  const Check signal = check_signal(k, Check::kTdxRegionSignal);
+  if (signal != Check::kOk) return signal;
+  const Gfn gfn{(op.gpa.value >> kPageShift) + index};
+  const std::uint64_t from = planted(Planted::kTdAddsFirstSource) ? 0 : index;
+  const std::uint64_t base = op.hva.raw ? op.hva.value : kHostRegionAddress + op.hva.value;
+  Region region{.vcpu = vcpu,
+                .source = base + from * kPageBytes,
+                .measures = (op.flags.value & kMeasure) != 0};
+  const PopulateCall call{.hook = post_populate, .argument = &region, .checks = kRegionChecks};
+  return gmem_populate(k, vm, {.first = gfn, .last = gfn + PageCount{1}}, call).check;
+}
+
+/// More pages than one operation may map?
+bool exceeds_limit(const Vm& vm, const TdxInitMemRegion& op) {
+  const Gfn first{op.gpa.value >> kPageShift};
+  const SlotIndex slot = find_slot(vm, 0, first);
+  if (slot == kNoSlot) return false;
+  const GfnRange asked{.first = first, .last = first + PageCount{op.page_count.value}};
+  return asked.clip(range_of(vm.slots[slot])).count().value > kMaxPagesPerOp;
+}
+
+}  // namespace
+
+Outcome apply(Kernel& k, ActorId, const TdxInitVm& op) {
+  if (const Check gate = vm_gate(k, op.vm); gate != Check::kOk) return answer(gate);
+  Vm& vm = k.vm(op.vm);
+  if (!is_td(vm)) return refuse(Check::kTdxInitVmNotTd);
+  if (vm.td.initialized) return refuse(Check::kTdxInitVmTwice);
+  if (op.flags.value != 0) return refuse(Check::kTdxInitVmFlags);
+  k.machine.sept.create(k.machine.journal, op.vm, op.sept_ve_disable);
+  k.set(vm.td.initialized, true);
+  return {};
+}
+
+Outcome apply(Kernel& k, ActorId actor, const TdxInitVcpu& op) {
+  const VcpuIndex index{actor.index};
+  if (const Check gate = vcpu_gate(k, index); gate != Check::kOk) return answer(gate);
+  Vcpu& vcpu = k.vcpu(index);
+  const Vm& vm = k.vm(vcpu.vm);
+  if (!is_td(vm)) return refuse(Check::kTdxInitVcpuNotTd);
+  if (vm.td.runnable) return refuse(Check::kTdxInitVcpuFinalized);
+  if (op.flags.value != 0) return refuse(Check::kTdxInitVcpuFlags);
+  if (vcpu.td.initialized) return refuse(Check::kTdxInitVcpuTwice);
+  k.set(vcpu.td.initialized, true);
+  return {};
+}
+
+Outcome apply(Kernel& k, ActorId actor, const TdxInitMemRegion& op) {
+  const VcpuIndex index{actor.index};
+  if (const Check gate = vcpu_gate(k, index); gate != Check::kOk) return answer(gate);
+  Vcpu& vcpu = k.vcpu(index);
+  Vm& vm = k.vm(vcpu.vm);
+  const Check bad = check_region(vm, vcpu, op);
+  if (bad != Check::kOk) return refuse(bad);
+  if (exceeds_limit(vm, op)) return skip(Check::kSkipLimit);
+  Check check = Check::kOk;
+  std::uint64_t done = 0;
+  while (done < op.page_count.value && check == Check::kOk) {
+    check = add_one(k, vm, vcpu, op, done);
+    if (check == Check::kOk) ++done;
+  }
+  Outcome out = check == Check::kOk ? Outcome{} : answer(check);
+  if (out.skipped()) return out;
+  out.has_progress = true;
+  out.progress = {.gpa = op.gpa.value + done * kPageBytes,
+                  .left = (op.page_count.value - done) * kPageBytes};
+  return out;
+}
+
+Outcome apply(Kernel& k, ActorId, const TdxFinalize& op) {
+  if (const Check gate = vm_gate(k, op.vm); gate != Check::kOk) return answer(gate);
+  Vm& vm = k.vm(op.vm);
+  if (!is_td(vm)) return refuse(Check::kTdxFinalizeNotTd);
+  if (!vm.td.initialized || vm.td.runnable) return refuse(Check::kTdxFinalizeState);
+  if (vm.td.premapped != 0) return refuse(Check::kTdxFinalizePremapped);
+  const SeamStatus status = tdh_mr_finalize(k.machine, op.vm);
+  if (status == SeamStatus::kOperandBusy) return refuse(Check::kTdxFinalizeBusy);
+  SLUICE_CHECK(kPlantedBuild || status == SeamStatus::kSuccess);
+  k.set(vm.td.runnable, true);
+  k.set(vm.pre_fault_allowed, true);
+  return {};
+}
+
+LockPlan locks_of(const Kernel&, ActorId, const TdxInitVm& op) {
+  return LockPlan{}.then(kvm_lock(op.vm));
+}
+LockPlan locks_of(const Kernel&, ActorId actor, const TdxInitVcpu&) {
+  return LockPlan{}.then(vcpu_mutex({actor.index}));
+}
+/// Whoever holds off mappings of the slot has one of these; source pages are looked up under
+/// mmap_lock, which a munmap holds while its range is invalid.
+LockPlan locks_of(const Kernel& k, ActorId actor, const TdxInitMemRegion& op) {
+  const VcpuIndex index{actor.index};
+  LockPlan plan = LockPlan{}.then(vcpu_mutex(index));
+  if (vcpu_gate(k, index) != Check::kOk) return plan;
+  const Vcpu& vcpu = k.vcpu(index);
+  const Vm& vm = k.vm(vcpu.vm);
+  if (check_region(vm, vcpu, op) != Check::kOk) return plan;
+  plan.then(slots_lock(vcpu.vm));
+  const SlotIndex slot = find_slot(vm, 0, Gfn{op.gpa.value >> kPageShift});
+  if (slot != kNoSlot && vm.slots[slot].gmem != GmemRef::kNone) {
+    plan.then(invalidate_lock({vm.slots[slot].gmem}));
+  }
+  return plan.then(mmap_lock()).then(mmu_lock(vcpu.vm));
+}
+LockPlan locks_of(const Kernel&, ActorId, const TdxFinalize& op) {
+  return LockPlan{}.then(kvm_lock(op.vm)).then(slots_lock(op.vm));
+}
+
+}  // namespace sluice::model

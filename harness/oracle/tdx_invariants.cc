@@ -1,0 +1,217 @@
+// Invariants D1-D6: what a TD's secure EPT holds, how pages get there and leave (invariants.md M;
+// tdx.md 3, 5, 6).
+#include <algorithm>
+
+#include "oracle/invariant_list.h"
+#include "oracle/leaf_records.h"
+#include "trace/kernel_behavior.h"
+
+namespace sluice::oracle {
+namespace {
+
+using check::Result;
+constexpr std::uint64_t kWalkLimit = 1 << 12;  // pages of a region that one check looks up at most
+constexpr GfnSpan kAllGfns{.first = {0}, .end = {~std::uint64_t{0}}};
+
+Violation wrong_at(Gfn gfn, Pfn pfn) { return {.subject = gfn.value, .other = pfn.value}; }
+
+/// Calls visit(const SeptAt&) for the entries of all TDs until it says false.
+template <class Visit>
+void each_entry(const View& view, Visit&& visit) {
+  for (std::uint8_t vm = 0; vm < kMaxVms; ++vm) {
+    if (!view.td({vm}).exists) continue;
+    for (GfnSpan left = kAllGfns; const auto at = view.next_sept({vm}, left);) {
+      if (!visit(*at)) return;
+      left.first = at->gfn + PageCount{1};
+    }
+  }
+}
+
+/// D1 of one entry: nobody else has its frame.
+Result judge_owner(const View& view, VmIndex vm, Gfn gfn, Pfn pfn) {
+  const auto owner = view.sept_of(pfn);
+  return owner && owner->vm == vm && owner->gfn == gfn ? Result{} : wrong_at(gfn, pfn);
+}
+
+/// Did a vCPU of this TD run an ACCEPT of the page in the step?
+bool was_accepted(const View& view, VmIndex vm, Gfn gfn) {
+  if (!ran<TdAccept>(view)) return false;
+  for (std::uint8_t i = 0; i < kMaxVcpus; ++i) {
+    const Op* const op = view.ran_op({.kind = ActorKind::kVcpu, .index = i});
+    const auto* const accept = op == nullptr ? nullptr : std::get_if<TdAccept>(op);
+    if (accept != nullptr && view.vm_of({i}) == vm && accept->gfn == gfn) return true;
+  }
+  return false;
+}
+
+bool is_removed(const SeptChange& change) {
+  return !change.before.is_free() && change.now.is_free();
+}
+
+/// The TD went in the step, with all that it had.
+bool td_ended(const View& view, VmIndex vm) { return !view.td(vm).exists; }
+
+/// D2 of one entry: its events came in the order BLOCK, TRACK, REMOVE, and no vCPU is inside from
+/// an epoch before that TRACK.
+Result judge_removal(const View& view, const SeptChange& change) {
+  bool blocked = false, tracked = false, removed = false;
+  std::uint64_t epoch = 0;
+  for (const Event& e : view.events().events()) {
+    if (e.vm != change.vm.value) continue;
+    const bool is_its = e.a == change.gfn.value;
+    if (e.kind == EventKind::kSeptBlock && is_its) blocked = true, tracked = false;
+    if (e.kind == EventKind::kSeptTrack && blocked && !removed) tracked = true, epoch = e.a;
+    if (e.kind == EventKind::kSeptRemove && is_its) removed = true;
+  }
+  // Nobody is inside a TD before it is finalized.
+  const bool idle = !view.td_before(change.vm).finalized && !view.td(change.vm).finalized;
+  if (!blocked || !removed || (!tracked && !idle)) return wrong_at(change.gfn, change.before.pfn);
+  for (std::uint8_t i = 0; i < kMaxVcpus; ++i) {
+    const std::uint32_t seen = view.td_epoch_of({i});
+    if (view.vm_of({i}) == change.vm && seen != 0 && seen < epoch)
+      return wrong_at(change.gfn, change.before.pfn);
+  }
+  return std::nullopt;
+}
+
+/// The step's region if its call answered here and nobody else ran.
+const TdxInitMemRegion* lone_region(const View& view) {
+  const auto* const op = finished<TdxInitMemRegion>(view);
+  return op != nullptr && view.ran_alone() && view.outcome().has_progress ? op : nullptr;
+}
+
+/// D6 of one page: the leaf of the mirror and the entry say the same.
+Result judge_agreement(const View& view, VmIndex vm, Gfn gfn, const LeafView& leaf) {
+  const SeptView entry = view.sept(vm, gfn);
+  const bool usable = entry.state == SeptState::kMapped || entry.state == SeptState::kPending;
+  if (leaf.present ? usable && entry.pfn == leaf.pfn : entry.is_free()) return std::nullopt;
+  // Up to 6.19 a page may be pre-mapped and not added, and is counted.
+  const bool premapped = leaf.present && entry.is_free() && view.td(vm).premapped > 0 &&
+                         !view.td(vm).finalized &&
+                         !behavior::tdx_adds_pages_directly(view.header().kernel);
+  return premapped ? Result{} : wrong_at(gfn, leaf.present ? leaf.pfn : entry.pfn);
+}
+
+/// The mirror root of a VM; none if it has none.
+std::optional<std::uint32_t> mirror_of(const View& view, VmIndex vm) {
+  for (std::uint32_t i = 0; i < View::kMaxRoots; ++i) {
+    const RootView root = view.root(vm, i);
+    if (root.used && root.mirror) return i;
+  }
+  return std::nullopt;
+}
+
+LeafView mirror_leaf(const View& view, VmIndex vm, Gfn gfn) {
+  const auto mirror = mirror_of(view, vm);
+  return mirror ? view.leaf(vm, *mirror, gfn) : LeafView{};
+}
+
+}  // namespace
+
+namespace check {
+
+Result frame_has_one_entry(const View& view) {
+  for (const SeptChange& change : view.sept_changes()) {
+    if (change.now.is_free()) continue;
+    if (auto wrong = judge_owner(view, change.vm, change.gfn, change.now.pfn); wrong) return wrong;
+  }
+  return std::nullopt;
+}
+
+Result removed_after_track(const View& view) {
+  for (const SeptChange& change : view.sept_changes()) {
+    if (!is_removed(change) || td_ended(view, change.vm)) continue;
+    if (auto wrong = judge_removal(view, change); wrong) return wrong;
+  }
+  return std::nullopt;
+}
+
+Result mapped_by_accept(const View& view) {
+  for (const SeptChange& change : view.sept_changes()) {
+    const bool comes =
+        change.now.state == SeptState::kMapped &&
+        (change.before.state != SeptState::kMapped || change.before.pfn != change.now.pfn);
+    if (comes && view.td_before(change.vm).finalized && !was_accepted(view, change.vm, change.gfn))
+      return wrong_at(change.gfn, change.now.pfn);
+  }
+  return std::nullopt;
+}
+
+Result added_from_its_source(const View& view) {
+  const auto* const op = lone_region(view);
+  if (op == nullptr) return std::nullopt;
+  const VmIndex vm = view.vm_of({view.step().actor.index});
+  const std::uint64_t done = (view.outcome().progress.gpa - op->gpa.value) >> kPageShift;
+  const TdView before = view.td_before(vm), now = view.td(vm);
+  const std::uint64_t added = now.pages_added - before.pages_added;
+  const std::uint64_t measured = now.pages_measured - before.pages_measured;
+  const bool measures = (op->flags.value & 1) != 0;
+  if (added != done || measured != (measures ? done : 0))
+    return Violation{.subject = added, .other = measured};
+  const Gfn first = Gpa{op->gpa.value}.containing_frame();
+  for (std::uint64_t i = 0; i < std::min(done, kWalkLimit) && !op->hva.raw; ++i) {
+    const SeptView entry = view.sept(vm, first + PageCount{i});
+    const auto source = view.host_page((op->hva.value >> kPageShift) + i);
+    const bool same = source && entry.content == view.frame(*source).content;
+    if (entry.state != SeptState::kMapped || !same)
+      return wrong_at(first + PageCount{i}, entry.pfn);
+  }
+  return std::nullopt;
+}
+
+Result host_keeps_off(const View& view) {
+  if (!view.has_td()) return std::nullopt;
+  if (view.host().dead && !view.host_before().dead && view.header().scope == Scope::kHost &&
+      view.sept_of(view.host().fatal_frame))
+    return Violation{.subject = view.host().fatal_frame.value};
+  for (const FrameChange& change : view.frame_changes()) {
+    // Who has pages of TDs is the file that they belong to.
+    if (change.now.use != FrameUse::kGmem && view.sept_of(change.pfn))
+      return Violation{.subject = change.pfn.value};
+  }
+  return std::nullopt;
+}
+
+Result mirror_agrees(const View& view) {
+  if (!view.has_td() || !is_quiescent(view)) return std::nullopt;
+  for (const SeptChange& change : view.sept_changes()) {
+    const LeafView leaf = mirror_leaf(view, change.vm, change.gfn);
+    if (auto wrong = judge_agreement(view, change.vm, change.gfn, leaf); wrong) return wrong;
+  }
+  for (const LeafChange& change : view.leaf_changes()) {
+    if (!view.root(change.vm, change.root).mirror) continue;
+    if (auto wrong = judge_agreement(view, change.vm, change.gfn, change.now); wrong) return wrong;
+  }
+  return std::nullopt;
+}
+
+Result audit_entries(const View& view, AuditScratch&) {
+  Result wrong{};
+  if (!view.has_td()) return wrong;
+  each_entry(view, [&](const SeptAt& at) {
+    wrong = judge_owner(view, at.vm, at.gfn, at.entry.pfn);
+    return !wrong;
+  });
+  return wrong;
+}
+
+Result audit_mirror(const View& view, AuditScratch&) {
+  Result wrong{};
+  if (!view.has_td() || !is_quiescent(view)) return wrong;
+  each_entry(view, [&](const SeptAt& at) {
+    wrong = judge_agreement(view, at.vm, at.gfn, mirror_leaf(view, at.vm, at.gfn));
+    return !wrong;
+  });
+  for (std::uint8_t vm = 0; vm < kMaxVms && !wrong; ++vm) {
+    const auto mirror = mirror_of(view, {vm});
+    if (!mirror) continue;
+    each_leaf_in(view, {vm}, *mirror, kAllGfns, [&](const LeafRecord& record) {
+      wrong = judge_agreement(view, record.vm, record.gfn, record.leaf);
+      return !wrong;
+    });
+  }
+  return wrong;
+}
+
+}  // namespace check
+}  // namespace sluice::oracle
