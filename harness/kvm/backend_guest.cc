@@ -40,6 +40,9 @@ std::optional<Outcome> KvmBackend::prepare_guest(const Acting& acting) {
   if (acting.vm->type != VmType::kDefault && acting.vm->type != VmType::kSwProtected) {
     return skip(Capability::kSnp);  // such a guest's registers cannot be set from outside
   }
+  if (acting.vcpu->smm) {
+    return skip(Check::kSkipLimit, "the guest program is not in the address space of SMM");
+  }
   if (!payload_allowed_) {
     return skip(Check::kSkipLimit, "the sequence uses the guest program's slot or memory");
   }

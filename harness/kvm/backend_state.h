@@ -38,6 +38,7 @@ struct LiveVcpu {
   bool bound = false;      // the sequence has created it; a recycled one waits for that
   bool has_cpuid = false;  // by set_cpuid, or by the first entry of the guest
   bool in_long_mode = false;
+  bool smm = false;           // by the sequence: reset takes it back
   bool chosen_cpuid = false;  // by the sequence: the next one must not get this vCPU
   std::uint8_t phys_addr_bits = PhysAddrBits{}.value;
 };

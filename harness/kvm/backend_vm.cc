@@ -109,4 +109,19 @@ Outcome KvmBackend::run(const Step& step, const SetCpuid& op) {
   return of_result(set);
 }
 
+Outcome KvmBackend::change_smm(const Step& step, bool smm) {
+  const Acting acting = acting_vcpu(step);
+  if (acting.vcpu == nullptr) return skip(Check::kSkipNoVcpu, "the vCPU has not been created");
+  if (!probe_.has(Capability::kSmmAddressSpace)) return skip(Capability::kSmmAddressSpace);
+  if (acting.vm->type != VmType::kDefault) {
+    return skip(Check::kSkipNoSmm, std::string(row_of(Check::kSkipNoSmm).source));
+  }
+  const SysResult set = set_smm(acting.vcpu->vcpu, smm);
+  if (set.ok()) acting.vcpu->smm = smm;
+  return of_result(set);
+}
+
+Outcome KvmBackend::run(const Step& step, const EnterSmm&) { return change_smm(step, true); }
+Outcome KvmBackend::run(const Step& step, const LeaveSmm&) { return change_smm(step, false); }
+
 }  // namespace sluice::kvm

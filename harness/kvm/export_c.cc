@@ -26,8 +26,12 @@ std::string_view why_no_call(const Step& step) {
   if (step.park != 0 || std::holds_alternative<Resume>(step.op)) {
     return "stopping inside an operation is possible in the model only";
   }
-  if (info_of(step.op).machine_scope_only) {
+  if (info_of(step.op).machine_scope_only ||
+      is_one_of<RmpContention, SendSignal, FailAllocation>(step.op)) {
     return "no system call executes it; it exists in the model only";
+  }
+  if (is_one_of<EnterGuestMode, LeaveGuestMode>(step.op)) {
+    return "its guest program is no hypervisor";
   }
   if (is_one_of<SevInit2, LaunchStart, LaunchUpdate, LaunchFinish, Pvalidate, RmpAdjust, RmpQuery,
                 PscMsr, Psc, GhcbWriteHeader, GhcbWriteEntry, GuestConvert>(step.op)) {
@@ -70,6 +74,8 @@ struct CallOf {
   std::string operator()(const SetCpuid& op) const {
     return fmt::format("set_cpuid({}, {})", actor, op.phys_addr_bits.value);
   }
+  std::string operator()(const EnterSmm&) const { return fmt::format("set_smm({}, 1)", actor); }
+  std::string operator()(const LeaveSmm&) const { return fmt::format("set_smm({}, 0)", actor); }
   std::string operator()(const CreateGuestMemfd& op) const {
     return fmt::format("create_guest_memfd({}, {}, {}, {})", op.vm.value, op.gmem.value,
                        number(op.size.value), number(op.flags.value));
@@ -210,8 +216,15 @@ std::string in_comment(std::string_view text) {
 }  // namespace
 
 std::string why_not_exportable(const Sequence& sequence, std::string_view file) {
+  std::array<bool, kMaxVcpus> smm{};
   for (std::size_t i = 0; i < sequence.steps.size(); ++i) {
-    const std::string_view reason = why_no_call(sequence.steps[i]);
+    const Step& step = sequence.steps[i];
+    std::string_view reason = why_no_call(step);
+    if (reason.empty() && needs_guest(step.op) && smm[step.actor.index]) {
+      reason = "the guest program is not in the address space of SMM";
+    }
+    if (is_one_of<EnterSmm, LeaveSmm>(step.op))
+      smm[step.actor.index] = std::holds_alternative<EnterSmm>(step.op);
     if (reason.empty()) continue;
     return fmt::format("{}:{}: {}: {}", file, line_of(sequence, i), format_step(sequence.steps[i]),
                        reason);

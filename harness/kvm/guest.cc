@@ -291,4 +291,13 @@ SysResult change_phys_addr_bits(const Vcpu& vcpu, std::uint8_t phys_addr_bits) {
   return vcpu.ioctl(uapi::kSetCpuid2, table.get());
 }
 
+SysResult set_smm(const Vcpu& vcpu, bool smm) {
+  kvm_vcpu_events events{};
+  const SysResult got = vcpu.ioctl(KVM_GET_VCPU_EVENTS, &events);
+  if (!got.ok()) return got;
+  events.flags |= KVM_VCPUEVENT_VALID_SMM;
+  events.smi.smm = smm ? 1 : 0;
+  return vcpu.ioctl(KVM_SET_VCPU_EVENTS, &events);
+}
+
 }  // namespace sluice::kvm

@@ -127,6 +127,8 @@ bool KvmBackend::clean(LiveVm& vm) {
   for (std::unique_ptr<LiveVcpu>& vcpu : vm.vcpus) {
     if (!vcpu) continue;
     if (vcpu->chosen_cpuid) return false;
+    if (vcpu->smm && !set_smm(vcpu->vcpu, false).ok()) return false;
+    vcpu->smm = false;
     vcpu->bound = false;
   }
   return renew_roots(vm);
@@ -248,6 +250,8 @@ Outcome KvmBackend::run(const Step&, const RmpContention&) { return skip(Capabil
 // time: none can be had at the kernel's first look for one, time after time.
 Outcome KvmBackend::run(const Step&, const SendSignal&) { return skip(Capability::kAdversity); }
 Outcome KvmBackend::run(const Step&, const FailAllocation&) { return skip(Capability::kAdversity); }
+Outcome KvmBackend::run(const Step&, const EnterGuestMode&) { return skip(Capability::kGuestMode); }
+Outcome KvmBackend::run(const Step&, const LeaveGuestMode&) { return skip(Capability::kGuestMode); }
 Outcome KvmBackend::run(const Step&, const Resume&) { return skip(Capability::kParking); }
 
 }  // namespace sluice::kvm

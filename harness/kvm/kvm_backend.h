@@ -103,6 +103,11 @@ class KvmBackend {
   Outcome run(const Step& step, const RmpContention& op);
   Outcome run(const Step& step, const SendSignal& op);
   Outcome run(const Step& step, const FailAllocation& op);
+  Outcome run(const Step& step, const EnterSmm& op);
+  Outcome run(const Step& step, const LeaveSmm& op);
+  Outcome run(const Step& step, const EnterGuestMode& op);
+  Outcome run(const Step& step, const LeaveGuestMode& op);
+  Outcome change_smm(const Step& step, bool smm);
   Outcome run(const Step& step, const GmemAccess& op);
   Outcome run(const Step& step, const TdxInitVm& op);
   Outcome run(const Step& step, const TdxInitVcpu& op);

@@ -47,6 +47,7 @@ class KvmView final : public View {
     return {};
   }
   std::uint32_t current_root(VcpuIndex) const override { return kNoRoot; }
+  std::uint32_t previous_root(VcpuIndex) const override { return kNoRoot; }
   VmIndex vm_of(VcpuIndex) const override { return {}; }
   VcpuView vcpu(VcpuIndex) const override { return {}; }
   PscView psc(VcpuIndex) const override { return {}; }

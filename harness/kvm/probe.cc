@@ -274,6 +274,7 @@ bool ProbeResult::has(Capability capability) const {
       return reports_lost_memory;
     case Capability::kRmpInstructions:
     case Capability::kAdversity:
+    case Capability::kGuestMode:
     case Capability::kParking:
       return false;  // a kernel runs its operations to the end, and its RMP instructions itself
   }

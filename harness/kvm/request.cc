@@ -66,6 +66,10 @@ Request decode_structure(unsigned long request, std::uintptr_t argument) {
       return CreateGuestMemfdRequest{copied<uapi::CreateGuestMemfd>(argument)};
     case uapi::kSetCpuid2:
       return SetCpuidRequest{reinterpret_cast<const uapi::CpuidTable*>(argument)};
+    case KVM_GET_VCPU_EVENTS:
+    case KVM_SET_VCPU_EVENTS:
+      return VcpuEventsRequest{.events = reinterpret_cast<kvm_vcpu_events*>(argument),
+                               .set = request == KVM_SET_VCPU_EVENTS};
     case uapi::kPreFaultMemory:
       return PreFaultMemoryRequest{reinterpret_cast<uapi::PreFaultMemory*>(argument)};
     case KVM_GET_REGS:

@@ -59,15 +59,21 @@ struct RegistersRequest {
 struct SetCpuidRequest {
   const uapi::CpuidTable* table = nullptr;
 };
+/// KVM_{GET,SET}_VCPU_EVENTS. Pre for using it: the structure can be read and written.
+struct VcpuEventsRequest {
+  kvm_vcpu_events* events = nullptr;
+  bool set = false;
+};
 struct PreFaultMemoryRequest {
   uapi::PreFaultMemory* range = nullptr;  // the rest of the range is written back here
 };
 
-using Request = std::variant<UnknownRequest, GetApiVersionRequest, GetRunBytesRequest,
-                             CreateVmRequest, CheckExtensionRequest, GetSupportedCpuidRequest,
-                             EnableCapRequest, SetMemoryRegionRequest, SetMemoryAttributesRequest,
-                             CreateGuestMemfdRequest, CreateVcpuRequest, RunRequest,
-                             RegistersRequest, SetCpuidRequest, PreFaultMemoryRequest>;
+using Request =
+    std::variant<UnknownRequest, GetApiVersionRequest, GetRunBytesRequest, CreateVmRequest,
+                 CheckExtensionRequest, GetSupportedCpuidRequest, EnableCapRequest,
+                 SetMemoryRegionRequest, SetMemoryAttributesRequest, CreateGuestMemfdRequest,
+                 CreateVcpuRequest, RunRequest, RegistersRequest, SetCpuidRequest,
+                 VcpuEventsRequest, PreFaultMemoryRequest>;
 
 /// Pre: an `argument` that is an address is one of this process, or null; null becomes
 /// UnknownRequest{.fault = true} (copy_from_user() of a real kernel fails likewise).

@@ -17,6 +17,7 @@
 #include "model/host/launch.h"
 #include "model/host/raw_ops.h"
 #include "model/host/td_launch.h"
+#include "model/host/vcpu_mode.h"
 #include "model/schedule/lock_plan.h"
 #include "model/vmm/guest_convert.h"
 #include "model/vmm/map_gpa_range.h"

@@ -320,7 +320,8 @@ RootView ModelView::root(VmIndex vm, std::uint32_t index) const {
   return {.used = root.used,
           .valid = root.valid,
           .address_space = static_cast<std::uint8_t>(root.smm ? 1 : 0),
-          .mirror = root.mirror};
+          .mirror = root.mirror,
+          .guest_mode = root.guest_mode};
 }
 
 std::optional<LeafAt> ModelView::next_leaf(VmIndex vm, std::uint32_t root,
@@ -335,6 +336,11 @@ LeafView ModelView::leaf(VmIndex vm, std::uint32_t root, Gfn gfn) const {
 
 std::uint32_t ModelView::current_root(VcpuIndex vcpu) const {
   const std::uint8_t root = k_->vcpu(vcpu).root;
+  return root == kNoRootIndex ? kNoRoot : root;
+}
+
+std::uint32_t ModelView::previous_root(VcpuIndex vcpu) const {
+  const std::uint8_t root = k_->vcpu(vcpu).previous_root;
   return root == kNoRootIndex ? kNoRoot : root;
 }
 

@@ -72,6 +72,7 @@ class ModelView final : public View {
   std::optional<LeafAt> next_leaf(VmIndex vm, std::uint32_t root,
                                   const GfnSpan& within) const override;
   std::uint32_t current_root(VcpuIndex vcpu) const override;
+  std::uint32_t previous_root(VcpuIndex vcpu) const override;
   VmIndex vm_of(VcpuIndex vcpu) const override { return k_->vcpu(vcpu).vm; }
   VcpuView vcpu(VcpuIndex vcpu) const override;
   PscView psc(VcpuIndex vcpu) const override;

@@ -9,6 +9,8 @@ VcpuView view_of(const Vcpu& vcpu) {
           .vm = vcpu.vm,
           .ran = vcpu.ran,
           .smm = vcpu.smm,
+          .guest_mode = vcpu.guest_mode != GuestMode::kNone,
+          .nested_paging = vcpu.guest_mode == GuestMode::kNested,
           .phys_addr_bits = vcpu.phys_addr_bits};
 }
 
@@ -27,6 +29,10 @@ void ModelView::note_vcpu(const Journal::Entry& entry, std::size_t i) const {
   if (at == &vcpu.vm) before.vm = {old};
   if (at == &vcpu.ran) before.ran = old != 0;
   if (at == &vcpu.smm) before.smm = old != 0;
+  if (at == &vcpu.guest_mode) {
+    before.guest_mode = GuestMode{old} != GuestMode::kNone;
+    before.nested_paging = GuestMode{old} == GuestMode::kNested;
+  }
   if (at == &vcpu.phys_addr_bits) before.phys_addr_bits = old;
 }
 

@@ -150,6 +150,17 @@ enum class Planted : std::uint8_t {
   kTdNotifierZapsPrivate,
   kTdDeleteZapsAll,
   kTdPreFaultMapsAlias,
+  // Roots.
+  kRoleChangeKeepsRoot,
+  kZapSkipsIdleRoots,
+  kNotifierSkipsSmm,
+  kPreFaultForgetsSmm,
+  kPreFaultFillsPreviousRoot,
+  kPreFaultInNestedGuest,
+  kObsoleteRootIsUsed,
+  kObsoletePreviousRootStays,
+  kStaleRootIsOverlooked,
+  kGuestModeSkipsFlush,
 };
 
 struct PlantedRow {
@@ -429,6 +440,27 @@ inline constexpr std::array kPlanted = std::to_array<PlantedRow>({
      "deleting a slot of a TD removes the private pages of all (bugs.md 42)"},
     {Planted::kTdPreFaultMapsAlias, "td_pre_fault_maps_alias", "pre_fault.maps_what_was_asked",
      "a pre-fault takes an address with the SHARED bit, after 6.16, too (bugs.md 3)"},
+    {Planted::kRoleChangeKeepsRoot, "role_change_keeps_root", "pre_fault.maps_what_was_asked",
+     "a vCPU keeps its root when SMM or its CPUID ask for another one"},
+    {Planted::kZapSkipsIdleRoots, "zap_skips_idle_roots", "npt.hole_has_no_leaf",
+     "a zap looks only at roots that some vCPU has loaded"},
+    {Planted::kNotifierSkipsSmm, "notifier_skips_smm", "npt.leaf_follows_slot",
+     "the notifier does not zap in roots for SMM (bugs.md 17)"},
+    {Planted::kPreFaultForgetsSmm, "pre_fault_forgets_smm", "npt.leaf_has_a_slot",
+     "a pre-fault in SMM looks its slot up in the first address space"},
+    {Planted::kPreFaultFillsPreviousRoot, "pre_fault_fills_previous_root",
+     "pre_fault.maps_what_was_asked",
+     "a pre-fault in guest mode maps into the root of the vCPU's other mode"},
+    {Planted::kPreFaultInNestedGuest, "pre_fault_in_nested_guest", "pre_fault.maps_what_was_asked",
+     "a pre-fault does not ask whether L2 runs under nested paging (bugs.md 7)"},
+    {Planted::kObsoleteRootIsUsed, "obsolete_root_is_used", "invalidation.install_is_fresh",
+     "a vCPU goes on with a root that has become invalid"},
+    {Planted::kObsoletePreviousRootStays, "obsolete_previous_root_stays", "npt.root_count",
+     "only the root in use is asked whether it is obsolete (bugs.md 22)"},
+    {Planted::kStaleRootIsOverlooked, "stale_root_is_overlooked", "invalidation.install_is_fresh",
+     "a fault under way does not ask whether its root is still valid (bugs.md 9)"},
+    {Planted::kGuestModeSkipsFlush, "guest_mode_skips_flush", "tlb.flushed_after_zap",
+     "a vCPU enters and leaves guest mode with what it has cached"},
 });
 
 #ifdef SLUICE_PLANTED

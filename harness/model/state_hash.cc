@@ -50,7 +50,7 @@ void add_attributes(Hash& hash, const Kernel& k, const Vm& vm) {
 std::uint64_t hash_of_root(const Kernel& k, const Vm& vm, std::uint8_t index) {
   Hash hash;
   const Root& root = vm.roots[index];
-  add(hash, root.valid, root.level, root.smm, root.users, root.mirror);
+  add(hash, root.valid, root.level, root.smm, root.guest_mode, root.users, root.mirror);
   for_each_leaf(k, vm, index, [&hash](Gfn gfn, const LeafView& leaf) {
     if (leaf.mmio) return;
     add(hash, gfn.value, leaf.pfn.value, leaf.writable, leaf.accessed, leaf.dirty, leaf.level);
@@ -110,10 +110,12 @@ void add_vcpu(Hash& hash, const Kernel& k, VcpuIndex index) {
   add(hash, vcpu.exists);
   if (!vcpu.exists) return;
   const bool has_root = vcpu.root != kNoRootIndex;
-  add(hash, vcpu.vm.value, vcpu.ran, vcpu.smm, vcpu.phys_addr_bits, vcpu.sev.has_page,
-      vcpu.sev.has_vmsa, vcpu.sev.vmsa.value, has_root, vcpu.td.initialized,
-      k.machine.sept.epoch_of(index));
+  const bool has_previous = vcpu.previous_root != kNoRootIndex;
+  add(hash, vcpu.vm.value, vcpu.ran, vcpu.smm, vcpu.guest_mode, vcpu.phys_addr_bits,
+      vcpu.sev.has_page, vcpu.sev.has_vmsa, vcpu.sev.vmsa.value, has_root, has_previous,
+      vcpu.td.initialized, k.machine.sept.epoch_of(index));
   if (has_root) add(hash, hash_of_root(k, k.vm(vcpu.vm), vcpu.root));
+  if (has_previous) add(hash, hash_of_root(k, k.vm(vcpu.vm), vcpu.previous_root));
   add_psc(hash, vcpu.psc);
 }
 

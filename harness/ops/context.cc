@@ -56,7 +56,38 @@ bool attach_field(Step& step, std::size_t field, FieldRole role, const Context& 
   return true;
 }
 
+void observe_mode(const Step& step, Context& context) {
+  const unsigned vcpu = step.actor.index;
+  if (std::holds_alternative<EnterSmm>(step.op)) {
+    context.smm.add(vcpu), context.guest_mode.remove(vcpu);
+  }
+  if (std::holds_alternative<LeaveSmm>(step.op)) context.smm.remove(vcpu);
+  if (std::holds_alternative<EnterGuestMode>(step.op)) context.guest_mode.add(vcpu);
+  if (std::holds_alternative<LeaveGuestMode>(step.op)) context.guest_mode.remove(vcpu);
+}
+
 }  // namespace
+
+bool changes_mode(const Step& step, const Context& context) {
+  const unsigned vcpu = step.actor.index;
+  const VmType type = context.type_of_vm[context.vm_of_vcpu[vcpu]];
+  if (std::holds_alternative<EnterSmm>(step.op)) {
+    return type == VmType::kDefault && !context.smm.has(vcpu);
+  }
+  if (std::holds_alternative<EnterGuestMode>(step.op)) {
+    const bool may_nest = type == VmType::kDefault || type == VmType::kSwProtected;
+    return may_nest && !context.guest_mode.has(vcpu) && !context.smm.has(vcpu);
+  }
+  if (std::holds_alternative<LeaveSmm>(step.op)) return context.smm.has(vcpu);
+  return !std::holds_alternative<LeaveGuestMode>(step.op) || context.guest_mode.has(vcpu);
+}
+
+bool uses_smm(const Context& context, VmIndex vm) {
+  for (unsigned i = 0; i < kMaxVcpus; ++i) {
+    if (context.smm.has(i) && context.vm_of_vcpu[i] == vm.value) return true;
+  }
+  return false;
+}
 
 unsigned IndexSet::pick(Rng& rng) const {
   SLUICE_DCHECK(bits != 0);
@@ -75,7 +106,10 @@ unsigned IndexSet::first_free(unsigned limit) const {
 }
 
 void Context::observe(const Step& step) {
-  if (const auto* op = std::get_if<CreateVm>(&step.op)) vms.add(op->vm.value);
+  if (const auto* op = std::get_if<CreateVm>(&step.op)) {
+    vms.add(op->vm.value);
+    type_of_vm[op->vm.value] = op->type;
+  }
   if (const auto* op = std::get_if<DestroyVm>(&step.op)) {
     vms.remove(op->vm.value);
     for (unsigned i = 0; i < kMaxVcpus; ++i) {
@@ -85,9 +119,11 @@ void Context::observe(const Step& step) {
   if (const auto* op = std::get_if<CreateVcpu>(&step.op)) {
     vcpus.add(op->vcpu.value);
     vm_of_vcpu[op->vcpu.value] = op->vm.value;
+    smm.remove(op->vcpu.value), guest_mode.remove(op->vcpu.value);
   }
   if (const auto* op = std::get_if<CreateGuestMemfd>(&step.op)) gmems.add(op->gmem.value);
   if (const auto* op = std::get_if<CloseGuestMemfd>(&step.op)) gmems.remove(op->gmem.value);
+  observe_mode(step, *this);
   const auto* resume = std::get_if<Resume>(&step.op);
   const unsigned actor = actor_slot(resume != nullptr ? resume->target : step.actor);
   step.park != 0 ? parked.add(actor) : parked.remove(actor);

@@ -28,8 +28,11 @@ struct Context {
   IndexSet vms{};
   IndexSet vcpus{};
   IndexSet gmems{};
-  IndexSet parked{};  // actor_slot()
+  IndexSet parked{};      // actor_slot()
+  IndexSet smm{};         // vCPUs in system management mode
+  IndexSet guest_mode{};  // vCPUs that run L2
   std::array<std::uint8_t, kMaxVcpus> vm_of_vcpu{};
+  std::array<VmType, kMaxVms> type_of_vm{};
 
   /// Takes `step` as done.
   void observe(const Step& step);
@@ -38,6 +41,11 @@ struct Context {
 /// The role of a field in naming objects.
 enum class FieldRole : std::uint8_t { kPlain, kVm, kVcpu, kGmem, kGmemRef, kActor };
 FieldRole role_of(const DomainSpec& domain);
+/// False of a step that would change the mode of a vCPU which is not in the mode where it begins,
+/// or whose VM does not have the other.
+bool changes_mode(const Step& step, const Context& context);
+/// The VM has a vCPU in system management mode.
+bool uses_smm(const Context& context, VmIndex vm);
 /// True if operation `index` creates the object that `role` names (create_vm its VM, ...).
 bool creates(std::size_t index, FieldRole role);
 

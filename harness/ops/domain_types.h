@@ -153,6 +153,7 @@ inline constexpr std::array<NamedValue, 2> kPageSizeNames{{{"4K", 0}, {"2M", 1}}
 inline constexpr std::array<NamedValue, 3> kPageSizeArgNames{
     {{"4K", 0}, {"2M", 1}, {"invalid", 2}}};
 inline constexpr std::array<NamedValue, 3> kMapLevelNames{{{"4K", 0}, {"2M", 1}, {"1G", 2}}};
+inline constexpr std::array<NamedValue, 2> kL2PagingNames{{{"shadow", 0}, {"nested", 1}}};
 inline constexpr std::array<NamedValue, 2> kRmpBusyNames{{{"in_use", 0}, {"overlap", 1}}};
 inline constexpr std::array<NamedValue, 2> kCplNames{{{"0", 0}, {"3", 1}}};
 inline constexpr std::array<NamedValue, 6> kPageTypeNames{
@@ -378,6 +379,10 @@ template <>
 struct Domain<RawPolicy> : domains::OneMember<RawPolicy> {
   static constexpr DomainSpec kSpec =
       domains::flags(domains::kAll, {}, domains::kHotSnpPolicy, "an SNP guest policy");
+};
+template <>
+struct Domain<L2Paging> : domains::Enumeration<L2Paging> {
+  static constexpr DomainSpec kSpec = domains::choice(domains::kL2PagingNames, "how L2 is paged");
 };
 template <>
 struct Domain<RmpBusy> : domains::Enumeration<RmpBusy> {

@@ -167,6 +167,9 @@ struct RawPolicy {
   friend constexpr auto operator<=>(RawPolicy, RawPolicy) = default;
 };
 
+/// How a guest pages its own guest (L2): with page tables that it makes itself, or nested.
+enum class L2Paging : std::uint8_t { kShadow, kNested };
+
 /// What an RMP instruction answers while another processor is in its way (rmp.md 4.1).
 enum class RmpBusy : std::uint8_t { kInUse, kOverlap };
 

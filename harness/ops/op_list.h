@@ -6,6 +6,7 @@
 
 #include "ops/adversity_ops.h"
 #include "ops/memory_ops.h"
+#include "ops/mode_ops.h"
 #include "ops/psc_ops.h"
 #include "ops/rmp_ops.h"
 #include "ops/tdx_ops.h"
@@ -14,18 +15,19 @@
 namespace sluice {
 
 using AllOps =
-    OpList<CreateVm, DestroyVm, CreateVcpu, SetCpuid,                                    //
-           CreateGuestMemfd, CloseGuestMemfd, GmemAllocate, GmemPunchHole,               //
-           SetMemoryRegion, SetMemoryAttributes, PreFaultMemory, HostAccess, HostUnmap,  //
-           GuestAccess, MapGpaRange,                                                     //
-           RmpUpdate, Psmash, RmpRead, HostStore, Pvalidate, RmpAdjust, RmpQuery,        //
-           SevInit2, LaunchStart, LaunchUpdate, LaunchFinish,                            //
-           Resume,                                                                       //
-           PscMsr, Psc, GhcbWriteHeader, GhcbWriteEntry, GuestConvert,                   //
-           RmpContention,                                                                //
-           GmemAccess,                                                                   //
-           SendSignal, FailAllocation,                                                   //
-           TdxInitVm, TdxInitVcpu, TdxInitMemRegion, TdxFinalize, TdAccept, SeamcallContention>;
+    OpList<CreateVm, DestroyVm, CreateVcpu, SetCpuid,                                            //
+           CreateGuestMemfd, CloseGuestMemfd, GmemAllocate, GmemPunchHole,                       //
+           SetMemoryRegion, SetMemoryAttributes, PreFaultMemory, HostAccess, HostUnmap,          //
+           GuestAccess, MapGpaRange,                                                             //
+           RmpUpdate, Psmash, RmpRead, HostStore, Pvalidate, RmpAdjust, RmpQuery,                //
+           SevInit2, LaunchStart, LaunchUpdate, LaunchFinish,                                    //
+           Resume,                                                                               //
+           PscMsr, Psc, GhcbWriteHeader, GhcbWriteEntry, GuestConvert,                           //
+           RmpContention,                                                                        //
+           GmemAccess,                                                                           //
+           SendSignal, FailAllocation,                                                           //
+           TdxInitVm, TdxInitVcpu, TdxInitMemRegion, TdxFinalize, TdAccept, SeamcallContention,  //
+           EnterSmm, LeaveSmm, EnterGuestMode, LeaveGuestMode>;
 using Op = AllOps::Variant;
 
 /// Calls visit.template operator()<Op>() for every operation type, in list order.

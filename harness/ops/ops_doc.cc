@@ -67,9 +67,9 @@ std::string operation_section(std::size_t index) {
   out += takes_actor(index) ? fmt::format("Done by: {}.", kind_name(info.actor))
                             : std::string("Done by: whom its field names.");
   if (info.machine_scope_only) out += " Only under `# scope: machine`.";
-  out += fmt::format(" Source: {}.\n\n", info.source);
-  out += "| field | meaning | default |\n|---|---|---|\n";
+  out += fmt::format(" Source: {}.\n", info.source);
   const auto fields = fields_of(index);
+  if (!fields.empty()) out += "\n| field | meaning | default |\n|---|---|---|\n";
   for (std::size_t i = 0; i < fields.size(); ++i) {
     const FieldInfo& field = fields[i];
     std::string value;

@@ -23,6 +23,14 @@ void add(Sequence& out, const Op& op) {
   if (out.steps.size() < kMaxOps) out.steps.push_back({.actor = default_actor(op), .op = op});
 }
 
+/// Where a vCPU is in SMM, half of the slots are for it.
+void maybe_for_smm(Rng& rng, const Context& context, Step& step) {
+  constexpr std::uint32_t kSpaceOfSmm = 1 << 16;
+  auto* const region = std::get_if<SetMemoryRegion>(&step.op);
+  const bool may = region != nullptr && uses_smm(context, region->vm) && rng.one_in(2);
+  if (may) region->slot.value |= kSpaceOfSmm;
+}
+
 void maybe_park(Rng& rng, const Context& context, Step& step) {
   if (rng.one_in(8)) step.park = static_cast<std::uint8_t>(1 + rng.below(4));
   // Another thread than the parked one, where the operation lets us choose.
@@ -60,6 +68,11 @@ void append_setup(Rng& rng, Sequence& out) {
     slot.gmem = {.value = 0};
   }
   add(out, slot);
+  if (!is_private && rng.one_in(4)) {  // the same pages or others, for SMM
+    slot.slot = {.value = 1 << 16};
+    if (rng.one_in(2)) slot.hva = {.value = kBytesPer2M};
+    add(out, slot);
+  }
   add(out, CreateVcpu{});
   if (rng.one_in(2)) add(out, CreateVcpu{.vcpu = {.value = 1}});
   if (is_private) add(out, SetMemoryAttributes{.size = {bytes}, .attributes = {.value = 8}});
@@ -118,6 +131,8 @@ void random_sequence(Rng& rng, const RandomShape& shape, Sequence& out) {
     if (!shape.implausible) {
       const bool destroys = std::holds_alternative<DestroyVm>(step.op);
       if ((destroys && !rng.one_in(4)) || !attach(step, context, rng)) continue;
+      if (!changes_mode(step, context) && !rng.one_in(16)) continue;
+      maybe_for_smm(rng, context, step);
       maybe_park(rng, context, step);
     } else if (rng.one_in(8)) {
       step.park = static_cast<std::uint8_t>(1 + rng.below(4));

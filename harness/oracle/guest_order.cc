@@ -13,8 +13,8 @@ constexpr std::uint64_t kBitsOf = (kOpBit<Ops> | ...);
 /// mode.
 constexpr std::uint64_t kHarmless =
     kBitsOf<GuestConvert, GuestAccess, Pvalidate, RmpQuery, RmpAdjust, PreFaultMemory, HostAccess,
-            CreateVm, CreateVcpu, SetCpuid, CreateGuestMemfd, SevInit2, LaunchStart, LaunchUpdate,
-            LaunchFinish, RmpRead, Resume>;
+            CreateVm, CreateVcpu, SetCpuid, EnterSmm, LeaveSmm, EnterGuestMode, LeaveGuestMode,
+            CreateGuestMemfd, SevInit2, LaunchStart, LaunchUpdate, LaunchFinish, RmpRead, Resume>;
 
 }  // namespace
 

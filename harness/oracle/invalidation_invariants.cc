@@ -99,6 +99,23 @@ std::optional<Violation> judge_generation(const View& view, VmIndex index) {
   return std::nullopt;
 }
 
+/// A leaf that was put into a root which is invalid. No step invalidates a root after a fault and
+/// leaves it filled: what is in it goes in the same breath.
+std::optional<Violation> installed_in_obsolete_root(const View& view) {
+  VmIndex vm{};
+  std::uint32_t root = View::kNoRoot;
+  bool valid = true;
+  for (const LeafChange& change : view.leaf_changes()) {
+    if (change.root != root || change.vm != vm) {
+      vm = change.vm, root = change.root;
+      valid = view.root(vm, root).valid;
+    }
+    if (!valid && change.now.present && change.is_remapped())
+      return Violation{.subject = change.gfn.value, .other = root};
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 namespace check {
@@ -147,7 +164,7 @@ Result install_is_fresh(const View& view) {
       return Violation{.subject = event.a, .other = event.b};
     protocol->follow(event);
   }
-  return std::nullopt;
+  return installed_in_obsolete_root(view);
 }
 
 Result slots_are_stable(const View& view) {

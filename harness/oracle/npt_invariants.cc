@@ -38,6 +38,16 @@ Result judge_kind(const View& view, const LeafRecord& r) {
   return from_file == should_be && right_half ? Result{} : wrong_at(r);
 }
 
+/// A vCPU that has entered its guest in this step keeps a root that is no longer valid.
+bool keeps_obsolete_root(const View& view) {
+  if (finished<GuestAccess>(view) == nullptr || !view.ran_alone() || !view.outcome().ok())
+    return false;
+  const VcpuIndex vcpu = acting_vcpu(view);
+  const VmIndex vm = view.vm_of(vcpu);
+  const std::uint32_t previous = view.previous_root(vcpu);
+  return previous != View::kNoRoot && !view.root(vm, previous).valid;
+}
+
 /// N2.
 Result judge_agreement(const View& view, const LeafRecord& r) {
   if (!r.maps() || view.vm(r.vm).root_count < 2) return std::nullopt;
@@ -246,7 +256,8 @@ Result root_count(const View& view) {
   if (changes.empty()) return std::nullopt;
   const VmIndex vm = changes.front().vm;  // a step maps for one VM; the audit looks at all
   const std::uint32_t count = view.vm(vm).root_count;
-  return count > kMaxValidRoots ? Violation{.subject = vm.value, .other = count} : Result{};
+  const bool wrong = count > kMaxValidRoots || keeps_obsolete_root(view);
+  return wrong ? Violation{.subject = vm.value, .other = count} : Result{};
 }
 
 Result prefetch_is_not_accessed(const View& view) {

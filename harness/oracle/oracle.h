@@ -109,8 +109,7 @@ class Oracle {
   bool is_forced(std::size_t row) const;
 
   std::array<RowSet, trigger::kCount> rows_of_trigger_{};
-  std::array<CheckFn, kInvariantCount> after_step_{};  // close together; null: with_books
-  RowSet rows_of_events_{};                            // rows that read the step's events
+  RowSet rows_of_events_{};  // rows that read the step's events
   AcceptanceBook acceptance_;
   BindingBook bindings_;
   MismatchBook mismatches_;

@@ -48,9 +48,14 @@ Result maps_what_was_asked(const View& view) {
   const VmIndex vm = view.vm_of(vcpu);
   const std::uint32_t root = view.current_root(vcpu);
   const Gfn asked = Gpa{op->gpa.value}.containing_frame();
-  const std::uint8_t space = view.vcpu(vcpu).smm ? 1 : 0;
-  const bool mapped = root != View::kNoRoot && view.root(vm, root).address_space == space &&
-                      is_mapped_for(view, vcpu, asked);
+  const VcpuView mode = view.vcpu(vcpu);
+  // L2's addresses under nested paging are not what the caller names.
+  if (root == View::kNoRoot || mode.nested_paging)
+    return Violation{.subject = asked.value, .other = root};
+  const RootView used = view.root(vm, root);
+  const bool right_one = used.address_space == (mode.smm ? 1 : 0) &&
+                         used.guest_mode == mode.guest_mode && !(mode.smm && mode.guest_mode);
+  const bool mapped = right_one && is_mapped_for(view, vcpu, asked);
   // Before 6.17 an address with a TD's SHARED bit is taken (bugs.md 3).
   const bool known =
       view.vm(vm).type == VmType::kTdx && !behavior::prefault_refuses_alias(view.header().kernel);

@@ -219,6 +219,19 @@ SysResult ModelSyscalls::answer(VcpuIndex vcpu, const kvm::SetCpuidRequest& requ
   return set.ok() ? cpu.set_cpuid(*request.table) : set;
 }
 
+/// Of all events the model has system management mode only.
+SysResult ModelSyscalls::answer(VcpuIndex vcpu, const kvm::VcpuEventsRequest& request) {
+  if (!request.set) {
+    *request.events = {};
+    request.events->smi.smm = model_.kernel().vcpu(vcpu).smm ? 1 : 0;
+    return SysResult::of(0);
+  }
+  if ((request.events->flags & KVM_VCPUEVENT_VALID_SMM) == 0) return SysResult::of(0);
+  const ActorId actor{.kind = ActorKind::kVcpu, .index = vcpu.value};
+  return syscall_result(request.events->smi.smm != 0 ? apply(actor, EnterSmm{})
+                                                     : apply(actor, LeaveSmm{}));
+}
+
 SysResult ModelSyscalls::answer(VcpuIndex vcpu, const kvm::PreFaultMemoryRequest& request) {
   const Outcome out = apply({.kind = ActorKind::kVcpu, .index = vcpu.value},
                             PreFaultMemory{.gpa = {request.range->gpa},

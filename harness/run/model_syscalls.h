@@ -100,6 +100,7 @@ class ModelSyscalls final : public kvm::Syscalls {
   kvm::SysResult answer(VcpuIndex vcpu, const kvm::RunRequest& request);
   kvm::SysResult answer(VcpuIndex vcpu, const kvm::RegistersRequest& request);
   kvm::SysResult answer(VcpuIndex vcpu, const kvm::SetCpuidRequest& request);
+  kvm::SysResult answer(VcpuIndex vcpu, const kvm::VcpuEventsRequest& request);
   kvm::SysResult answer(VcpuIndex vcpu, const kvm::PreFaultMemoryRequest& request);
 
   // KVM_RUN (model_run.cc).

@@ -38,6 +38,7 @@ bool BackendTraits<model::ModelBackend>::lacks(const model::ModelBackend& model,
     case Capability::kUserMemory2:
     case Capability::kMemoryFaultInfo:
     case Capability::kAdversity:
+    case Capability::kGuestMode:
     case Capability::kParking:
     case Capability::kHypercallInstruction:
     case Capability::kRing3Payload:

@@ -47,6 +47,7 @@ class FakeView : public View {
   std::vector<GfnSpan> private_spans{};                       // rising
   std::vector<std::pair<MapLevel, Gfn>> mixed{};              // rising
   std::map<Gfn, AttributeView> odd_attributes{};  // where the store holds something else
+  std::uint32_t previous_root_value = kNoRoot;
   std::array<RootView, 2> roots{RootView{.used = true, .valid = true}, RootView{}};
   std::map<Gfn, LeafView> leaves{};  // of root 0
   std::map<Gfn, LeafView> leaves_of_root1{};
@@ -162,6 +163,7 @@ class FakeView : public View {
     return LeafAt{.gfn = at->first, .leaf = at->second};
   }
   std::uint32_t current_root(VcpuIndex) const override { return 0; }
+  std::uint32_t previous_root(VcpuIndex) const override { return previous_root_value; }
   VmIndex vm_of(VcpuIndex vcpu) const override { return vm_of_vcpu[vcpu.value]; }
   PscView psc(VcpuIndex vcpu) const override { return pscs[vcpu.value]; }
   std::span<const TranslationView> translations() const override { return translations_value; }

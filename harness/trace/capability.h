@@ -23,9 +23,10 @@ namespace sluice {
   ROW(kSnp,                  "sev_snp",               "VM type KVM_X86_SNP_VM: SEV-SNP hardware and firmware", "SNP VMs on the real kernel: those run on the model") \
   ROW(kTdx,                  "tdx",                   "VM type KVM_X86_TDX_VM: a TDX module", "TDs on the real kernel: those run on the model") \
   ROW(kTdp,                  "tdp",                   "two-dimensional paging (NPT or EPT)", "mapping levels and pre-fault on the real kernel") \
-  ROW(kSmmAddressSpace,      "smm_address_space",     "a second memslot address space", "memslots of the second address space on the real kernel") \
+  ROW(kSmmAddressSpace,      "smm_address_space",     "a second memslot address space, and system management mode", "memslots of the second address space, and SMM, on the real kernel") \
   ROW(kRmpInstructions,      "rmp_instructions",      "raw RMP instructions: only in the model", "raw RMP instructions on the real kernel: no kernel offers them") \
   ROW(kAdversity,            "adversity",             "obstacles made on purpose (contention, a signal between two looks for one, failing allocations): only in the model", "obstacles on the real kernel: no system call makes or times them") \
+  ROW(kGuestMode,            "guest_mode",            "a guest can run a guest of its own: only in the model", "guest mode on the real kernel: the guest program is no hypervisor") \
   ROW(kParking,              "parking",               "stopping inside an operation: only in the model", "park= and resume on the real kernel: no kernel offers them") \
   ROW(kRing3Payload,         "ring3_payload",         "the guest payload can run in ring 3", "hypercalls from ring 3 on the real kernel") \
   ROW(kHypercallInstruction, "hypercall_instruction", "a guest's hypercall instruction completes (some KVM flavours emulate it for ever)", "map_gpa_range on the real kernel") \

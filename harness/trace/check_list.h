@@ -72,6 +72,10 @@ constexpr std::string_view name_of(StatusKind kind) {
   ROW(kSkipOutsideHostRegion,    "skip.outside_host_region",          kSkipped,   0,           "the address is outside the region the harness maps") \
   ROW(kSkipNotCovered,           "skip.not_covered",                  kSkipped,   0,           "no such frame in the machine") \
   ROW(kSkipHostDead,             "skip.host_dead",                    kSkipped,   0,           "the host took a fatal fault before") \
+  ROW(kSkipNoSmm,                "skip.no_smm",                       kSkipped,   0,           "kvm.md 7: a guest with private memory or protected state has no SMM") \
+  ROW(kSkipNoGuestMode,          "skip.no_guest_mode",                kSkipped,   0,           "a guest with protected state runs no guest of its own") \
+  ROW(kSkipVcpuMode,             "skip.vcpu_mode",                    kSkipped,   0,           "the vCPU is in another mode than the operation needs") \
+  ROW(kSkipNestedPaging,         "skip.nested_paging",                kSkipped,   0,           "what a guest's guest does under nested paging is not modeled: no shadow paging") \
   /* Common to every VM and vCPU ioctl. */ \
   ROW(kVmDead,                   "vm.dead",                           kErrno,     EIO,         "kvm.md 0, gate common to every ioctl") \
   ROW(kCreateVmNoMemory,          "create_vm.no_memory",                kErrno,     ENOMEM,      "kvm_create_vm(): before the type is looked at") \
@@ -80,6 +84,7 @@ constexpr std::string_view name_of(StatusKind kind) {
   ROW(kCreateVcpuTd,             "create_vcpu.td_state",              kErrno,     EIO,         "tdx_vcpu_create(): before KVM_TDX_INIT_VM, or after the TD was finalized") \
   ROW(kCreateVcpuExists,         "create_vcpu.exists",                kErrno,     EEXIST,      "kvm_vm_ioctl_create_vcpu()") \
   ROW(kSetCpuidAfterRun,         "set_cpuid.after_run",               kErrno,     EINVAL,      "kvm_set_cpuid(): CPUID is fixed once the vCPU ran") \
+  ROW(kEnterGuestModeSmm,        "enter_guest_mode.smm",              kException, 6,           "nested_svm_vmrun(): VMRUN in SMM is #UD; kvm.md 7, guest mode never SMM") \
   /* guest_memfd: kvm.md 1.1, 1.3. */ \
   ROW(kCreateGmemFlags,          "create_guest_memfd.flags",          kErrno,     EINVAL,      "kvm.md 1.1 row 2") \
   ROW(kCreateGmemSize,           "create_guest_memfd.size",           kErrno,     EINVAL,      "kvm.md 1.1 row 3") \

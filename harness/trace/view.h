@@ -150,8 +150,10 @@ inline constexpr std::uint64_t kGenerationUpdateInProgress = std::uint64_t{1} <<
 struct VcpuView {
   bool exists = false;
   VmIndex vm{};
-  bool ran = false;  // entered its guest once
-  bool smm = false;  // in system management mode
+  bool ran = false;            // entered its guest once
+  bool smm = false;            // in system management mode
+  bool guest_mode = false;     // runs a guest of its guest (L2)
+  bool nested_paging = false;  // L2 is paged by KVM's shadow of L1's nested page tables
   std::uint8_t phys_addr_bits = 0;
   friend bool operator==(const VcpuView&, const VcpuView&) = default;
 };
@@ -168,7 +170,8 @@ struct RootView {
   bool used = false;
   bool valid = false;
   std::uint8_t address_space = 0;
-  bool mirror = false;  // KVM's copy of a TD's secure EPT: private GFNs only
+  bool mirror = false;      // KVM's copy of a TD's secure EPT: private GFNs only
+  bool guest_mode = false;  // for L2, under page tables that L1 makes
 };
 
 /// A leaf of the nested page tables; absent leaves have present = false.
@@ -392,6 +395,8 @@ class View {
                                           const GfnSpan& within) const = 0;
   virtual std::uint32_t current_root(
       VcpuIndex vcpu) const = 0;  // root of the vCPU's MMU, kNoRoot if none is loaded
+  virtual std::uint32_t previous_root(
+      VcpuIndex vcpu) const = 0;  // that it keeps to come back to, or kNoRoot
   virtual VmIndex vm_of(VcpuIndex vcpu) const = 0;
   virtual VcpuView vcpu(VcpuIndex vcpu) const = 0;
   virtual PscView psc(VcpuIndex vcpu) const = 0;

@@ -160,6 +160,16 @@ HELPER struct answer set_cpuid(int vcpu, uint32_t phys_addr_bits) {
   return status(set);
 }
 
+/* System management mode on or off; all other events stay. */
+HELPER struct answer set_smm(int vcpu, int smm) {
+  struct kvm_vcpu_events events = {0};
+  const int got = call(vcpus[vcpu].fd, KVM_GET_VCPU_EVENTS, &events);
+  if (got < 0) return status(got);
+  events.flags |= KVM_VCPUEVENT_VALID_SMM;
+  events.smi.smm = (uint8_t)smm;
+  return status(call(vcpus[vcpu].fd, KVM_SET_VCPU_EVENTS, &events));
+}
+
 HELPER struct answer create_guest_memfd(int vm, int gmem, uint64_t size, uint64_t flags) {
   struct create_gmem create = {.size = size, .flags = flags};
   const int fd = call(vms[vm].fd, CREATE_GUEST_MEMFD, &create);

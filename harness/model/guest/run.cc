@@ -190,7 +190,9 @@ bool leaves(Kernel& k, const Vm& vm, const GuestInstruction& in, const FaultResu
 
 /// What KVM_RUN finds before the guest is first entered.
 Check first_entry(Kernel& k, VcpuIndex index, const GuestInstruction& in) {
-  return in.reenters ? run_gate(k, index) : enter_gate(k, index);
+  const Check gate = in.reenters ? run_gate(k, index) : enter_gate(k, index);
+  const bool nested = k.vcpu(index).guest_mode == GuestMode::kNested;
+  return gate == Check::kOk && nested ? Check::kSkipNestedPaging : gate;
 }
 
 /// Before each further entry vcpu_run() looks for a signal.

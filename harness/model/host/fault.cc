@@ -134,7 +134,8 @@ FaultResult fault_begin(Kernel& k, Vcpu& vcpu, PageFault& fault) {
   if (vm.sev.active && !fault.prefetch && planted(Planted::kFaultIgnoresCBit)) {
     fault.is_private = !is_private(k, vm, fault.gfn);
   }
-  fault.slot = find_slot(vm, address_space_of(vcpu), fault.gfn);
+  const bool wrong_space = fault.prefetch && planted(Planted::kPreFaultForgetsSmm);
+  fault.slot = find_slot(vm, wrong_space ? 0 : address_space_of(vcpu), fault.gfn);
   fault.goal_level = MapLevel::k4K;
   fault.max_level = MapLevel::k1G;
   fault.has_folio = false;
@@ -145,7 +146,10 @@ FaultResult fault_begin(Kernel& k, Vcpu& vcpu, PageFault& fault) {
 }
 
 Check reload_root(Kernel& k, Vcpu& vcpu) {
-  if (has_valid_root(k, vcpu)) return Check::kOk;
+  if (has_valid_root(k, vcpu)) {
+    if (vcpu.previous_root != kNoRootIndex) free_obsolete_roots(k, vcpu);
+    return Check::kOk;
+  }
   if (const Check check = check_allocation(k, Check::kFaultNoMemory); check != Check::kOk) {
     return check;
   }
@@ -206,15 +210,14 @@ FaultResult fault_look_up(Kernel& k, Vcpu& vcpu, PageFault& fault) {
 FaultResult fault_prepare(Kernel& k, Vcpu& vcpu, PageFault& fault) {
   Vm& vm = k.vm(vcpu.vm);
   if (fault.has_folio) {
-    GmemHold hold{.pfn = fault.pfn,
-                  .max_order = fault.max_level == MapLevel::k4K ? 0U : 9U,
-                  .index = fault.gmem_index};
+    const GmemHold hold{.pfn = fault.pfn,
+                        .max_order = fault.max_level == MapLevel::k4K ? 0U : 9U,
+                        .index = fault.gmem_index};
     const Check check = prepare_page(k, vm, vm.slots[fault.slot], fault.gfn, hold);
     if (check != Check::kOk) {
       fault_release(k, fault);
       return memory_fault(fault, check);
     }
-    fault.max_level = std::min(fault.max_level, level_of_order(hold.max_order));
     const unsigned cap = private_max_mapping_level(k, vm, fault.pfn);
     if (cap != 0) fault.max_level = std::min(fault.max_level, static_cast<MapLevel>(cap));
   }
@@ -226,7 +229,8 @@ FaultResult fault_prepare(Kernel& k, Vcpu& vcpu, PageFault& fault) {
 }
 
 bool fault_is_stale(const Kernel& k, const Vcpu& vcpu, const PageFault& fault) {
-  if (!has_valid_root(k, vcpu)) return true;
+  const bool looks = vcpu.root == kNoRootIndex || !planted(Planted::kStaleRootIsOverlooked);
+  if (looks && !has_valid_root(k, vcpu)) return true;
   return fault.slot != kNoSlot && must_retry(k.vm(vcpu.vm), fault.seq, fault.gfn);
 }
 
@@ -247,7 +251,9 @@ FaultResult fault_install(Kernel& k, Vcpu& vcpu, PageFault& fault) {
   }
   fault.goal_level = goal_level(k, vm, vm.slots[fault.slot], fault);
   const bool beside = planted(Planted::kLongRootMapsNeighbor) && vm.roots[vcpu.root].level == 5;
-  const MapResult mapped = map_leaf(k, vm, root_index,
+  const bool elsewhere = fault.prefetch && vcpu.previous_root != kNoRootIndex &&
+                         planted(Planted::kPreFaultFillsPreviousRoot);
+  const MapResult mapped = map_leaf(k, vm, elsewhere ? vcpu.previous_root : root_index,
                                     {.gfn = fault.gfn,
                                      .pfn = beside ? fault.pfn + PageCount{1} : fault.pfn,
                                      .level = fault.goal_level,

@@ -16,7 +16,6 @@ namespace sluice::model {
 Outcome apply(Kernel& k, ActorId actor, const CreateVm& op);
 Outcome apply(Kernel& k, ActorId actor, const DestroyVm& op);
 Outcome apply(Kernel& k, ActorId actor, const CreateVcpu& op);
-Outcome apply(Kernel& k, ActorId actor, const SetCpuid& op);
 Outcome apply(Kernel& k, ActorId actor, const CreateGuestMemfd& op);
 Outcome apply(Kernel& k, ActorId actor, const CloseGuestMemfd& op);
 Outcome apply(Kernel& k, ActorId actor, const GmemAllocate& op);

@@ -9,6 +9,7 @@
 #include "model/host/handlers.h"
 #include "model/host/memslots.h"
 #include "model/host/tdp_mmu.h"
+#include "model/host/vcpu_mode.h"
 #include "model/schedule/scheduler.h"
 
 namespace sluice::model {

@@ -99,6 +99,7 @@ Begun notifier_begin(Kernel& k, Vm& vm, const RegionPages& pages) {
     if (begun.slots == 0) invalidate_begin(k, vm);
     begun.slots |= mask_of(i);
     invalidate_range_add(k, vm, range);
+    if (slot.address_space != 0 && planted(Planted::kNotifierSkipsSmm)) return;
     const bool forgets_filter = planted(Planted::kTdNotifierZapsPrivate);
     begun.flush |= zap_leaves(k, vm, slot.address_space, range,
                               forgets_filter ? ZapFilter::kAll : ZapFilter::kShared);

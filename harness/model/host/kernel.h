@@ -27,7 +27,7 @@ class Scheduler;
 // by set_memory_region alone; beyond a limit a step is skipped (skip.limit).
 inline constexpr unsigned kMaxSlotsPerVm = 64;
 inline constexpr unsigned kMaxRootsPerVm =
-    12;  // kvm.md 7: 4 valid ones, and invalid ones that vCPUs still hold
+    12;  // kvm.md 7: 6 valid ones, and 2 invalid ones of each vCPU that has not loaded a valid one
 inline constexpr unsigned kMaxBindings = 64;  // per guest_memfd
 inline constexpr unsigned kAddressSpaces = 2;
 inline constexpr unsigned kMaxDetachedFolios = 16;
@@ -81,13 +81,19 @@ struct Memslot {
 struct Root {
   bool used = false;
   bool valid = false;
-  std::uint8_t level = 4;  // 4 or 5
-  bool smm = false;        // translates address space 1
-  bool mirror = false;     // KVM's copy of a TD's secure EPT (td_mirror.h); never invalid
-  std::uint8_t users = 0;  // vCPUs that have it loaded
+  std::uint8_t level = 4;   // 4 or 5
+  bool smm = false;         // translates address space 1
+  bool guest_mode = false;  // for L2, under page tables that L1 makes
+  bool mirror = false;      // KVM's copy of a TD's secure EPT (td_mirror.h); never invalid
+  std::uint8_t users = 0;   // vCPUs that have it loaded, or keep it as their previous one
   NodeId table = kNoNode;
 };
 inline constexpr std::uint8_t kNoRootIndex = 0xff;
+
+/// Whether a vCPU runs L2, and by what that is paged.
+/// * kShadow: L1's page tables translate to GFNs of the VM, KVM's root for guest mode from there.
+/// * kNested: KVM shadows L1's nested page tables, which is not the TDP MMU (kvm.md 4 row 8).
+enum class GuestMode : std::uint8_t { kNone, kShadow, kNested };
 
 /// A VM (struct kvm) without its lists, so that a checker can have the whole of it as it was before
 /// a step. `exists` from creation until the last of VM descriptor and guest_memfds is gone; `open`
@@ -132,10 +138,14 @@ struct Vm : VmCore {
 struct Vcpu {
   bool exists = false;
   VmIndex vm{};
-  bool ran = false;  // entered the guest once: CPUID is fixed
-  bool smm = false;  // in system management mode: uses address space 1
+  bool ran = false;                         // entered the guest once: CPUID is fixed
+  bool smm = false;                         // in system management mode: uses address space 1
+  GuestMode guest_mode = GuestMode::kNone;  // never in SMM
   std::uint8_t phys_addr_bits = 48;
   std::uint8_t root = kNoRootIndex;  // index into Vm::roots
+  // The one that it used before it entered or left guest mode, to come back to. Linux keeps three:
+  // what changes a role but guest mode forgets them all, so that more than one is never used.
+  std::uint8_t previous_root = kNoRootIndex;
   SevVcpu sev{};
   TdVcpu td{};
   PscState psc{};

@@ -58,8 +58,10 @@ Check begin_page(Kernel& k, Vcpu& vcpu, std::uint64_t gpa) {
     return Check::kPreFaultNotAllowed;
   }
   if (is_refused_alias(k, vm, gpa)) return Check::kPreFaultAlias;
-  if (!k.machine.profile.tdp) {
-    // Roots of the shadow MMU need lists that only the first memslot ever allocates.
+  const bool nested =
+      vcpu.guest_mode == GuestMode::kNested && !planted(Planted::kPreFaultInNestedGuest);
+  if (!k.machine.profile.tdp || nested) {
+    // Roots of the shadow MMU need pages that KVM has only from the first memslot on.
     return vm.had_slot ? Check::kPreFaultNotTdp : Check::kPreFaultNoRoot;
   }
   const bool obsolete = vcpu.root != kNoRootIndex;

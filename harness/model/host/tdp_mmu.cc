@@ -18,15 +18,6 @@ bool covers(const Root& root, Gfn gfn) { return gfn.value >> gfn_bits(root.level
 
 std::uint64_t& word_at(Kernel& k, const Walk& at) { return k.nodes.word(at.node, at.slot); }
 
-NodeId take_table(Kernel& k, const Vm& vm, std::uint8_t root, unsigned level, std::uint64_t first) {
-  return k.nodes.take(k.machine.journal,
-                      {.kind = NodeKind::kPageTable,
-                       .owner = k.index_of(vm).value,
-                       .root = root,
-                       .level = static_cast<std::uint8_t>(level)},
-                      first);
-}
-
 /// Zaps the leaves below one table, of this level at most, that overlap the range.
 bool zap_table(Kernel& k, NodeId node, unsigned level, const GfnRange& range,
                unsigned highest = 5) {
@@ -80,20 +71,6 @@ std::optional<LeafAt> first_leaf_of(const Kernel& k, const Vm& vm, const Root& r
   return std::nullopt;
 }
 
-/// Empties a table and everything below it and gives the nodes back, except the top one.
-void clear_table(Kernel& k, NodeId node, unsigned level) {
-  NodePool::Node& table = k.nodes.node(node);
-  for (unsigned slot = 0; slot < kSlots; ++slot) {
-    const Spte spte{table.words[slot]};
-    if (spte.word == 0) continue;
-    if (spte.is_table(level)) {
-      clear_table(k, spte.child(), level - 1);
-      k.nodes.give(k.machine.journal, spte.child());
-    }
-    k.machine.journal.set(table.words[slot], 0);
-  }
-}
-
 void write_protect_table(Kernel& k, NodeId node, unsigned level, const GfnRange& range) {
   const std::uint64_t first = k.nodes.first(node);
   const std::uint64_t span = pages_below_entry(level);
@@ -125,49 +102,12 @@ void each_root_in(Vm& vm, std::uint8_t address_space, const GfnRange& range, Do&
   }
 }
 
-void free_root(Kernel& k, Root& root) {
-  clear_table(k, root.table, root.level);
-  k.nodes.give(k.machine.journal, root.table);
-  k.set(root.used, false);
-  k.set(root.valid, false);
-  k.set(root.mirror, false);
-  k.set(root.table, kNoNode);
-}
-
-/// A valid root of the role, made if there is none.
-std::uint8_t find_root(Kernel& k, Vm& vm, std::uint8_t level, bool smm) {
-  std::uint8_t place = kNoRootIndex;
-  for (std::uint8_t i = 0; i < kMaxRootsPerVm; ++i) {
-    const Root& root = vm.roots[i];
-    const bool fits =
-        root.used && root.valid && root.level == level && root.smm == smm && !root.mirror;
-    if (fits && !planted(Planted::kRootsNotShared)) return i;
-    if (!root.used && place == kNoRootIndex) place = i;
-  }
-  SLUICE_CHECK(place != kNoRootIndex);  // kMaxVcpus invalid ones and 4 valid ones fit
-  Root& root = vm.roots[place];
-  k.set(root.used, true);
-  k.set(root.valid, true);
-  k.set(root.level, level);
-  k.set(root.smm, smm);
-  k.set(root.users, 0);
-  k.set(root.table, take_table(k, vm, place, level, 0));
-  return place;
-}
-
-/// The mirror root of a TD, which lives as long as the TD: KVM never invalidates it.
-void make_mirror(Kernel& k, Vm& vm) {
-  std::uint8_t place = 0;
-  while (vm.roots[place].used) ++place;
-  Root& root = vm.roots[place];
-  k.set(root.used, true);
-  k.set(root.valid, true);
-  k.set(root.mirror, true);
-  k.set(root.level, 4);
-  k.set(root.smm, false);
-  k.set(root.users, 0);
-  k.set(root.table, take_table(k, vm, place, 4, 0));
-  k.set(vm.td.mirror, place);
+/// Some vCPU has the root loaded, not only kept.
+bool is_current(const Kernel& k, const Vm& vm, const Root& root) {
+  return std::ranges::any_of(k.vcpus, [&](const Vcpu& vcpu) {
+    return vcpu.exists && &k.vm(vcpu.vm) == &vm && vcpu.root != kNoRootIndex &&
+           &vm.roots[vcpu.root] == &root;
+  });
 }
 
 constexpr std::uint64_t table_word(NodeId child) {
@@ -238,6 +178,28 @@ std::uint64_t leaf_word(const MapRequest& request, unsigned level) {
 
 }  // namespace
 
+NodeId take_table(Kernel& k, const Vm& vm, std::uint8_t root, unsigned level, std::uint64_t first) {
+  return k.nodes.take(k.machine.journal,
+                      {.kind = NodeKind::kPageTable,
+                       .owner = k.index_of(vm).value,
+                       .root = root,
+                       .level = static_cast<std::uint8_t>(level)},
+                      first);
+}
+
+void clear_table(Kernel& k, NodeId node, unsigned level) {
+  NodePool::Node& table = k.nodes.node(node);
+  for (unsigned slot = 0; slot < kSlots; ++slot) {
+    const Spte spte{table.words[slot]};
+    if (spte.word == 0) continue;
+    if (spte.is_table(level)) {
+      clear_table(k, spte.child(), level - 1);
+      k.nodes.give(k.machine.journal, spte.child());
+    }
+    k.machine.journal.set(table.words[slot], 0);
+  }
+}
+
 Walk walk(const Kernel& k, const Root& root, Gfn gfn) {
   Walk at{.level = root.level, .node = root.table};
   if (!covers(root, gfn)) return at;
@@ -288,10 +250,6 @@ void mark_accessed(Kernel& k, const Root& root, Gfn gfn, bool write) {
   if (word != at.spte.word) k.set(word_at(k, at), word);
 }
 
-bool has_valid_root(const Kernel& k, const Vcpu& vcpu) {
-  return vcpu.root != kNoRootIndex && k.vm(vcpu.vm).roots[vcpu.root].valid;
-}
-
 void flush_remote_tlbs(Kernel& k, const Vm& vm) {
   k.event(EventKind::kTlbFlush, vm);
   Translations& all = k.machine.tlbs;
@@ -313,38 +271,13 @@ bool has_translations(const Kernel& k, const Vm& vm) {
   return false;
 }
 
-void load_root(Kernel& k, Vcpu& vcpu) {
-  if (has_valid_root(k, vcpu)) return;
-  unload_root(k, vcpu);
-  Vm& vm = k.vm(vcpu.vm);
-  // Assumption: EPT has 5 levels exactly where the guest's MAXPHYADDR exceeds 48, NPT always has 4.
-  // Deviation: a TD's tables always have 4 levels, as its addresses have 48 bits (secure_ept.h).
-  const bool wide = k.machine.profile.root_level_by_cpuid && vcpu.phys_addr_bits > 48;
-  const bool five = wide && !is_td(vm);
-  const std::uint8_t level = five ? 5 : 4;
-  if (is_td(vm) && vm.td.mirror == kNoRootIndex) make_mirror(k, vm);
-  const std::uint8_t root = find_root(k, vm, level, vcpu.smm);
-  k.set(vm.roots[root].users, static_cast<std::uint8_t>(vm.roots[root].users + 1));
-  k.set(vcpu.root, root);
-}
-
-void unload_root(Kernel& k, Vcpu& vcpu) {
-  if (vcpu.root == kNoRootIndex) return;
-  // kvm_mmu_load() flushes before the vCPU runs on another root; nothing can use these until then.
-  const VcpuIndex index{static_cast<std::uint8_t>(&vcpu - k.vcpus.data())};
-  if (k.machine.tlbs.is_filled(index)) k.machine.tlbs.flush_guest(k.machine.journal, index);
-  Root& root = k.vm(vcpu.vm).roots[vcpu.root];
-  k.set(root.users, static_cast<std::uint8_t>(root.users - 1));
-  k.set(vcpu.root, kNoRootIndex);
-  if (root.users == 0 && !root.valid) free_root(k, root);
-}
-
 bool zap_leaves(Kernel& k, Vm& vm, std::uint8_t address_space, const GfnRange& range,
                 ZapFilter filter) {
   bool zapped = is_td(vm) && filter != ZapFilter::kShared && zap_private(k, vm, range);
   const bool skips_direct = is_td(vm) && filter == ZapFilter::kPrivate;
   for (Root& root : vm.roots) {
     if (skips_direct || !root.used || root.mirror || (root.smm ? 1 : 0) != address_space) continue;
+    if (planted(Planted::kZapSkipsIdleRoots) && !is_current(k, vm, root)) continue;
     const std::uint64_t end = std::uint64_t{1} << gfn_bits(root.level);
     const GfnRange part = range.clip({.first = Gfn{0}, .last = Gfn{end}});
     if (part.empty()) continue;
@@ -363,32 +296,6 @@ bool zap_small_leaves(Kernel& k, Vm& vm, std::uint8_t address_space, const GfnRa
   });
   if (zapped) k.event(EventKind::kZap, vm, range.first.value, range.count().value);
   return zapped;
-}
-
-void invalidate_roots(Kernel& k, Vm& vm) {
-  for (Root& root : vm.roots) {
-    if (root.used && !root.mirror) k.set(root.valid, false);
-  }
-}
-
-void zap_invalidated_roots(Kernel& k, Vm& vm) {
-  for (Root& root : vm.roots) {
-    if (!root.used || root.valid) continue;
-    if (root.users == 0) {
-      free_root(k, root);
-    } else {
-      clear_table(k, root.table, root.level);
-    }
-  }
-  k.event(EventKind::kZap, vm, 0, ~std::uint64_t{0});
-  flush_remote_tlbs(k, vm);
-}
-
-void free_roots(Kernel& k, Vm& vm) {
-  for (Root& root : vm.roots) {
-    SLUICE_CHECK(root.users == 0);
-    if (root.used) free_root(k, root);
-  }
 }
 
 void split_huge_leaves(Kernel& k, Vm& vm, std::uint8_t address_space, const GfnRange& range) {

@@ -59,10 +59,26 @@ std::optional<LeafAt> first_leaf(const Kernel& k, const Vm& vm, std::uint8_t roo
 /// Hardware's A bit, and D for a write.  Pre: a present leaf translates the GFN.
 void mark_accessed(Kernel& k, const Root& root, Gfn gfn, bool write);
 
+/// A new, empty table of this level, which translates from GFN `first` on.
+NodeId take_table(Kernel& k, const Vm& vm, std::uint8_t root, unsigned level, std::uint64_t first);
+/// Empties a table and everything below it and gives the nodes back, except the top one.
+void clear_table(Kernel& k, NodeId node, unsigned level);
+
+// Roots (roots.cc).
+
 /// kvm_mmu_reload(): gives the vCPU a valid root of its role, shared with its equals.
 void load_root(Kernel& k, Vcpu& vcpu);
-/// Lets go of the vCPU's root; an invalid one without users is freed.
+/// kvm_mmu_unload(): lets go of the vCPU's roots, the previous one too; an invalid one without
+/// users is freed.
 void unload_root(Kernel& k, Vcpu& vcpu);
+/// kvm_mmu_free_obsolete_roots(): lets go of those that have become invalid.
+void free_obsolete_roots(Kernel& k, Vcpu& vcpu);
+/// kvm_mmu_new_pgd() after the vCPU entered or left guest mode: goes back to its previous root
+/// where that has the role, and keeps the present one as the previous one.  Post: no root of
+/// another role is loaded; perhaps none at all, or an invalid one.
+void switch_root(Kernel& k, Vcpu& vcpu);
+/// Nothing is cached for this vCPU any more.
+void flush_own_tlb(Kernel& k, const Vcpu& vcpu);
 /// True if the vCPU may map through the root it has loaded.
 bool has_valid_root(const Kernel& k, const Vcpu& vcpu);
 

@@ -40,6 +40,7 @@ void close_descriptors(Kernel& k, Vm& vm) {
     k.set(vcpu.ran, false);
     k.set(vcpu.td.initialized, false);
     k.set(vcpu.smm, false);
+    k.set(vcpu.guest_mode, GuestMode::kNone);
     put_vm(k, vm);
   }
   k.set(vm.vcpu_count, 0);
@@ -133,18 +134,6 @@ Outcome apply(Kernel& k, ActorId, const CreateVcpu& op) {
   k.set(vcpu.phys_addr_bits, PhysAddrBits{}.value);
   k.set(vm.users, vm.users + 1);
   k.set(vm.vcpu_count, static_cast<std::uint8_t>(vm.vcpu_count + 1));
-  return {};
-}
-
-Outcome apply(Kernel& k, ActorId actor, const SetCpuid& op) {
-  const VcpuIndex index{actor.index};
-  if (const Check gate = vcpu_gate(k, index); gate != Check::kOk) return answer(gate);
-  Vcpu& vcpu = k.vcpu(index);
-  const bool changes = vcpu.phys_addr_bits != op.phys_addr_bits.value;
-  if (vcpu.ran && changes) return refuse(Check::kSetCpuidAfterRun);
-  if (!changes) return {};
-  unload_root(k, vcpu);  // kvm_mmu_after_set_cpuid(): the role may have changed
-  k.set(vcpu.phys_addr_bits, op.phys_addr_bits.value);
   return {};
 }
 

@@ -7,6 +7,13 @@
 namespace sluice::model {
 namespace {
 
+/// A hypercall of L2 is L1's to answer.
+Check hypercall_gate(Kernel& k, VcpuIndex index) {
+  const Check gate = enter_gate(k, index);
+  const bool is_l2 = k.vcpu(index).guest_mode != GuestMode::kNone;
+  return gate == Check::kOk && is_l2 ? Check::kSkipVcpuMode : gate;
+}
+
 /// KVM's own part, rows 1 to 3 of kvm.md 8.
 Check check_hypercall(const Vm& vm, const MapGpaRange& op) {
   if (op.cpl.value != 0) return fail(Check::kMapGpaCpl);
@@ -30,7 +37,7 @@ Outcome outcome_of_reaction(Reaction reaction, const ConversionExit& exit) {
 
 Outcome apply(Kernel& k, ActorId actor, const MapGpaRange& op) {
   const VcpuIndex index{actor.index};
-  if (const Check gate = enter_gate(k, index); gate != Check::kOk) return answer(gate);
+  if (const Check gate = hypercall_gate(k, index); gate != Check::kOk) return answer(gate);
   Vcpu& vcpu = k.vcpu(index);
   const VmIndex vm = vcpu.vm;
   enter_guest(k, vcpu);
@@ -43,7 +50,7 @@ Outcome apply(Kernel& k, ActorId actor, const MapGpaRange& op) {
 Task<Outcome> start(Kernel& k, ActorId actor, const MapGpaRange& op) {
   const VcpuIndex index{actor.index};
   co_await lock(k, vcpu_mutex(index));
-  const Check gate = enter_gate(k, index);
+  const Check gate = hypercall_gate(k, index);
   if (gate != Check::kOk) {
     unlock(k, vcpu_mutex(index));
     co_return answer(gate);
