@@ -34,6 +34,13 @@ bool came_back(const FrameChange& change) {
   return change.before.use != FrameUse::kFree && change.now.use == FrameUse::kFree;
 }
 
+/// The step has taken the frame from its guest.
+bool was_taken_back(const View& view, Pfn pfn) {
+  return std::ranges::any_of(view.frame_changes(), [pfn](const FrameChange& change) {
+    return change.pfn == pfn && change.rmp_before.assigned && !change.rmp_now.assigned;
+  });
+}
+
 }  // namespace
 
 namespace check {
@@ -73,10 +80,13 @@ Result direct_map_never_merges(const View& view) {
 /// there on its next user dies of it, or the guest gets a second page for its address. Who takes
 /// it within the step hides it from the frame's own change.
 Result freed_frame_is_shared(const View& view) {
-  for (const Event& event : view.events().events()) {
-    if (event.kind != EventKind::kFrameFreed || !was_refused(view, Pfn{event.a})) continue;
-    if (!view.rmp(Pfn{event.a}).assigned) continue;
-    return Violation{.subject = event.a, .known_upstream = true, .spoils_the_rest = true};
+  const EventLog& log = view.events();
+  if (log.has(EventKind::kFrameFreed) && log.has(EventKind::kRmpUpdateRefused)) {
+    for (const Event& event : log.events()) {
+      if (event.kind != EventKind::kFrameFreed || !view.rmp(Pfn{event.a}).assigned) continue;
+      if (!was_refused(view, Pfn{event.a})) continue;
+      return Violation{.subject = event.a, .known_upstream = true, .spoils_the_rest = true};
+    }
   }
   for (const FrameChange& change : view.frame_changes()) {
     if (came_back(change) && change.rmp_now.assigned) return Violation{.subject = change.pfn.value};
@@ -95,34 +105,37 @@ Result leaked_after_refusal(const View& view) {
   return counted == leaked ? Result{} : Violation{.subject = leaked, .other = counted};
 }
 
+/// What happened last to a frame's entry before the frame was freed: nothing, or a flush.
 Result flushed_before_free(const View& view) {
+  if (!view.events().has(EventKind::kFrameFreed) || !view.events().has(EventKind::kRmpUpdate))
+    return std::nullopt;
   const auto events = view.events().events();
-  for (const FrameChange& change : view.frame_changes()) {
-    const Pfn pfn = change.pfn;
-    if (!change.rmp_before.assigned || change.rmp_now.assigned) continue;
-    const auto is_kind = [pfn](EventKind kind) {
-      return [pfn, kind](const Event& e) { return e.kind == kind && covers(e, pfn); };
-    };
-    const auto freed = std::find_if(events.begin(), events.end(), [pfn](const Event& e) {
-      return e.kind == EventKind::kFrameFreed && e.a == pfn.value;
-    });
-    const auto shared = std::find_if(events.begin(), events.end(), is_kind(EventKind::kRmpUpdate));
-    if (freed == events.end() || shared >= freed) continue;
-    const auto flushed = std::find_if(shared, events.end(), is_kind(EventKind::kCacheFlush));
-    if (flushed > freed) return Violation{.subject = pfn.value};
+  const auto first_update = std::ranges::find(events, EventKind::kRmpUpdate, &Event::kind);
+  const auto first = static_cast<std::size_t>(first_update - events.begin());
+  for (std::size_t freed = first; freed < events.size(); ++freed) {
+    if (events[freed].kind != EventKind::kFrameFreed) continue;
+    const Pfn pfn{events[freed].a};
+    for (std::size_t i = freed; i-- > first;) {
+      if (!covers(events[i], pfn)) continue;
+      if (events[i].kind == EventKind::kCacheFlush) break;
+      if (events[i].kind != EventKind::kRmpUpdate) continue;
+      if (was_taken_back(view, pfn)) return Violation{.subject = pfn.value};
+      break;
+    }
   }
   return std::nullopt;
 }
 
 Result split_before_assignment(const View& view) {
+  if (!view.events().has(EventKind::kDirectMapSplit)) return std::nullopt;
   const auto events = view.events().events();
-  for (auto event = events.begin(); event != events.end(); ++event) {
-    if (event->kind != EventKind::kRmpUpdate || event->b != 1) continue;
-    const std::uint64_t block = Pfn{event->a}.align_down(kFramesPer2M).value;
-    const auto split = std::find_if(event, events.end(), [block](const Event& e) {
-      return e.kind == EventKind::kDirectMapSplit && e.a == block;
-    });
-    if (split != events.end()) return Violation{.subject = event->a};
+  for (std::size_t split = 0; split < events.size(); ++split) {
+    if (events[split].kind != EventKind::kDirectMapSplit) continue;
+    for (const Event& event : events.first(split)) {
+      if (event.kind == EventKind::kRmpUpdate && event.b == 1 &&
+          event.a - events[split].a < kFramesPer2M)
+        return Violation{.subject = event.a};
+    }
   }
   return std::nullopt;
 }

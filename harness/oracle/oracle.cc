@@ -23,6 +23,7 @@ Oracle::Oracle() {
   scratch_.leaves.reserve(std::size_t{1} << 12);
   static_assert(kInvariantCount <= 64 * std::tuple_size_v<RowSet>, "a row is a bit of a RowSet");
   for (std::size_t row = 0; row < kInvariants.size(); ++row) {
+    if (kInvariants[row].with_books == nullptr) after_step_[row] = kInvariants[row].after_step;
     if (std::ranges::count(kInvariants[row].needs, ViewField::kEvents) != 0)
       insert(rows_of_events_, row);
     for (std::size_t bit = 0; bit < trigger::kCount; ++bit) {
@@ -227,16 +228,23 @@ std::optional<Finding> Oracle::judge_rows(const RowSet& rows, const View& view) 
   RowSet judged{};
   std::optional<Finding> finding{};
   for (std::size_t word = 0; word < rows.size() && !finding; ++word) {
-    for (std::uint64_t left = rows[word]; left != 0 && !finding; left &= left - 1) {
+    judged[word] = rows[word] & unconditional_[word];
+    for (std::uint64_t left = rows[word] & ~unconditional_[word]; left != 0; left &= left - 1) {
       const std::uint64_t bit = left & -left;
+      if (applies(64 * word + static_cast<std::size_t>(std::countr_zero(left)), view))
+        judged[word] |= bit;
+    }
+    for (std::uint64_t left = judged[word]; left != 0; left &= left - 1) {
       const std::size_t row = 64 * word + static_cast<std::size_t>(std::countr_zero(left));
-      if ((unconditional_[word] & bit) == 0 && !applies(row, view)) continue;
-      judged[word] |= bit;
       if (is_forced(row)) continue;
-      const InvariantRow& r = kInvariants[row];
+      const CheckFn after_step = after_step_[row];
       const auto wrong =
-          r.with_books == nullptr ? r.after_step(view) : r.with_books(view, contents_);
-      if (wrong) finding = found(row, *wrong, view);
+          after_step != nullptr ? after_step(view) : kInvariants[row].with_books(view, contents_);
+      if (!wrong) [[likely]]
+        continue;
+      finding = found(row, *wrong, view);
+      judged[word] &= (left & -left) | ((left & -left) - 1);
+      break;
     }
   }
   judged_after_step_.add(judged);

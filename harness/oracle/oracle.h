@@ -109,7 +109,8 @@ class Oracle {
   bool is_forced(std::size_t row) const;
 
   std::array<RowSet, trigger::kCount> rows_of_trigger_{};
-  RowSet rows_of_events_{};  // rows that read the step's events
+  std::array<CheckFn, kInvariantCount> after_step_{};  // close together; null: with_books
+  RowSet rows_of_events_{};                            // rows that read the step's events
   AcceptanceBook acceptance_;
   BindingBook bindings_;
   MismatchBook mismatches_;

@@ -51,12 +51,13 @@ class Balance {
 
  private:
   struct Step {
-    std::uint64_t at = 0;
-    std::int32_t change = 0;
+    std::uint64_t at;
+    std::int32_t change;
   };
   std::size_t size_ = 0;
-  // At most as many exits as entries, each with a beginning and an end.
-  std::array<Step, std::size_t{4} * kPscMaxEntries> steps_{};
+  // At most as many exits as entries, each with a beginning and an end. Those beyond `size_` are
+  // not written: to clear them would cost more than all the rest.
+  std::array<Step, std::size_t{4} * kPscMaxEntries> steps_;
 };
 
 /// What the request has marked done of entry `index`: nothing, or pages from where it stood.

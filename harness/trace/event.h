@@ -49,18 +49,26 @@ class EventLog {
   static constexpr std::size_t kCapacity =
       8192;  // a conversion of 2 MiB in 4 KiB pages makes some 3,200
   void add(Event event) {
+    kinds_ |= bit(event.kind);
     if (count_ < kCapacity) {
       events_[count_++] = event;
     } else {
       ++dropped_;
     }
   }
-  void clear() { count_ = 0, dropped_ = 0; }
+  void clear() { count_ = 0, dropped_ = 0, kinds_ = 0; }
+  /// Whether there was one of this kind.
+  bool has(EventKind kind) const { return (kinds_ & bit(kind)) != 0; }
   std::span<const Event> events() const { return {events_.data(), count_}; }
   std::uint64_t dropped() const { return dropped_; }
 
  private:
+  static constexpr std::uint64_t bit(EventKind kind) {
+    return std::uint64_t{1} << static_cast<unsigned>(kind);
+  }
+
   std::size_t count_ = 0;
+  std::uint64_t kinds_ = 0;
   std::uint64_t dropped_ = 0;
   std::array<Event, kCapacity> events_;
 };

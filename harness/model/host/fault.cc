@@ -210,14 +210,15 @@ FaultResult fault_look_up(Kernel& k, Vcpu& vcpu, PageFault& fault) {
 FaultResult fault_prepare(Kernel& k, Vcpu& vcpu, PageFault& fault) {
   Vm& vm = k.vm(vcpu.vm);
   if (fault.has_folio) {
-    const GmemHold hold{.pfn = fault.pfn,
-                        .max_order = fault.max_level == MapLevel::k4K ? 0U : 9U,
-                        .index = fault.gmem_index};
+    GmemHold hold{.pfn = fault.pfn,
+                  .max_order = fault.max_level == MapLevel::k4K ? 0U : 9U,
+                  .index = fault.gmem_index};
     const Check check = prepare_page(k, vm, vm.slots[fault.slot], fault.gfn, hold);
     if (check != Check::kOk) {
       fault_release(k, fault);
       return memory_fault(fault, check);
     }
+    fault.max_level = std::min(fault.max_level, level_of_order(hold.max_order));
     const unsigned cap = private_max_mapping_level(k, vm, fault.pfn);
     if (cap != 0) fault.max_level = std::min(fault.max_level, static_cast<MapLevel>(cap));
   }

@@ -63,8 +63,8 @@ struct GmemHold {
 Check hold_page(Kernel& k, const Memslot& slot, Gfn gfn, GmemHold& hold,
                 Check no_memory = Check::kFaultNoFolio);
 /// Second half: zeroes a fresh page and has the architecture prepare it.  The reference stays on
-/// failure.  Fails: fault.prepare_*.
-Check prepare_page(Kernel& k, Vm& vm, const Memslot& slot, Gfn gfn, const GmemHold& hold);
+/// failure; the order falls where the folio was split in between.  Fails: fault.prepare_*.
+Check prepare_page(Kernel& k, Vm& vm, const Memslot& slot, Gfn gfn, GmemHold& hold);
 /// Both, for those who cannot be interrupted.  Fails: as above, with no reference held.
 Check get_pfn(Kernel& k, Vm& vm, const Memslot& slot, Gfn gfn, GmemHold& hold);
 /// A large folio around the page becomes 512 small ones.

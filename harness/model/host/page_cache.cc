@@ -261,11 +261,12 @@ Check hold_page(Kernel& k, const Memslot& slot, Gfn gfn, GmemHold& hold, Check n
   return Check::kOk;
 }
 
-Check prepare_page(Kernel& k, Vm& vm, const Memslot& slot, Gfn gfn, const GmemHold& hold) {
+Check prepare_page(Kernel& k, Vm& vm, const Memslot& slot, Gfn gfn, GmemHold& hold) {
   if (slot.gmem == GmemRef::kNone) return Check::kOk;  // closed since: the retry check finds out
   const Gmem& gmem = k.gmems[slot.gmem];
   const GmemPage page = find_page(k, gmem, hold.index);
   if (!page.present() || page.pfn() != hold.pfn) return Check::kOk;  // dropped since: likewise
+  if (!page.large()) hold.max_order = 0;  // split since: another page of it may be gone
   const bool always = behavior::gmem_always_prepares(k.version());
   if (page.uptodate() && planted(Planted::kFaultZeroesAgain)) zero_folio(k, page);
   if (page.uptodate() && !always) return Check::kOk;
