@@ -1,15 +1,16 @@
 add_custom_target(fuzzers COMMENT "Every fuzzer of this engine, and nothing else")
 
-# sluice_fuzzer(NAME [ROOMS room...] [SEEDS BYTES|TEXT] [CORPORA directory...] [PLAIN_MUTATION])
+# sluice_fuzzer(NAME [ROOMS room...] [SEEDS BYTES|TEXT] [CORPORA directory...] [PLAIN_MUTATION] [SELECT])
 # fuzzers/NAME.cc holds LLVMFuzzerTestOneInput. What is made of it:
 #   NAME_replay   in every build, by any compiler: runs files and directories through the target
 #   NAME          the fuzzer itself, where SLUICE_FUZZ_ENGINE is libfuzzer, afl or external
+#   NAME_select   with SELECT and libfuzzer: makes a small corpus of a large one (fuzzers/README.md)
 #   seeds/NAME/   the seeds of corpora/seeds/NAME and of CORPORA, as bytes (SEEDS BYTES) or as they are
 #   NAME.dict     words of the input language
 #   ctest         NAME.seeds: the replay program over the seeds
 # PLAIN_MUTATION leaves the engine's own mutation in place of ours.
 function(sluice_fuzzer name)
-  cmake_parse_arguments(FUZZER "PLAIN_MUTATION" "SEEDS" "ROOMS;CORPORA" ${ARGN})
+  cmake_parse_arguments(FUZZER "PLAIN_MUTATION;SELECT" "SEEDS" "ROOMS;CORPORA" ${ARGN})
   list(TRANSFORM FUZZER_ROOMS PREPEND sluice_)
   add_library(${name}_target OBJECT ${name}.cc)
   # The target's own edges too: an engine stops when an input covers nothing at all.
@@ -24,6 +25,10 @@ function(sluice_fuzzer name)
     set(mutators driver/mutator_libfuzzer.cc)
   endif()
   if(SLUICE_FUZZ_ENGINE STREQUAL "libfuzzer")
+    if(FUZZER_SELECT)
+      add_executable(${name}_select driver/select.cc driver/state_features_none.cc)
+      target_link_libraries(${name}_select PRIVATE ${name}_target)
+    endif()
     add_executable(${name} driver/state_features_libfuzzer.cc ${mutators})
     target_link_libraries(${name} PRIVATE ${name}_target -fsanitize=fuzzer)
   elseif(SLUICE_FUZZ_ENGINE STREQUAL "external")

@@ -114,7 +114,12 @@ void AcceptanceBook::note_gone(const View& view, const FrameChange& change) {
     const GuestPages page{.asid = before.asid, .first = guest_pages_of(before).first, .count = 1};
     holds_ = holds_ && launched_.remove(page);
   }
-  if (is_there && !now.validated && ran_pvalidate(view, before, false)) {
+  // A guest that keeps the order has taken its acceptance back before it asked the host to take the
+  // page.
+  const bool keeps_order = view.header().policy.guest == GuestPolicy::kEnlightened;
+  const bool was_asked_for =
+      !is_there && before.validated && keeps_order && ran<GuestConvert>(view);
+  if (((is_there && !now.validated) || was_asked_for) && ran_pvalidate(view, before, false)) {
     holds_ = holds_ && accepted_.remove(guest_pages_of(before));
   }
 }
