@@ -164,7 +164,8 @@ void repair(Sequence& sequence, Rng& rng) {
   Context context;
   std::vector<Step>& steps = sequence.steps;
   for (std::size_t i = 0; i < steps.size();) {
-    if (!attach(steps[i], context, rng)) {
+    const bool can_be = attach(steps[i], context, rng);
+    if (!can_be || (!changes_mode(steps[i], context) && !rng.one_in(16))) {
       steps.erase(steps.begin() + static_cast<std::ptrdiff_t>(i));
       continue;
     }

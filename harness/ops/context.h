@@ -53,7 +53,8 @@ bool creates(std::size_t index, FieldRole role);
 /// nothing it could name exists. Fields of other roles stay.
 bool attach(Step& step, const Context& context, Rng& rng);
 
-/// Attaches every step in order; drops the steps that cannot be, resumes actors that were left
+/// Attaches every step in order; drops the steps that cannot be and most of those that would change
+/// a mode and cannot, resumes actors that were left
 /// parked before they act again. At most kMaxOps steps stay.
 void repair(Sequence& sequence, Rng& rng);
 

@@ -99,8 +99,8 @@ std::optional<Violation> judge_generation(const View& view, VmIndex index) {
   return std::nullopt;
 }
 
-/// A leaf that was put into a root which is invalid. No step invalidates a root after a fault and
-/// leaves it filled: what is in it goes in the same breath.
+/// A leaf or MMIO entry that was put into a root which is invalid. No step invalidates a root after
+/// a fault and leaves it filled: what is in it goes in the same breath.
 std::optional<Violation> installed_in_obsolete_root(const View& view) {
   VmIndex vm{};
   std::uint32_t root = View::kNoRoot;
@@ -110,7 +110,8 @@ std::optional<Violation> installed_in_obsolete_root(const View& view) {
       vm = change.vm, root = change.root;
       valid = view.root(vm, root).valid;
     }
-    if (!valid && change.now.present && change.is_remapped())
+    const bool is_there = change.now.present || change.now.mmio;
+    if (!valid && is_there && change.is_remapped())
       return Violation{.subject = change.gfn.value, .other = root};
   }
   return std::nullopt;
