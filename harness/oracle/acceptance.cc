@@ -109,6 +109,9 @@ void AcceptanceBook::note_gone(const View& view, const FrameChange& change) {
   const RmpView& now = change.rmp_now;
   if (!is_guest_page(before)) return;
   const bool is_there = now.assigned && is_same_guest_page(before, now);
+  // bugs.md 63: freed, and still the guest's. H4 reports it where the host's own rows are judged;
+  // that its address gets a second frame later follows from it.
+  if (is_there && left_its_owner(change) && was_refused(view, change.pfn)) holds_ = false;
   if (!is_there || !now.validated || left_its_owner(change)) {
     // A launched page has an entry of 4 KiB.
     const GuestPages page{.asid = before.asid, .first = guest_pages_of(before).first, .count = 1};

@@ -8,15 +8,6 @@
 namespace sluice::oracle {
 namespace {
 
-bool covers(const Event& event, Pfn pfn) { return pfn.value - event.a < event.b; }
-
-/// Did the host try to change this frame's entry in the step, and was refused?
-bool was_refused(const View& view, Pfn pfn) {
-  return std::ranges::any_of(view.events().events(), [pfn](const Event& event) {
-    return event.kind == EventKind::kRmpUpdateRefused && covers(event, pfn);
-  });
-}
-
 /// Is every frame of the 2 MiB block some guest's, or the AMD-SP's?
 bool is_block_assigned(const View& view, Pfn head) {
   for (std::uint64_t i = 0; i < kFramesPer2M; ++i) {

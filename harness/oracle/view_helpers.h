@@ -84,6 +84,15 @@ inline bool conversion_ran(const View& view) {
   return ran<SetMemoryAttributes>(view) || ran_guest_request(view);
 }
 
+inline bool covers(const Event& event, Pfn pfn) { return pfn.value - event.a < event.b; }
+/// Did the host try to change this frame's entry in the step, and was refused?
+inline bool was_refused(const View& view, Pfn pfn) {
+  if (!view.events().has(EventKind::kRmpUpdateRefused)) return false;
+  return std::ranges::any_of(view.events().events(), [pfn](const Event& event) {
+    return event.kind == EventKind::kRmpUpdateRefused && covers(event, pfn);
+  });
+}
+
 /// Was what the leaf translated zapped in the step? For rows that read events.
 inline bool was_zapped(const View& view, const LeafChange& change) {
   return std::ranges::any_of(view.events().events(), [&change](const Event& e) {
