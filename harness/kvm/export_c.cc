@@ -37,7 +37,8 @@ std::string_view why_no_call(const Step& step) {
                 PscMsr, Psc, GhcbWriteHeader, GhcbWriteEntry, GuestConvert>(step.op)) {
     return "it needs SEV-SNP hardware and a guest of its own, which an exported program has not";
   }
-  if (is_one_of<TdxInitVm, TdxInitVcpu, TdxInitMemRegion, TdxFinalize, TdAccept>(step.op)) {
+  if (is_one_of<TdxInitVm, TdxInitVcpu, TdxInitMemRegion, TdxFinalize, TdAccept, TdMapGpa>(
+          step.op)) {
     return "it needs TDX hardware and a guest of its own, which an exported program has not";
   }
   return {};

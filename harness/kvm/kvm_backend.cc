@@ -242,6 +242,7 @@ Outcome KvmBackend::run(const Step&, const TdxInitVcpu&) { return skip(Capabilit
 Outcome KvmBackend::run(const Step&, const TdxInitMemRegion&) { return skip(Capability::kTdx); }
 Outcome KvmBackend::run(const Step&, const TdxFinalize&) { return skip(Capability::kTdx); }
 Outcome KvmBackend::run(const Step&, const TdAccept&) { return skip(Capability::kTdx); }
+Outcome KvmBackend::run(const Step&, const TdMapGpa&) { return skip(Capability::kTdx); }
 Outcome KvmBackend::run(const Step&, const SeamcallContention&) {
   return skip(Capability::kAdversity);
 }

@@ -22,6 +22,7 @@
 #include "model/vmm/guest_convert.h"
 #include "model/vmm/map_gpa_range.h"
 #include "model/vmm/psc.h"
+#include "model/vmm/td_map_gpa.h"
 #include "ops/op_list.h"
 
 namespace sluice::model {

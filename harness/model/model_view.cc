@@ -275,6 +275,9 @@ ProgressView ModelView::progress_now() const {
   // slot's deletion waits for.
   const bool prefault = liveness.livelock_reason == RetryReason::kSlotInvalid &&
                         !behavior::prefault_eagain_on_invalid_slot(k_->version());
+  // The same of a TD's fault (bugs.md 2), which ends from the same kernel on.
+  static_assert(behavior::td_leaves_fault_on_invalid_slot({6, 18}) &&
+                behavior::prefault_eagain_on_invalid_slot({6, 18}));
   // A pre-fault of a vCPU whose root a slot's deletion made obsolete.
   const bool root = liveness.livelock_reason == RetryReason::kRootObsolete &&
                     !behavior::prefault_renews_obsolete_root(k_->version());

@@ -161,6 +161,8 @@ enum class Planted : std::uint8_t {
   kObsoletePreviousRootStays,
   kStaleRootIsOverlooked,
   kGuestModeSkipsFlush,
+  // TDX once more.
+  kTdRetriesDeletedSlot,
 };
 
 struct PlantedRow {
@@ -461,6 +463,8 @@ inline constexpr std::array kPlanted = std::to_array<PlantedRow>({
      "a fault under way does not ask whether its root is still valid (bugs.md 9)"},
     {Planted::kGuestModeSkipsFlush, "guest_mode_skips_flush", "tlb.flushed_after_zap",
      "a vCPU enters and leaves guest mode with what it has cached"},
+    {Planted::kTdRetriesDeletedSlot, "td_retries_deleted_slot", "progress.no_livelock",
+     "a TD's fault on a slot under deletion is retried where it is in 6.18, too (bugs.md 2)"},
 });
 
 #ifdef SLUICE_PLANTED

@@ -27,7 +27,7 @@ using AllOps =
            GmemAccess,                                                                           //
            SendSignal, FailAllocation,                                                           //
            TdxInitVm, TdxInitVcpu, TdxInitMemRegion, TdxFinalize, TdAccept, SeamcallContention,  //
-           EnterSmm, LeaveSmm, EnterGuestMode, LeaveGuestMode>;
+           EnterSmm, LeaveSmm, EnterGuestMode, LeaveGuestMode, TdMapGpa>;
 using Op = AllOps::Variant;
 
 /// Calls visit.template operator()<Op>() for every operation type, in list order.

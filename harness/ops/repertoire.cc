@@ -18,7 +18,7 @@ bool needs_snp(const Op& op) {
 
 bool needs_tdx(const Op& op) {
   return is_one_of<TdxInitVm, TdxInitVcpu, TdxInitMemRegion, TdxFinalize, TdAccept,
-                   SeamcallContention>(op);
+                   SeamcallContention, TdMapGpa>(op);
 }
 
 bool can_do(const Op& op, const Repertoire& able) {

@@ -90,6 +90,25 @@ struct TdAccept {
 };
 SLUICE_OPERATION(TdAccept);
 
+/// TDVMCALL<MapGPA>: the guest of a TD asks for a range, shared where `gpa` has the SHARED bit.
+/// Refused: group td_map_gpa.
+struct TdMapGpa {
+  RawGpa gpa{};
+  RawSize size{.value = kPageBytes};
+  static constexpr OpInfo kInfo{
+      .name = "td_map_gpa",
+      .actor = ActorKind::kVcpu,
+      .weight = 4,
+      .source = "tdx_map_gpa(), tdx_complete_vmcall_map_gpa()",
+      .summary =
+          "The guest of a TD asks for a range to be private or, with the SHARED bit, shared."};
+  template <class Self, class Visit>
+  static constexpr void each(Self& op, Visit&& visit) {
+    visit("gpa", op.gpa), visit("size", op.size);
+  }
+};
+SLUICE_OPERATION(TdMapGpa);
+
 /// Other processors are inside the TDX module with the TD that the host is about to change: after
 /// `after` SEAMCALLs that go well, its next `count` answer OPERAND_BUSY. It replaces what is left
 /// of an earlier one.

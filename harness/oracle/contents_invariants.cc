@@ -37,12 +37,23 @@ std::optional<VmIndex> private_owner(const View& view, const FrameChange& change
   return has_private_memory(type) && type != VmType::kSnp ? std::optional(vm) : std::nullopt;
 }
 
+/// A slot of the VM went, moved, or is about to.
+bool slot_goes(const View& view, VmIndex vm) {
+  const auto slots = view.slots(vm);
+  if (std::ranges::any_of(slots, &SlotView::invalid)) return true;
+  return std::ranges::any_of(view.slots_before(vm), [&](const SlotView& old) {
+    return old.invalid || std::ranges::none_of(slots, [&old](const SlotView& now) {
+             return now.id == old.id && now.base == old.base;
+           });
+  });
+}
+
 /// Operations in which a TD may lose pages (tdx.md 3): what a page is to become shared by, where it
 /// leaves its file or its slot, and the TD's end.
-bool may_lose_td_pages(const View& view) {
+bool may_lose_td_pages(const View& view, VmIndex vm) {
   return conversion_ran(view) ||
          ran<GmemPunchHole, GmemAllocate, CloseGuestMemfd, DestroyVm>(view) ||
-         ran<SetMemoryRegion>(view);
+         (ran<SetMemoryRegion>(view) && slot_goes(view, vm));
 }
 
 /// A change of a TD's entry that accounts for what became of its frame's contents: its page came by
@@ -52,7 +63,8 @@ bool is_by_entry(const View& view, const FrameChange& change) {
     const bool had = !entry.before.is_free() && entry.before.pfn == change.pfn;
     const bool has = entry.now.state == SeptState::kMapped && entry.now.pfn == change.pfn;
     const bool went = had && !has;
-    return went ? may_lose_td_pages(view) : has && entry.before.state != SeptState::kMapped;
+    return went ? may_lose_td_pages(view, entry.vm)
+                : has && entry.before.state != SeptState::kMapped;
   });
 }
 

@@ -51,24 +51,59 @@ bool is_removed(const SeptChange& change) {
 /// The TD went in the step, with all that it had.
 bool td_ended(const View& view, VmIndex vm) { return !view.td(vm).exists; }
 
-/// D2 of one entry: its events came in the order BLOCK, TRACK, REMOVE, and no vCPU is inside from
-/// an epoch before that TRACK.
-Result judge_removal(const View& view, const SeptChange& change) {
-  bool blocked = false, tracked = false, removed = false;
-  std::uint64_t epoch = 0;
-  for (const Event& e : view.events().events()) {
-    if (e.vm != change.vm.value) continue;
-    const bool is_its = e.a == change.gfn.value;
-    if (e.kind == EventKind::kSeptBlock && is_its) blocked = true, tracked = false;
-    if (e.kind == EventKind::kSeptTrack && blocked && !removed) tracked = true, epoch = e.a;
-    if (e.kind == EventKind::kSeptRemove && is_its) removed = true;
+/// What the step's events say of each entry that changed in it. Cost: linear, so that the removal
+/// of many pages costs what one does, each.
+class Removals {
+ public:
+  explicit Removals(const View& view) : changes_(view.sept_changes()) {
+    if (!fits()) return;
+    std::fill_n(seen_.begin(), changes_.size(), Seen{});
+    std::array<std::uint32_t, kMaxVms> tracked{};  // position of the last TRACK, from 1
+    std::array<std::uint32_t, kMaxVms> epoch{};
+    std::uint32_t position = 0;
+    for (const Event& e : view.events().events()) {
+      ++position;
+      if (e.kind == EventKind::kSeptTrack)
+        tracked[e.vm] = position, epoch[e.vm] = static_cast<std::uint32_t>(e.a);
+      if (e.kind != EventKind::kSeptBlock && e.kind != EventKind::kSeptRemove) continue;
+      Seen* const seen = find({e.vm}, {e.a});
+      if (seen == nullptr) continue;
+      if (e.kind == EventKind::kSeptBlock) seen->blocked = position;
+      if (e.kind != EventKind::kSeptRemove) continue;
+      seen->removed = seen->blocked != 0;
+      seen->epoch = tracked[e.vm] > seen->blocked ? epoch[e.vm] : 0;
+    }
   }
+  /// The events of more entries than a step can tell of were not read.
+  bool fits() const { return changes_.size() <= seen_.size(); }
+  struct Seen {
+    std::uint32_t blocked = 0;  // position of the BLOCK, from 1
+    std::uint32_t epoch = 0;    // of the TRACK between BLOCK and REMOVE; 0: there was none
+    bool removed = false;       // by a REMOVE behind the BLOCK
+  };
+  const Seen& of(std::size_t change) const { return seen_[change]; }
+
+ private:
+  /// Changes are in the order of VM and GFN.
+  Seen* find(VmIndex vm, Gfn gfn) {
+    const auto key = [](const SeptChange& change) { return std::pair(change.vm, change.gfn); };
+    const auto at = std::ranges::lower_bound(changes_, std::pair(vm, gfn), {}, key);
+    if (at == changes_.end() || key(*at) != std::pair(vm, gfn)) return nullptr;
+    return &seen_[static_cast<std::size_t>(at - changes_.begin())];
+  }
+  std::span<const SeptChange> changes_;
+  std::array<Seen, EventLog::kCapacity> seen_;
+};
+
+/// D2 of one entry: BLOCK, TRACK and REMOVE came in this order, and no vCPU is inside from an epoch
+/// before that TRACK.
+Result judge_removal(const View& view, const SeptChange& change, const Removals::Seen& seen) {
   // Nobody is inside a TD before it is finalized.
   const bool idle = !view.td_before(change.vm).finalized && !view.td(change.vm).finalized;
-  if (!blocked || !removed || (!tracked && !idle)) return wrong_at(change.gfn, change.before.pfn);
+  if (!seen.removed || (seen.epoch == 0 && !idle)) return wrong_at(change.gfn, change.before.pfn);
   for (std::uint8_t i = 0; i < kMaxVcpus; ++i) {
-    const std::uint32_t seen = view.td_epoch_of({i});
-    if (view.vm_of({i}) == change.vm && seen != 0 && seen < epoch)
+    const std::uint32_t inside = view.td_epoch_of({i});
+    if (view.vm_of({i}) == change.vm && inside != 0 && inside < seen.epoch)
       return wrong_at(change.gfn, change.before.pfn);
   }
   return std::nullopt;
@@ -92,19 +127,28 @@ Result judge_agreement(const View& view, VmIndex vm, Gfn gfn, const LeafView& le
   return premapped ? Result{} : wrong_at(gfn, leaf.present ? leaf.pfn : entry.pfn);
 }
 
-/// The mirror root of a VM; none if it has none.
-std::optional<std::uint32_t> mirror_of(const View& view, VmIndex vm) {
-  for (std::uint32_t i = 0; i < View::kMaxRoots; ++i) {
-    const RootView root = view.root(vm, i);
-    if (root.used && root.mirror) return i;
+/// The mirror roots of all VMs, looked up once.
+class Mirrors {
+ public:
+  explicit Mirrors(const View& view) : view_(view) {
+    for (std::uint8_t vm = 0; vm < kMaxVms; ++vm) {
+      if (view.vm({vm}).type != VmType::kTdx) continue;
+      for (std::uint32_t i = 0; i < View::kMaxRoots; ++i) {
+        const RootView root = view.root({vm}, i);
+        if (root.used && root.mirror) roots_[vm] = i;
+      }
+    }
   }
-  return std::nullopt;
-}
+  std::optional<std::uint32_t> of(VmIndex vm) const { return roots_[vm.value]; }
+  LeafView leaf(VmIndex vm, Gfn gfn) const {
+    const auto root = of(vm);
+    return root ? view_.leaf(vm, *root, gfn) : LeafView{};
+  }
 
-LeafView mirror_leaf(const View& view, VmIndex vm, Gfn gfn) {
-  const auto mirror = mirror_of(view, vm);
-  return mirror ? view.leaf(vm, *mirror, gfn) : LeafView{};
-}
+ private:
+  const View& view_;
+  std::array<std::optional<std::uint32_t>, kMaxVms> roots_{};
+};
 
 }  // namespace
 
@@ -119,9 +163,12 @@ Result frame_has_one_entry(const View& view) {
 }
 
 Result removed_after_track(const View& view) {
-  for (const SeptChange& change : view.sept_changes()) {
-    if (!is_removed(change) || td_ended(view, change.vm)) continue;
-    if (auto wrong = judge_removal(view, change); wrong) return wrong;
+  const auto changes = view.sept_changes();
+  if (std::ranges::none_of(changes, is_removed)) return std::nullopt;
+  const Removals removals(view);
+  for (std::size_t i = 0; removals.fits() && i < changes.size(); ++i) {
+    if (!is_removed(changes[i]) || td_ended(view, changes[i].vm)) continue;
+    if (auto wrong = judge_removal(view, changes[i], removals.of(i)); wrong) return wrong;
   }
   return std::nullopt;
 }
@@ -174,12 +221,13 @@ Result host_keeps_off(const View& view) {
 
 Result mirror_agrees(const View& view) {
   if (!view.has_td() || !is_quiescent(view)) return std::nullopt;
+  const Mirrors mirrors(view);
   for (const SeptChange& change : view.sept_changes()) {
-    const LeafView leaf = mirror_leaf(view, change.vm, change.gfn);
+    const LeafView leaf = mirrors.leaf(change.vm, change.gfn);
     if (auto wrong = judge_agreement(view, change.vm, change.gfn, leaf); wrong) return wrong;
   }
   for (const LeafChange& change : view.leaf_changes()) {
-    if (!view.root(change.vm, change.root).mirror) continue;
+    if (mirrors.of(change.vm) != change.root) continue;
     if (auto wrong = judge_agreement(view, change.vm, change.gfn, change.now); wrong) return wrong;
   }
   return std::nullopt;
@@ -198,12 +246,13 @@ Result audit_entries(const View& view, AuditScratch&) {
 Result audit_mirror(const View& view, AuditScratch&) {
   Result wrong{};
   if (!view.has_td() || !is_quiescent(view)) return wrong;
+  const Mirrors mirrors(view);
   each_entry(view, [&](const SeptAt& at) {
-    wrong = judge_agreement(view, at.vm, at.gfn, mirror_leaf(view, at.vm, at.gfn));
+    wrong = judge_agreement(view, at.vm, at.gfn, mirrors.leaf(at.vm, at.gfn));
     return !wrong;
   });
   for (std::uint8_t vm = 0; vm < kMaxVms && !wrong; ++vm) {
-    const auto mirror = mirror_of(view, {vm});
+    const auto mirror = mirrors.of({vm});
     if (!mirror) continue;
     each_leaf_in(view, {vm}, *mirror, kAllGfns, [&](const LeafRecord& record) {
       wrong = judge_agreement(view, record.vm, record.gfn, record.leaf);

@@ -69,7 +69,7 @@ const Op* finished(const View& view) {
 
 /// Did a guest ask user space for a conversion in the step, in whatever way?
 inline bool ran_guest_request(const View& view) {
-  return ran<MapGpaRange, PscMsr, Psc, GuestConvert>(view);
+  return ran<MapGpaRange, PscMsr, Psc, GuestConvert, TdMapGpa>(view);
 }
 
 /// Firmware may change immutable entries and validate pages inside these: the launch, and whatever

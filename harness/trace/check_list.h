@@ -290,11 +290,15 @@ constexpr std::string_view name_of(StatusKind kind) {
   ROW(kTdxFinalizeState,         "tdx_finalize.td_state",             kErrno,     EINVAL,      "tdx.md 5, FINALIZE: no TD yet, or finalized already") \
   ROW(kTdxFinalizePremapped,     "tdx_finalize.premapped",            kErrno,     EINVAL,      "tdx.md 5, FINALIZE: nr_premapped, before 7.0") \
   ROW(kTdxFinalizeBusy,          "tdx_finalize.busy",                 kErrno,     EBUSY,       "tdx.md 3, MR.FINALIZE") \
-  /* The guest of a TD: tdx.md 4. Numbers: the upper half of the TDX module's status, without its error bits. */ \
+  /* The guest of a TD: tdx.md 4. Numbers: of a TDX status, or of MapGPA's, the upper bits that say which. */ \
   ROW(kTdAcceptNotTd,            "td_accept.not_td",                  kException, 6,           "TDCALL outside a TD") \
   ROW(kTdAcceptOperand,          "td_accept.operand",                 kCode,      0x100,       "tdx.md 4: an address that is not private, or not aligned") \
   ROW(kTdAcceptAlready,          "td_accept.already_accepted",        kCode,      0xb0a,       "tdx.md 4: PAGE_ALREADY_ACCEPTED") \
-  ROW(kTdAcceptSize,             "td_accept.size_mismatch",           kCode,      0xb0b,       "tdx.md 4: PAGE_SIZE_MISMATCH")
+  ROW(kTdAcceptSize,             "td_accept.size_mismatch",           kCode,      0xb0b,       "tdx.md 4: PAGE_SIZE_MISMATCH") \
+  ROW(kTdMapGpaNotTd,            "td_map_gpa.not_td",                 kException, 6,           "TDCALL outside a TD") \
+  ROW(kTdMapGpaDisabled,         "td_map_gpa.disabled",               kCode,      0x8000,      "tdx_map_gpa(): KVM_CAP_EXIT_HYPERCALL is off") \
+  ROW(kTdMapGpaRange,            "td_map_gpa.range",                  kCode,      0x8000,      "tdx.md 4, MapGPA: INVALID_OPERAND") \
+  ROW(kTdMapGpaVmmFailed,        "td_map_gpa.vmm_failed",             kCode,      0x8000,      "tdx.md 4, MapGPA: user space could not convert and said so")
 // clang-format on
 
 enum class Check : std::uint16_t {

@@ -52,6 +52,12 @@ constexpr bool tdx_vms(KernelVersion v) { return v >= KernelVersion{6, 16}; }
 /// A page is added to a TD by mapping the given frame with its source page recorded; before, it is
 /// pre-faulted first and counted until it is added (tdx.md 5).
 constexpr bool tdx_adds_pages_directly(KernelVersion v) { return v >= KernelVersion{7, 0}; }
+/// The loop in which KVM retries a fault on a private page of a TD ends where the page's slot is
+/// being deleted; before, it goes on, inside the SRCU read side that the deletion waits for
+/// (bugs.md 2).
+constexpr bool td_leaves_fault_on_invalid_slot(KernelVersion v) {
+  return v >= KernelVersion{6, 18};
+}
 /// A pre-fault refuses an address with the TD's SHARED bit; before, it maps the alias (tdx.md 1,
 /// kvm.md 4 row 6, bugs.md 3).
 constexpr bool prefault_refuses_alias(KernelVersion v) { return v >= KernelVersion{6, 17}; }

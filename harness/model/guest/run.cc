@@ -307,7 +307,7 @@ Task<Outcome> start_guest(Kernel& k, VcpuIndex index, GuestInstruction in) {
       break;
     }
     PageFault fault = fault_of(vm, in, npf);
-    const FaultResult result = co_await start_fault(k, index, fault);
+    const FaultResult result = co_await start_guest_fault(k, index, fault);
     const bool left = leaves(k, vm, in, result, out);
     if (!left && (npf & npf::kRmp) != 0) {
       co_await point(k, Point::kNpfBeforeRmpFix);

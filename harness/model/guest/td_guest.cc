@@ -1,7 +1,9 @@
 #include "model/guest/td_guest.h"
 
+#include "model/host/adversity.h"
 #include "model/host/tdp_mmu.h"
 #include "model/schedule/scheduler.h"
+#include "trace/kernel_behavior.h"
 
 namespace sluice::model {
 namespace {
@@ -48,6 +50,29 @@ GuestResult accept(Kernel& k, const Vm& vm, const GuestInstruction& in) {
   return violation(in, true, false);
 }
 
+bool retries_here(const Kernel& k, const FaultResult& result) {
+  if (result.status != FaultStatus::kRetry) return false;
+  const bool leaves = behavior::td_leaves_fault_on_invalid_slot(k.version()) &&
+                      !planted(Planted::kTdRetriesDeletedSlot);
+  return result.retry != RetryReason::kSlotInvalid || !leaves;
+}
+
+Task<FaultResult> start_td_fault(Kernel& k, VcpuIndex index, PageFault& fault) {
+  const Vm& vm = k.vm(k.vcpu(index).vm);
+  for (;;) {
+    const FaultResult result = co_await start_fault(k, index, fault);
+    if (!retries_here(k, result)) co_return result;
+    k.event(EventKind::kRetry, vm, fault.gfn.value);
+    co_await point(k, Point::kFaultRetry);
+    co_await retry(k, result.retry, fault.gfn.value);
+    Check check = check_signal(k, Check::kRunSignal);
+    if (check == Check::kOk && vm.dead) check = Check::kVmDead;
+    if (check != Check::kOk) {
+      co_return FaultResult{.status = FaultStatus::kError, .check = check};
+    }
+  }
+}
+
 GuestInstruction instruction_of(const TdAccept& op) {
   return {.action = GuestAction::kTdAccept,
           .kind = AccessKind::kWrite,
@@ -87,6 +112,11 @@ TdTry attempt_in_td(Kernel& k, VcpuIndex index, const GuestInstruction& in) {
   const bool present = !entry.is_free() && !entry.is_blocked();
   if (present) out.leaf = {.present = true, .writable = true, .pfn = entry.pfn()};
   return out;
+}
+
+Task<FaultResult> start_guest_fault(Kernel& k, VcpuIndex vcpu, PageFault& fault) {
+  const bool of_td = fault.is_private && is_td(k.vm(k.vcpu(vcpu).vm));
+  return of_td ? start_td_fault(k, vcpu, fault) : start_fault(k, vcpu, fault);
 }
 
 Outcome apply(Kernel& k, ActorId actor, const TdAccept& op) {

@@ -5,6 +5,7 @@
 // is always private, since a TD cannot execute shared memory.
 #pragma once
 #include "model/guest/run.h"
+#include "model/host/fault.h"
 #include "model/host/td_mirror.h"
 #include "model/machine/access.h"
 #include "ops/tdx_ops.h"
@@ -27,6 +28,11 @@ struct TdTry {
 /// One try: TDH.VP.ENTER, the instruction. Pre: a root is loaded.  Post: the VM is dead where a
 /// page that was not accepted ends it.
 TdTry attempt_in_td(Kernel& k, VcpuIndex vcpu, const GuestInstruction& in);
+
+/// A fault of a guest: one on a private page of a TD is retried where it is, under SRCU, since each
+/// entry of the guest that finds no page costs (Linux tdx_handle_ept_violation()).  Fails: fault.*,
+/// run.signal.
+Task<FaultResult> start_guest_fault(Kernel& k, VcpuIndex vcpu, PageFault& fault);
 
 /// Fails: run_gate(), fault.*, td_accept.*
 Outcome apply(Kernel& k, ActorId actor, const TdAccept& op);
