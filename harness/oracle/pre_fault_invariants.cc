@@ -37,6 +37,12 @@ std::optional<Violation> first_unmapped(const View& view, Gfn first, std::uint64
   return std::nullopt;
 }
 
+/// Before 6.17 an address with a TD's SHARED bit is taken, and an alias mapped (bugs.md 3).
+bool takes_alias(const View& view, VmIndex vm) {
+  return view.vm(vm).type == VmType::kTdx &&
+         !behavior::prefault_refuses_alias(view.header().kernel);
+}
+
 }  // namespace
 
 namespace check {
@@ -56,11 +62,10 @@ Result maps_what_was_asked(const View& view) {
   const bool right_one = used.address_space == (mode.smm ? 1 : 0) &&
                          used.guest_mode == mode.guest_mode && !(mode.smm && mode.guest_mode);
   const bool mapped = right_one && is_mapped_for(view, vcpu, asked);
-  // Before 6.17 an address with a TD's SHARED bit is taken (bugs.md 3).
-  const bool known =
-      view.vm(vm).type == VmType::kTdx && !behavior::prefault_refuses_alias(view.header().kernel);
-  return mapped ? Result{}
-                : Violation{.subject = asked.value, .other = root, .known_upstream = known};
+  return mapped
+             ? Result{}
+             : Violation{
+                   .subject = asked.value, .other = root, .known_upstream = takes_alias(view, vm)};
 }
 
 Result leaves_vcpu(const View& view) {
@@ -119,7 +124,7 @@ Result stays_in_slot(const View& view) {
     const bool asked_for = change.gfn >= first.align_down(block) &&
                            change.gfn < (end + PageCount{block - 1}).align_down(block);
     if (!asked_for || !is_in_a_slot(view, change.vm, change.gfn))
-      return Violation{.subject = change.gfn.value};
+      return Violation{.subject = change.gfn.value, .known_upstream = takes_alias(view, change.vm)};
   }
   return std::nullopt;
 }
