@@ -37,6 +37,16 @@ std::optional<Violation> first_unmapped(const View& view, Gfn first, std::uint64
   return std::nullopt;
 }
 
+/// The step split a huge leaf that mapped the page to the same frame.
+bool was_part_of_huge(const View& view, const LeafChange& change) {
+  return std::ranges::any_of(view.leaf_changes(), [&change](const LeafChange& other) {
+    const std::uint64_t offset = change.gfn.value - other.gfn.value;
+    return other.vm == change.vm && other.root == change.root && other.before.present &&
+           other.before.level > change.now.level && offset < frames_in(other.before.level) &&
+           other.before.pfn.value + offset == change.now.pfn.value;
+  });
+}
+
 /// Before 6.17 an address with a TD's SHARED bit is taken, and an alias mapped (bugs.md 3).
 bool takes_alias(const View& view, VmIndex vm) {
   return view.vm(vm).type == VmType::kTdx &&
@@ -123,7 +133,8 @@ Result stays_in_slot(const View& view) {
     const std::uint64_t block = frames_in(now.level);
     const bool asked_for = change.gfn >= first.align_down(block) &&
                            change.gfn < (end + PageCount{block - 1}).align_down(block);
-    if (!asked_for || !is_in_a_slot(view, change.vm, change.gfn))
+    const bool fits = asked_for && is_in_a_slot(view, change.vm, change.gfn);
+    if (!fits && !was_part_of_huge(view, change))
       return Violation{.subject = change.gfn.value, .known_upstream = takes_alias(view, change.vm)};
   }
   return std::nullopt;
