@@ -37,8 +37,19 @@ std::optional<VmIndex> private_owner(const View& view, const FrameChange& change
   return has_private_memory(type) && type != VmType::kSnp ? std::optional(vm) : std::nullopt;
 }
 
+/// A thread of the VMM deleted a slot in the step; another one may have made it anew since.
+bool deletes_slot(const View& view, VmIndex vm) {
+  for (std::uint8_t i = 0; i < kMaxVmmThreads; ++i) {
+    const Op* const op = view.ran_op({.kind = ActorKind::kVmm, .index = i});
+    const auto* const region = op == nullptr ? nullptr : std::get_if<SetMemoryRegion>(op);
+    if (region != nullptr && region->vm == vm && region->size.value == 0) return true;
+  }
+  return false;
+}
+
 /// A slot of the VM went, moved, or is about to.
 bool slot_goes(const View& view, VmIndex vm) {
+  if (deletes_slot(view, vm)) return true;
   const auto slots = view.slots(vm);
   if (std::ranges::any_of(slots, &SlotView::invalid)) return true;
   return std::ranges::any_of(view.slots_before(vm), [&](const SlotView& old) {
