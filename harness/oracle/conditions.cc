@@ -59,6 +59,7 @@ void MismatchBook::note(const View& view) {
   last_[vcpu.value] =
       Mismatch{.vm = view.vm_of(vcpu),
                .gfn = access->gfn,
+               .page = Gpa{view.outcome().exit.gpa}.containing_frame(),
                .c_bit = access->c_bit,
                .fetches = access->kind == AccessKind::kFetch,
                .wants_private = (view.outcome().exit.flags & kMemoryFaultPrivate) != 0};
@@ -71,7 +72,7 @@ bool MismatchBook::was_helped(const View& view) const {
   const auto& last = last_[vcpu.value];
   return last && last->vm == view.vm_of(vcpu) && last->gfn == access->gfn &&
          last->c_bit == access->c_bit && last->fetches == (access->kind == AccessKind::kFetch) &&
-         view.is_private(last->vm, last->gfn) == last->wants_private;
+         view.is_private(last->vm, last->page) == last->wants_private;
 }
 
 }  // namespace sluice::oracle

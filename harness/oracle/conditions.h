@@ -48,7 +48,8 @@ class MismatchBook {
  private:
   struct Mismatch {
     VmIndex vm{};
-    Gfn gfn{};
+    Gfn gfn{};   // of the access
+    Gfn page{};  // that the exit named: without the SHARED bit that the access may have
     bool c_bit = false;
     bool fetches = false;  // as if with the C bit
     bool wants_private = false;

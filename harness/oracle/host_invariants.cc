@@ -32,6 +32,20 @@ bool was_taken_back(const View& view, Pfn pfn) {
   });
 }
 
+/// Is a change of the frame's RMP entry what happened to it last, with no flush behind it? From
+/// `first` on. A page that the step itself has allocated was no guest's when the step began: a
+/// launch that fails makes such a page private and shared again, and nobody has written to it.
+bool is_shared_last(std::span<const Event> events, std::size_t first, Pfn pfn) {
+  bool updated = false;
+  for (std::size_t i = events.size(); i-- > 0 && (updated || i >= first);) {
+    if (!covers(events[i], pfn)) continue;
+    if (events[i].kind == EventKind::kFrameAllocated) return false;
+    if (events[i].kind == EventKind::kRmpUpdate) updated = true;
+    if (events[i].kind == EventKind::kCacheFlush && !updated) return false;
+  }
+  return updated;
+}
+
 }  // namespace
 
 namespace check {
@@ -96,7 +110,6 @@ Result leaked_after_refusal(const View& view) {
   return counted == leaked ? Result{} : Violation{.subject = leaked, .other = counted};
 }
 
-/// What happened last to a frame's entry before the frame was freed: nothing, or a flush.
 Result flushed_before_free(const View& view) {
   if (!view.events().has(EventKind::kFrameFreed) || !view.events().has(EventKind::kRmpUpdate))
     return std::nullopt;
@@ -106,13 +119,8 @@ Result flushed_before_free(const View& view) {
   for (std::size_t freed = first; freed < events.size(); ++freed) {
     if (events[freed].kind != EventKind::kFrameFreed) continue;
     const Pfn pfn{events[freed].a};
-    for (std::size_t i = freed; i-- > first;) {
-      if (!covers(events[i], pfn)) continue;
-      if (events[i].kind == EventKind::kCacheFlush) break;
-      if (events[i].kind != EventKind::kRmpUpdate) continue;
-      if (was_taken_back(view, pfn)) return Violation{.subject = pfn.value};
-      break;
-    }
+    if (is_shared_last(events.first(freed), first, pfn) && was_taken_back(view, pfn))
+      return Violation{.subject = pfn.value};
   }
   return std::nullopt;
 }

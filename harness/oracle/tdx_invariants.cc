@@ -60,9 +60,12 @@ class Removals {
     std::fill_n(seen_.begin(), changes_.size(), Seen{});
     std::array<std::uint32_t, kMaxVms> tracked{};  // position of the last TRACK, from 1
     std::array<std::uint32_t, kMaxVms> epoch{};
+    std::array<bool, kMaxVms> runnable{};
+    for (std::uint8_t vm = 0; vm < kMaxVms; ++vm) runnable[vm] = view.td_before({vm}).finalized;
     std::uint32_t position = 0;
     for (const Event& e : view.events().events()) {
       ++position;
+      if (e.kind == EventKind::kTdFinalized) runnable[e.vm] = true;
       if (e.kind == EventKind::kSeptTrack)
         tracked[e.vm] = position, epoch[e.vm] = static_cast<std::uint32_t>(e.a);
       if (e.kind != EventKind::kSeptBlock && e.kind != EventKind::kSeptRemove) continue;
@@ -72,6 +75,7 @@ class Removals {
       if (e.kind != EventKind::kSeptRemove) continue;
       seen->removed = seen->blocked != 0;
       seen->epoch = tracked[e.vm] > seen->blocked ? epoch[e.vm] : 0;
+      seen->idle = !runnable[e.vm];
     }
   }
   /// The events of more entries than a step can tell of were not read.
@@ -80,6 +84,7 @@ class Removals {
     std::uint32_t blocked = 0;  // position of the BLOCK, from 1
     std::uint32_t epoch = 0;    // of the TRACK between BLOCK and REMOVE; 0: there was none
     bool removed = false;       // by a REMOVE behind the BLOCK
+    bool idle = false;          // the TD was not finalized yet, and nobody inside
   };
   const Seen& of(std::size_t change) const { return seen_[change]; }
 
@@ -98,9 +103,8 @@ class Removals {
 /// D2 of one entry: BLOCK, TRACK and REMOVE came in this order, and no vCPU is inside from an epoch
 /// before that TRACK.
 Result judge_removal(const View& view, const SeptChange& change, const Removals::Seen& seen) {
-  // Nobody is inside a TD before it is finalized.
-  const bool idle = !view.td_before(change.vm).finalized && !view.td(change.vm).finalized;
-  if (!seen.removed || (seen.epoch == 0 && !idle)) return wrong_at(change.gfn, change.before.pfn);
+  if (!seen.removed || (seen.epoch == 0 && !seen.idle))
+    return wrong_at(change.gfn, change.before.pfn);
   for (std::uint8_t i = 0; i < kMaxVcpus; ++i) {
     const std::uint32_t inside = view.td_epoch_of({i});
     if (view.vm_of({i}) == change.vm && inside != 0 && inside < seen.epoch)
@@ -131,23 +135,16 @@ Result judge_agreement(const View& view, VmIndex vm, Gfn gfn, const LeafView& le
 class Mirrors {
  public:
   explicit Mirrors(const View& view) : view_(view) {
-    for (std::uint8_t vm = 0; vm < kMaxVms; ++vm) {
-      if (view.vm({vm}).type != VmType::kTdx) continue;
-      for (std::uint32_t i = 0; i < View::kMaxRoots; ++i) {
-        const RootView root = view.root({vm}, i);
-        if (root.used && root.mirror) roots_[vm] = i;
-      }
-    }
+    for (std::uint8_t vm = 0; vm < kMaxVms; ++vm) roots_[vm] = mirror_of(view, {vm});
   }
-  std::optional<std::uint32_t> of(VmIndex vm) const { return roots_[vm.value]; }
+  std::uint32_t of(VmIndex vm) const { return roots_[vm.value]; }
   LeafView leaf(VmIndex vm, Gfn gfn) const {
-    const auto root = of(vm);
-    return root ? view_.leaf(vm, *root, gfn) : LeafView{};
+    return of(vm) != View::kNoRoot ? view_.leaf(vm, of(vm), gfn) : LeafView{};
   }
 
  private:
   const View& view_;
-  std::array<std::optional<std::uint32_t>, kMaxVms> roots_{};
+  std::array<std::uint32_t, kMaxVms> roots_{};
 };
 
 }  // namespace
@@ -252,9 +249,8 @@ Result audit_mirror(const View& view, AuditScratch&) {
     return !wrong;
   });
   for (std::uint8_t vm = 0; vm < kMaxVms && !wrong; ++vm) {
-    const auto mirror = mirrors.of({vm});
-    if (!mirror) continue;
-    each_leaf_in(view, {vm}, *mirror, kAllGfns, [&](const LeafRecord& record) {
+    if (mirrors.of({vm}) == View::kNoRoot) continue;
+    each_leaf_in(view, {vm}, mirrors.of({vm}), kAllGfns, [&](const LeafRecord& record) {
       wrong = judge_agreement(view, record.vm, record.gfn, record.leaf);
       return !wrong;
     });

@@ -40,12 +40,8 @@ bool is_flushed(const View& view, VmIndex vm) {
 /// The root that a translation of the vCPU came from: of a private one of a TD, the mirror.
 std::uint32_t root_of(const View& view, const TranslationView& t) {
   const VmIndex vm = view.vm_of(t.vcpu);
-  if (t.encrypted && view.vm(vm).type == VmType::kTdx) {
-    for (std::uint32_t i = 0; i < View::kMaxRoots; ++i) {
-      if (view.root(vm, i).mirror) return i;
-    }
-  }
-  return view.current_root(t.vcpu);
+  const std::uint32_t mirror = t.encrypted ? mirror_of(view, vm) : View::kNoRoot;
+  return mirror != View::kNoRoot ? mirror : view.current_root(t.vcpu);
 }
 
 /// The vCPU's page tables still say what it has cached.

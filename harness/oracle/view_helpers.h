@@ -105,17 +105,24 @@ constexpr bool has_private_memory(VmType type) {
   return type == VmType::kSwProtected || type == VmType::kSnp || type == VmType::kTdx;
 }
 
+/// The root that mirrors a TD's secure EPT; kNoRoot of another VM, and before there is one.
+inline std::uint32_t mirror_of(const View& view, VmIndex vm) {
+  if (view.vm(vm).type != VmType::kTdx) return View::kNoRoot;
+  for (std::uint32_t i = 0; i < View::kMaxRoots; ++i) {
+    const RootView root = view.root(vm, i);
+    if (root.used && root.mirror) return i;
+  }
+  return View::kNoRoot;
+}
+
 /// Does the vCPU's MMU map the GFN, in whichever half of its address space? A private GFN of a TD
 /// is in the mirror, all else in the vCPU's own root.
 inline bool is_mapped_for(const View& view, VcpuIndex vcpu, Gfn gfn) {
   const VmIndex vm = view.vm_of(vcpu);
   const std::uint32_t root = view.current_root(vcpu);
   if (root != View::kNoRoot && view.leaf(vm, root, gfn).present) return true;
-  if (view.vm(vm).type != VmType::kTdx) return false;
-  for (std::uint32_t i = 0; i < View::kMaxRoots; ++i) {
-    if (view.root(vm, i).mirror && view.leaf(vm, i, gfn).present) return true;
-  }
-  return false;
+  const std::uint32_t mirror = mirror_of(view, vm);
+  return mirror != View::kNoRoot && view.leaf(vm, mirror, gfn).present;
 }
 
 inline bool is_quiescent(const View& view) { return view.progress().in_flight == 0; }

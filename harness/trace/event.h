@@ -32,6 +32,7 @@ enum class EventKind : std::uint8_t {
   kSeptBlock,         // a = gfn, b = pfn, vm: TDH.MEM.RANGE.BLOCK
   kSeptTrack,         // a = the TD's new epoch, vm: TDH.MEM.TRACK
   kSeptRemove,        // a = gfn, b = pfn, vm: TDH.MEM.PAGE.REMOVE
+  kTdFinalized,       // vm: TDH.MR.FINALIZE
 };
 
 struct Event {

@@ -16,7 +16,7 @@ bool is_busy(Machine& machine) {
   return busy;
 }
 
-void note(Machine& machine, EventKind kind, VmIndex vm, std::uint64_t a, std::uint64_t b = 0) {
+void note(Machine& machine, EventKind kind, VmIndex vm, std::uint64_t a = 0, std::uint64_t b = 0) {
   machine.events.add({.kind = kind, .vm = vm.value, .a = a, .b = b});
 }
 
@@ -70,6 +70,7 @@ SeamStatus tdh_mr_finalize(Machine& machine, VmIndex vm) {
   Td& td = machine.sept.td(vm);
   if (td.finalized) return SeamStatus::kOpState;
   machine.journal.set(td.finalized, true);
+  note(machine, EventKind::kTdFinalized, vm);
   return SeamStatus::kSuccess;
 }
 
