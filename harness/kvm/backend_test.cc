@@ -220,7 +220,7 @@ TEST_F(BackendTest, RecycledVmsAnswerLikeNewOnes) {
           << "\n  anew: " << describe(anew) << "\n"
           << format_text(sequence);
       if (!kept.skipped()) ++acted;
-      if (!kept.skipped() && std::holds_alternative<GuestAccess>(step.op)) ++entered_guest;
+      if (!kept.skipped() && is_one_of<GuestAccess>(step.op)) ++entered_guest;
       ASSERT_FALSE(backend_->hung() || fresh->hung()) << format_step(step);
     }
   }

@@ -17,13 +17,8 @@ std::uint32_t line_of(const Sequence& sequence, std::size_t step) {
   return step < sequence.lines.size() ? sequence.lines[step] : static_cast<std::uint32_t>(step + 1);
 }
 
-template <class... Ops>
-bool is_one_of(const Op& op) {
-  return (std::holds_alternative<Ops>(op) || ...);
-}
-
 std::string_view why_no_call(const Step& step) {
-  if (step.park != 0 || std::holds_alternative<Resume>(step.op)) {
+  if (step.park != 0 || is_one_of<Resume>(step.op)) {
     return "stopping inside an operation is possible in the model only";
   }
   if (info_of(step.op).machine_scope_only ||
@@ -225,7 +220,7 @@ std::string why_not_exportable(const Sequence& sequence, std::string_view file) 
       reason = "the guest program is not in the address space of SMM";
     }
     if (is_one_of<EnterSmm, LeaveSmm>(step.op))
-      smm[step.actor.index] = std::holds_alternative<EnterSmm>(step.op);
+      smm[step.actor.index] = is_one_of<EnterSmm>(step.op);
     if (reason.empty()) continue;
     return fmt::format("{}:{}: {}: {}", file, line_of(sequence, i), format_step(sequence.steps[i]),
                        reason);

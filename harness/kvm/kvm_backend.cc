@@ -82,10 +82,9 @@ void KvmBackend::look_ahead(std::span<const Step> steps) {
     if (is_in_the_way(step.op)) payload_allowed_ = false;
     // CPUID is fixed once a vCPU ran, and without nested paging a VM remembers for good that it had
     // a memslot (kvm.md 4, ENOSPC): such a sequence could tell a recycled VM from a new one.
-    if (std::holds_alternative<SetCpuid>(step.op)) fresh_vms_ = true;
-    runs_guest_ = runs_guest_ || std::holds_alternative<GuestAccess>(step.op) ||
-                  std::holds_alternative<MapGpaRange>(step.op);
-    if (std::holds_alternative<PreFaultMemory>(step.op) && !probe_.tdp) fresh_vms_ = true;
+    if (is_one_of<SetCpuid>(step.op)) fresh_vms_ = true;
+    runs_guest_ = runs_guest_ || is_one_of<GuestAccess>(step.op) || is_one_of<MapGpaRange>(step.op);
+    if (is_one_of<PreFaultMemory>(step.op) && !probe_.tdp) fresh_vms_ = true;
   }
 }
 

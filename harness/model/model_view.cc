@@ -79,7 +79,7 @@ void ModelView::build_now() const {
   tables_.page_changes.clear();
   tables_.sept.before.clear();
   tables_.sept.changes.clear();
-  gmems_touched_ = vms_touched_ = slots_touched_ = vcpus_touched_ = 0;
+  gmems_touched_ = vms_touched_ = slots_touched_ = vcpus_touched_ = tds_touched_ = 0;
   const auto entries = k_->machine.journal.since(record_->mark);
   for (auto entry = entries.rbegin(); entry != entries.rend(); ++entry) classify(*entry);
   for (const FrameBefore& before : tables_.frames_before) add_frame_change(before);
@@ -146,6 +146,8 @@ void ModelView::note_kernel(const Journal::Entry& entry) const {
   if (at - gmems < sizeof(k_->gmems)) note_gmem(entry, at - gmems);
   if (at - vms < sizeof(k_->vms)) note_vm(entry, at - vms);
   if (at - vcpus < sizeof(k_->vcpus)) note_vcpu(entry, (at - vcpus) / sizeof(Vcpu));
+  const auto tds = reinterpret_cast<std::uintptr_t>(k_->machine.sept.tds().data());
+  if (at - tds < sizeof(k_->machine.sept.tds())) note_td(entry, at - tds);
 }
 
 void ModelView::note_gmem(const Journal::Entry& entry, std::uintptr_t offset) const {

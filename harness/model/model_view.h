@@ -148,6 +148,7 @@ class ModelView final : public View {
   void note_gmem(const Journal::Entry& entry, std::uintptr_t offset) const;
   void note_vm(const Journal::Entry& entry, std::uintptr_t offset) const;
   void note_sept(const Journal::Entry& entry) const;
+  void note_td(const Journal::Entry& entry, std::uintptr_t offset) const;
   void add_sept_changes() const;
   void note_vcpu(const Journal::Entry& entry, std::size_t index) const;
   std::uint64_t undo_slots(VmIndex vm, std::array<Memslot, kMaxSlotsPerVm>& slots) const;
@@ -171,6 +172,8 @@ class ModelView final : public View {
   mutable std::uint32_t vcpus_touched_ = 0;  // bit = vCPU of which a word changed
   mutable std::uint32_t vms_touched_ = 0;    // bit = VM whose own fields changed
   mutable std::uint32_t slots_touched_ = 0;  // bit = VM whose slots changed
+  mutable std::array<Td, kMaxVms> tds_before_{};
+  mutable std::uint32_t tds_touched_ = 0;  // bit = VM of whose TD a word changed
   /// A view, and the step that it is of.
   template <class T>
   struct Cached {

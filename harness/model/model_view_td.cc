@@ -58,21 +58,23 @@ TdView ModelView::td(VmIndex vm) const {
   return view_of(k_->machine.sept.td(vm), k_->vm(vm).td.premapped);
 }
 
+void ModelView::note_td(const Journal::Entry& entry, std::uintptr_t offset) const {
+  const std::size_t i = offset / sizeof(Td);
+  if ((tds_touched_ >> i & 1) == 0) {
+    tds_touched_ |= 1U << i;
+    tds_before_[i] = k_->machine.sept.tds()[i];
+  }
+  std::memcpy(reinterpret_cast<std::byte*>(&tds_before_[i]) + offset % sizeof(Td), &entry.old_value,
+              entry.size());
+}
+
 TdView ModelView::td_before(VmIndex vm) const {
   build();
-  Td before = k_->machine.sept.td(vm);
-  const auto now = reinterpret_cast<std::uintptr_t>(&k_->machine.sept.td(vm));
-  const auto entries = k_->machine.journal.since(record_->mark);
-  for (auto entry = entries.rbegin(); entry != entries.rend(); ++entry) {
-    const auto at = reinterpret_cast<std::uintptr_t>(entry->address());
-    if (at - now >= sizeof(Td)) continue;
-    std::memcpy(reinterpret_cast<std::byte*>(&before) + (at - now), &entry->old_value,
-                entry->size());
-  }
-  const bool touched = (vms_touched_ >> vm.value & 1) != 0;
-  const std::uint32_t premapped =
-      touched ? vms_before_[vm.value].td.premapped : k_->vm(vm).td.premapped;
-  return view_of(before, premapped);
+  const auto touched = [vm](std::uint32_t set) { return (set >> vm.value & 1) != 0; };
+  const Td& td = touched(tds_touched_) ? tds_before_[vm.value] : k_->machine.sept.td(vm);
+  const VmCore& now = k_->vm(vm);
+  const VmCore& own = touched(vms_touched_) ? vms_before_[vm.value] : now;
+  return view_of(td, own.td.premapped);
 }
 
 std::uint32_t ModelView::td_epoch_of(VcpuIndex vcpu) const {

@@ -31,7 +31,7 @@ bool attach_field(Step& step, std::size_t field, FieldRole role, const Context& 
   FieldValue value = get_field(step.op, field);
   const auto at = static_cast<unsigned>(value.bits);
   if (role == FieldRole::kActor) {
-    if (!std::holds_alternative<Resume>(step.op)) return attach_thread(step, field, context, rng);
+    if (!is_one_of<Resume>(step.op)) return attach_thread(step, field, context, rng);
     if (context.parked.empty()) return false;
     if (!context.parked.has(at)) value.bits = context.parked.pick(rng);
     set_field(step.op, field, value);
@@ -58,12 +58,12 @@ bool attach_field(Step& step, std::size_t field, FieldRole role, const Context& 
 
 void observe_mode(const Step& step, Context& context) {
   const unsigned vcpu = step.actor.index;
-  if (std::holds_alternative<EnterSmm>(step.op)) {
+  if (is_one_of<EnterSmm>(step.op)) {
     context.smm.add(vcpu), context.guest_mode.remove(vcpu);
   }
-  if (std::holds_alternative<LeaveSmm>(step.op)) context.smm.remove(vcpu);
-  if (std::holds_alternative<EnterGuestMode>(step.op)) context.guest_mode.add(vcpu);
-  if (std::holds_alternative<LeaveGuestMode>(step.op)) context.guest_mode.remove(vcpu);
+  if (is_one_of<LeaveSmm>(step.op)) context.smm.remove(vcpu);
+  if (is_one_of<EnterGuestMode>(step.op)) context.guest_mode.add(vcpu);
+  if (is_one_of<LeaveGuestMode>(step.op)) context.guest_mode.remove(vcpu);
 }
 
 }  // namespace
@@ -71,15 +71,15 @@ void observe_mode(const Step& step, Context& context) {
 bool changes_mode(const Step& step, const Context& context) {
   const unsigned vcpu = step.actor.index;
   const VmType type = context.type_of_vm[context.vm_of_vcpu[vcpu]];
-  if (std::holds_alternative<EnterSmm>(step.op)) {
+  if (is_one_of<EnterSmm>(step.op)) {
     return type == VmType::kDefault && !context.smm.has(vcpu);
   }
-  if (std::holds_alternative<EnterGuestMode>(step.op)) {
+  if (is_one_of<EnterGuestMode>(step.op)) {
     const bool may_nest = type == VmType::kDefault || type == VmType::kSwProtected;
     return may_nest && !context.guest_mode.has(vcpu) && !context.smm.has(vcpu);
   }
-  if (std::holds_alternative<LeaveSmm>(step.op)) return context.smm.has(vcpu);
-  return !std::holds_alternative<LeaveGuestMode>(step.op) || context.guest_mode.has(vcpu);
+  if (is_one_of<LeaveSmm>(step.op)) return context.smm.has(vcpu);
+  return !is_one_of<LeaveGuestMode>(step.op) || context.guest_mode.has(vcpu);
 }
 
 bool uses_smm(const Context& context, VmIndex vm) {

@@ -268,8 +268,8 @@ void forget_text(Sequence& sequence) {
 }
 
 bool creates_a_vm(const Sequence& sequence) {
-  return std::ranges::any_of(
-      sequence.steps, [](const Step& step) { return std::holds_alternative<CreateVm>(step.op); });
+  return std::ranges::any_of(sequence.steps,
+                             [](const Step& step) { return is_one_of<CreateVm>(step.op); });
 }
 
 }  // namespace

@@ -85,7 +85,7 @@ TEST(Mutate, BuildsAVmFromNothing) {
   Mutator mutator(3);
   Sequence sequence;
   mutator.mutate(sequence, 1);
-  EXPECT_TRUE(std::holds_alternative<CreateVm>(sequence.steps.at(0).op)) << format_text(sequence);
+  EXPECT_TRUE(is_one_of<CreateVm>(sequence.steps.at(0).op)) << format_text(sequence);
 }
 
 /// Every invariant of a sequence that encode and text rely on.

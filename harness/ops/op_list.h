@@ -2,7 +2,9 @@
 // compiler asks, add a regression per new refusal reason. The order is part of the byte form
 // (codec.h): append, and raise kCodecVersion when you must reorder.
 #pragma once
+#include <algorithm>
 #include <array>
+#include <type_traits>
 
 #include "ops/adversity_ops.h"
 #include "ops/memory_ops.h"
@@ -29,6 +31,20 @@ using AllOps =
            TdxInitVm, TdxInitVcpu, TdxInitMemRegion, TdxFinalize, TdAccept, SeamcallContention,  //
            EnterSmm, LeaveSmm, EnterGuestMode, LeaveGuestMode, TdMapGpa>;
 using Op = AllOps::Variant;
+
+/// The place of an operation type in the list.
+template <class T>
+inline constexpr std::size_t kOpIndex = []<class... Ops>(OpList<Ops...>) {
+  constexpr std::array<bool, sizeof...(Ops)> kSame{std::is_same_v<T, Ops>...};
+  return static_cast<std::size_t>(std::ranges::find(kSame, true) - kSame.begin());
+}(AllOps{});
+
+/// Is the operation one of these types? Cost: a compare each, where std::holds_alternative() of
+/// libstdc++ 12 goes through the list of types each time that it is asked.
+template <class... Ops>
+constexpr bool is_one_of(const Op& op) {
+  return ((op.index() == kOpIndex<Ops>) || ...);
+}
 
 /// Calls visit.template operator()<Op>() for every operation type, in list order.
 template <class Visit, class... Ops>

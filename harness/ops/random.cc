@@ -129,7 +129,7 @@ void random_sequence(Rng& rng, const RandomShape& shape, Sequence& out) {
     Step step;
     random_step(rng, random_op_index(rng, out.header.scope), step);
     if (!shape.implausible) {
-      const bool destroys = std::holds_alternative<DestroyVm>(step.op);
+      const bool destroys = is_one_of<DestroyVm>(step.op);
       if ((destroys && !rng.one_in(4)) || !attach(step, context, rng)) continue;
       if (!changes_mode(step, context) && !rng.one_in(16)) continue;
       maybe_for_smm(rng, context, step);

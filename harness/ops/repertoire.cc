@@ -6,11 +6,6 @@
 namespace sluice {
 namespace {
 
-template <class... Ops>
-bool is_one_of(const Op& op) {
-  return (std::holds_alternative<Ops>(op) || ...);
-}
-
 bool needs_snp(const Op& op) {
   return is_one_of<SevInit2, LaunchStart, LaunchUpdate, LaunchFinish, Pvalidate, RmpAdjust,
                    RmpQuery, PscMsr, Psc, GhcbWriteHeader, GhcbWriteEntry, GuestConvert>(op);

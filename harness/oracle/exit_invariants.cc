@@ -25,7 +25,7 @@ Result memory_fault_format(const View& view) {
 
 Result mismatch_says_access(const View& view) {
   // The attribute is the one that the fault saw if all of it happened here.
-  const bool here = view.ran_alone() && !std::holds_alternative<Resume>(view.step().op);
+  const bool here = view.ran_alone() && !is_one_of<Resume>(view.step().op);
   if (!is_mismatch(view) || !here || conversion_ran(view)) return std::nullopt;
   const ExitInfo& exit = view.outcome().exit;
   const bool wants_private = (exit.flags & kMemoryFaultPrivate) != 0;

@@ -8,18 +8,30 @@
 namespace sluice::oracle {
 namespace {
 
-/// Is every frame of the 2 MiB block some guest's, or the AMD-SP's?
-bool is_block_assigned(const View& view, Pfn head) {
-  for (std::uint64_t i = 0; i < kFramesPer2M; ++i) {
-    if (!view.rmp(head + PageCount{i}).assigned) return false;
+/// Which frames may lie where the direct map has a large page. Keeps the answer for the block that
+/// it was asked for last: frames come in their order, and a block takes 512 look-ups.
+class Placement {
+ public:
+  explicit Placement(const View& view) : view_(view) {}
+  bool allows(Pfn pfn, const RmpView& entry) {
+    if (!entry.assigned || view_.direct_map_level(pfn) == MapLevel::k4K) return true;
+    return entry.page_size == PageSize::k2M || is_assigned(pfn.align_down(kFramesPer2M));
   }
-  return true;
-}
 
-bool may_lie_there(const View& view, Pfn pfn, const RmpView& entry) {
-  if (!entry.assigned || view.direct_map_level(pfn) == MapLevel::k4K) return true;
-  return entry.page_size == PageSize::k2M || is_block_assigned(view, pfn.align_down(kFramesPer2M));
-}
+ private:
+  /// Is every frame of the 2 MiB block some guest's, or the AMD-SP's?
+  bool is_assigned(Pfn head) {
+    if (block_ == head) return assigned_;
+    std::uint64_t i = 0;
+    while (i < kFramesPer2M && view_.rmp(head + PageCount{i}).assigned) ++i;
+    block_ = head, assigned_ = i == kFramesPer2M;
+    return assigned_;
+  }
+
+  const View& view_;
+  std::optional<Pfn> block_;
+  bool assigned_ = false;
+};
 
 bool came_back(const FrameChange& change) {
   return change.before.use != FrameUse::kFree && change.now.use == FrameUse::kFree;
@@ -52,9 +64,10 @@ namespace check {
 
 Result assigned_frame_is_split_out(const View& view) {
   if (!is_quiescent(view)) return std::nullopt;
+  Placement placement(view);
   for (const FrameChange& change : view.frame_changes()) {
     if (!change.rmp_changed) continue;
-    if (!may_lie_there(view, change.pfn, change.rmp_now))
+    if (!placement.allows(change.pfn, change.rmp_now))
       return Violation{.subject = change.pfn.value};
   }
   return std::nullopt;
@@ -62,8 +75,9 @@ Result assigned_frame_is_split_out(const View& view) {
 
 Result audit_assigned_frames_are_split_out(const View& view, AuditScratch&) {
   if (!is_quiescent(view)) return std::nullopt;
+  Placement placement(view);
   for (const Pfn pfn : view.occupied_frames()) {
-    if (!may_lie_there(view, pfn, view.rmp(pfn))) return Violation{.subject = pfn.value};
+    if (!placement.allows(pfn, view.rmp(pfn))) return Violation{.subject = pfn.value};
   }
   return std::nullopt;
 }

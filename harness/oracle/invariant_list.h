@@ -1,5 +1,5 @@
 // The invariants: one row each, one function each. A checker reads trace/view.h and nothing else.
-// Rows follow invariants.md; what is missing of X comes with the parts of the model that it judges.
+// Rows follow invariants.md.
 #pragma once
 #include <array>
 #include <cstdint>

@@ -194,8 +194,7 @@ Result converted(const View& view) {
 
 /// A shared page was looked for in this step from its beginning, and nothing else happened.
 bool one_fault_alone(const View& view) {
-  return view.ran_alone() && !conversion_ran(view) &&
-         !std::holds_alternative<Resume>(view.step().op);
+  return view.ran_alone() && !conversion_ran(view) && !is_one_of<Resume>(view.step().op);
 }
 
 }  // namespace

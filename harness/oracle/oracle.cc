@@ -17,19 +17,26 @@ std::string describe(const Finding& finding) {
                      row.statement, finding.violation.subject, finding.violation.other, row.source);
 }
 
+Oracle::Tables::Tables() {
+  static_assert(kInvariantCount <= 64 * std::tuple_size_v<RowSet>, "a row is a bit of a RowSet");
+  for (std::size_t row = 0; row < kInvariants.size(); ++row) {
+    if (kInvariants[row].with_books == nullptr) after_step[row] = kInvariants[row].after_step;
+    if (std::ranges::count(kInvariants[row].needs, ViewField::kEvents) != 0) insert(of_events, row);
+    for (std::size_t bit = 0; bit < trigger::kCount; ++bit) {
+      if ((kInvariants[row].triggers >> bit & 1) != 0) insert(of_trigger[bit], row);
+    }
+  }
+}
+
+const Oracle::Tables& Oracle::tables() {
+  static const Tables kTables;
+  return kTables;
+}
+
 Oracle::Oracle() {
   // More than sequences reach, so that an audit allocates nothing.
   scratch_.validated.reserve(std::size_t{1} << 16);
   scratch_.leaves.reserve(std::size_t{1} << 12);
-  static_assert(kInvariantCount <= 64 * std::tuple_size_v<RowSet>, "a row is a bit of a RowSet");
-  for (std::size_t row = 0; row < kInvariants.size(); ++row) {
-    if (kInvariants[row].with_books == nullptr) after_step_[row] = kInvariants[row].after_step;
-    if (std::ranges::count(kInvariants[row].needs, ViewField::kEvents) != 0)
-      insert(rows_of_events_, row);
-    for (std::size_t bit = 0; bit < trigger::kCount; ++bit) {
-      if ((kInvariants[row].triggers >> bit & 1) != 0) insert(rows_of_trigger_[bit], row);
-    }
-  }
 }
 
 void Oracle::begin(const View& view) {
@@ -90,7 +97,7 @@ namespace {
 /// A leaf has gone or lost a right, or an operation that took one may have come to its end, or a
 /// vCPU has gone back to another root, while a processor has something cached.
 bool may_owe_flush(const View& view) {
-  const bool resumed = std::holds_alternative<Resume>(view.step().op) || !view.ran_alone();
+  const bool resumed = is_one_of<Resume>(view.step().op) || !view.ran_alone();
   const auto is_taken = [](const LeafChange& change) {
     return change.before.present &&
            (change.is_remapped() || (change.before.writable && !change.now.writable));
@@ -204,12 +211,13 @@ std::optional<Finding> Oracle::check(const View& view) {
   if ((active & trigger::kFile) != 0) bindings_.note(view);
   order_.note(view, had_accepted || acceptance_.anything_accepted());
   contents_.note(view, (active & trigger::kRmp) != 0);
+  const Tables& known = tables();
   RowSet rows{};
   for (std::uint32_t left = active; left != 0; left &= left - 1) {
-    const RowSet& more = rows_of_trigger_[static_cast<std::size_t>(std::countr_zero(left))];
+    const RowSet& more = known.of_trigger[static_cast<std::size_t>(std::countr_zero(left))];
     for (std::size_t word = 0; word < rows.size(); ++word) rows[word] |= more[word];
   }
-  if (view.events().dropped() != 0) set_aside(rows, rows_of_events_);
+  if (view.events().dropped() != 0) set_aside(rows, known.of_events);
   auto finding = judge_rows(rows, view);
   note_for_later(view, active);
   return finding;
@@ -225,6 +233,7 @@ void Oracle::set_aside(RowSet& rows, const RowSet& blind) {
 
 /// The first of these rows that does not hold. Rows after it are not judged.
 std::optional<Finding> Oracle::judge_rows(const RowSet& rows, const View& view) {
+  const Tables& known = tables();
   RowSet judged{};
   std::optional<Finding> finding{};
   for (std::size_t word = 0; word < rows.size() && !finding; ++word) {
@@ -237,7 +246,7 @@ std::optional<Finding> Oracle::judge_rows(const RowSet& rows, const View& view) 
     for (std::uint64_t left = judged[word]; left != 0; left &= left - 1) {
       const std::size_t row = 64 * word + static_cast<std::size_t>(std::countr_zero(left));
       if (is_forced(row)) continue;
-      const CheckFn after_step = after_step_[row];
+      const CheckFn after_step = known.after_step[row];
       const auto wrong =
           after_step != nullptr ? after_step(view) : kInvariants[row].with_books(view, contents_);
       if (!wrong) [[likely]]

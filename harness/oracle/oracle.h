@@ -108,9 +108,15 @@ class Oracle {
   std::optional<Finding> judge(std::size_t row, const View& view, Function&& function);
   bool is_forced(std::size_t row) const;
 
-  std::array<RowSet, trigger::kCount> rows_of_trigger_{};
-  std::array<CheckFn, kInvariantCount> after_step_{};  // close together; null: with_books
-  RowSet rows_of_events_{};                            // rows that read the step's events
+  /// What kInvariants says, in the form in which a step asks for it.
+  struct Tables {
+    Tables();
+    std::array<RowSet, trigger::kCount> of_trigger{};
+    std::array<CheckFn, kInvariantCount> after_step{};  // close together; null: with_books
+    RowSet of_events{};                                 // rows that read the step's events
+  };
+  static const Tables& tables();
+
   AcceptanceBook acceptance_;
   BindingBook bindings_;
   MismatchBook mismatches_;

@@ -8,18 +8,9 @@
 
 namespace sluice::oracle {
 
-namespace detail {
-template <class Op, class... Ops>
-constexpr std::uint64_t bit_of(OpList<Ops...>) {
-  std::uint64_t bit = 0, at = 1;
-  ((bit |= std::is_same_v<Op, Ops> ? at : 0, at <<= 1), ...);
-  return bit;
-}
-}  // namespace detail
-
 /// The bit of View::ran_ops() that stands for an operation type.
 template <class Op>
-inline constexpr std::uint64_t kOpBit = detail::bit_of<Op>(AllOps{});
+inline constexpr std::uint64_t kOpBit = std::uint64_t{1} << kOpIndex<Op>;
 
 /// Did one of these operations run in the step (begun in it, or resumed)?
 template <class... Ops>

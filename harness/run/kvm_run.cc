@@ -9,6 +9,7 @@ Verdict run_differential(kvm::KvmBackend& kvm, model::ModelBackend& model, const
   return run_lockstep(kvm, model, sequence, differential, options);
 }
 
-template Verdict run_sequence(kvm::KvmBackend&, const Sequence&, const RunOptions&);
+template Verdict run_sequence(kvm::KvmBackend&, oracle::Oracle&, const Sequence&,
+                              const RunOptions&);
 
 }  // namespace sluice::run

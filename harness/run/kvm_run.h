@@ -25,6 +25,7 @@ static_assert(Backend<kvm::KvmBackend>);
 Verdict run_differential(kvm::KvmBackend& kvm, model::ModelBackend& model, const Sequence& sequence,
                          oracle::Differential& differential, const RunOptions& options);
 
-extern template Verdict run_sequence(kvm::KvmBackend&, const Sequence&, const RunOptions&);
+extern template Verdict run_sequence(kvm::KvmBackend&, oracle::Oracle&, const Sequence&,
+                                     const RunOptions&);
 
 }  // namespace sluice::run

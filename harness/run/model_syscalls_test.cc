@@ -36,7 +36,7 @@ struct CountingKvm {
   Outcome apply(const Step& step) {
     const Outcome out = kvm->apply(step);
     const bool done = out.ok();
-    converted += done && std::holds_alternative<SetMemoryAttributes>(step.op);
+    converted += done && is_one_of<SetMemoryAttributes>(step.op);
     const auto* const range = std::get_if<PreFaultMemory>(&step.op);
     pre_faulted += done && range != nullptr && out.progress.left < range->size.value;
     memory_faults += out.exit.reason == kExitMemoryFault;
@@ -44,7 +44,7 @@ struct CountingKvm {
     const auto* const vm = std::get_if<CreateVm>(&step.op);
     vms += done && vm != nullptr;
     sw_protected += done && vm != nullptr && vm->type == VmType::kSwProtected;
-    guest_contents += done && out.has_value && std::holds_alternative<GuestAccess>(step.op);
+    guest_contents += done && out.has_value && is_one_of<GuestAccess>(step.op);
     return out;
   }
   const View& view() const { return kvm->view(); }

@@ -54,7 +54,7 @@ TEST(RandomSource, AKernelGetsWhatAKernelCanDo) {
     for (const Step& step : sequence.steps) {
       EXPECT_EQ(step.park, 0);
       EXPECT_FALSE(info_of(step.op).machine_scope_only);
-      EXPECT_FALSE(std::holds_alternative<LaunchUpdate>(step.op));
+      EXPECT_FALSE(is_one_of<LaunchUpdate>(step.op));
       const auto* const vm = std::get_if<CreateVm>(&step.op);
       refused_types += vm != nullptr && !profile.has_vm_type(vm->type);
       ++steps;

@@ -45,7 +45,8 @@ std::optional<std::vector<Expectation>> prepare(B& backend, const Sequence& sequ
 }
 
 template <Backend B>
-Verdict run_sequence(B& backend, const Sequence& sequence, const RunOptions& options) {
+Verdict run_sequence(B& backend, oracle::Oracle& oracle, const Sequence& sequence,
+                     const RunOptions& options) {
   Verdict verdict{};
   verdict.file = options.file;
   verdict.title = sequence.notes.title;
@@ -53,7 +54,6 @@ Verdict run_sequence(B& backend, const Sequence& sequence, const RunOptions& opt
   verdict.ahead_of_mainline = is_ahead_of_mainline(sequence.header.policy);
   const auto expectations = prepare(backend, sequence, verdict);
   if (!expectations) return verdict;
-  oracle::Oracle oracle;
   Collector collector(sequence, *expectations, verdict);
   const auto on_step = [&](std::size_t i, const Outcome& outcome) {
     collector.take(i, outcome, BackendTraits<B>::skip_words(backend));

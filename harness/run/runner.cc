@@ -107,7 +107,7 @@ Expected<model::ModelBackend> open_model_for(const Sequence& sequence) {
 StepMismatch Collector::describe_step(std::size_t step, std::string expected,
                                       std::string got) const {
   return {.step = step,
-          .line = step < sequence_.lines.size() ? sequence_.lines[step] : 0,
+          .line = line_of(step),
           .text = format_step(sequence_.steps[step]),
           .expected = std::move(expected),
           .got = std::move(got)};
@@ -122,10 +122,11 @@ void Collector::differs(std::size_t step, const oracle::Mismatch& mismatch) {
 void Collector::take(std::size_t step, const Outcome& outcome, const std::string& words) {
   ++verdict_.counts.steps;
   if (outcome.skipped()) {
-    StepMismatch at = describe_step(step, {}, describe(outcome));
-    if (!words.empty()) at.got += ": " + words;
-    verdict_.skips.push_back(
-        {.step = step, .line = at.line, .text = std::move(at.text), .reason = std::move(at.got)});
+    verdict_.skips.push_back({.step = step,
+                              .line = line_of(step),
+                              .what = sequence_.steps[step],
+                              .outcome = outcome,
+                              .words = words});
     if (outcome.check == Check::kSkipCapability) excuse_the_rest();
   } else {
     ++verdict_.counts.acted;
@@ -161,6 +162,7 @@ void conclude(Verdict& verdict, const Sequence& sequence, Findings found) {
 template std::expected<std::string, std::string> missing_requirement(const model::ModelBackend&,
                                                                      const Sequence&,
                                                                      std::string_view);
-template Verdict run_sequence(model::ModelBackend&, const Sequence&, const RunOptions&);
+template Verdict run_sequence(model::ModelBackend&, oracle::Oracle&, const Sequence&,
+                              const RunOptions&);
 
 }  // namespace sluice::run

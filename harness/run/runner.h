@@ -80,9 +80,15 @@ HostProfile profile_without(const HostProfile& profile, const Sequence& sequence
 /// A model of the default host on which the sequence's requirements are met.
 Expected<model::ModelBackend> open_model_for(const Sequence& sequence);
 
-/// Runs and judges. Never fails: what goes wrong is a verdict.
+/// Runs and judges. Never fails: what goes wrong is a verdict. Who runs many keeps the oracle.
 template <Backend B>
-Verdict run_sequence(B& backend, const Sequence& sequence, const RunOptions& options);
+Verdict run_sequence(B& backend, oracle::Oracle& oracle, const Sequence& sequence,
+                     const RunOptions& options);
+template <Backend B>
+Verdict run_sequence(B& backend, const Sequence& sequence, const RunOptions& options) {
+  oracle::Oracle oracle;
+  return run_sequence(backend, oracle, sequence, options);
+}
 
 /// Collects what a step answered, for run_sequence() and for lockstep runs.
 class Collector {
@@ -100,6 +106,9 @@ class Collector {
   void differs(std::size_t step, const oracle::Mismatch& mismatch);
 
  private:
+  std::uint32_t line_of(std::size_t step) const {
+    return step < sequence_.lines.size() ? sequence_.lines[step] : 0;
+  }
   StepMismatch describe_step(std::size_t step, std::string expected, std::string got) const;
   const Sequence& sequence_;
   std::span<const Expectation> expectations_;
@@ -111,6 +120,7 @@ class Collector {
 /// Puts findings and mismatches together into the verdict's kind.
 void conclude(Verdict& verdict, const Sequence& sequence, Findings found);
 
-extern template Verdict run_sequence(model::ModelBackend&, const Sequence&, const RunOptions&);
+extern template Verdict run_sequence(model::ModelBackend&, oracle::Oracle&, const Sequence&,
+                                     const RunOptions&);
 
 }  // namespace sluice::run

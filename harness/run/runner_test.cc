@@ -108,8 +108,8 @@ TEST(Runner, WhatABackendCannotDoExcusesWhatFollowsAndIsCounted) {
   EXPECT_EQ(verdict.counts.uncompared, 2u);
   ASSERT_EQ(verdict.skips.size(), 1u);
   EXPECT_EQ(verdict.skips[0].line, 2u);
-  EXPECT_THAT(verdict.skips[0].reason, HasSubstr("lacks memory_attributes"));
-  EXPECT_THAT(verdict.skips[0].reason, HasSubstr("is 0 on this VM"));
+  EXPECT_THAT(verdict.skips[0].reason(), HasSubstr("lacks memory_attributes"));
+  EXPECT_THAT(verdict.skips[0].reason(), HasSubstr("is 0 on this VM"));
 }
 
 TEST(Runner, AnOrdinarySkipExcusesNothing) {

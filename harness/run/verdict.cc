@@ -4,6 +4,9 @@
 
 #include <array>
 
+#include "ops/text.h"
+#include "trace/outcome_text.h"
+
 namespace sluice::run {
 namespace {
 
@@ -46,6 +49,13 @@ std::string key_of(const Verdict& verdict, const Sequence& sequence) {
   const StepMismatch& wrong = verdict.mismatches[0];
   return fmt::format("mismatch {}: {} / {}", op_name(sequence, wrong.step), wrong.expected,
                      wrong.got);
+}
+
+std::string StepSkip::text() const { return format_step(what); }
+
+std::string StepSkip::reason() const {
+  const std::string answer = describe(outcome);
+  return words.empty() ? answer : answer + ": " + words;
 }
 
 std::string_view name_of(VerdictKind kind) {

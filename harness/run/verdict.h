@@ -40,8 +40,12 @@ struct StepMismatch {
 struct StepSkip {
   std::size_t step = 0;
   std::uint32_t line = 0;
-  std::string text{};
-  std::string reason{};  // skip.no_vm, skip.capability (lacks sev_snp), ...
+  Step what{};
+  Outcome outcome{};
+  std::string words{};  // the backend's own, where it has any
+
+  std::string text() const;    // the step as one line
+  std::string reason() const;  // skip.no_vm, skip.capability (lacks sev_snp), ...
 };
 
 struct StepCounts {

@@ -83,7 +83,7 @@ class FakeView : public View {
   const Op* ran_op(ActorId actor) const override {
     const auto also = also_ran.find(actor_slot(actor));
     if (also != also_ran.end()) return &also->second;
-    const bool acted = ran_value != 0 && !std::holds_alternative<Resume>(step_value.op);
+    const bool acted = ran_value != 0 && !is_one_of<Resume>(step_value.op);
     return acted && actor == step_value.actor ? &step_value.op : nullptr;
   }
   bool ran_alone() const override { return also_ran.empty(); }

@@ -31,7 +31,7 @@ Json json_of(const run::Verdict& verdict) {
   add("mismatches", verdict.mismatches);
   add("differences", verdict.differences);
   for (const run::StepSkip& s : verdict.skips)
-    out["skips"].push_back({{"line", s.line}, {"step", s.text}, {"reason", s.reason}});
+    out["skips"].push_back({{"line", s.line}, {"step", s.text()}, {"reason", s.reason()}});
   return out;
 }
 

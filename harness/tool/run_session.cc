@@ -43,10 +43,9 @@ run::Verdict run_on_model(Session& session, const Sequence& sequence, const run:
   model::ModelBackend& model = *session.model;
   const HostProfile& profile = model.view().profile();
   const HostProfile wanted = run::profile_without(profile, sequence);
-  if (wanted == profile) return run::run_sequence(model, sequence, how);
+  if (wanted == profile) return run::run_sequence(model, session.oracle, sequence, how);
   auto other = model::ModelBackend::open(wanted);
-  if (!other) return run::run_sequence(model, sequence, how);
-  return run::run_sequence(*other, sequence, how);
+  return run::run_sequence(other ? *other : model, session.oracle, sequence, how);
 }
 
 run::Verdict run_on_kernel(Session& session, const Sequence& sequence, const run::RunOptions& how) {
@@ -63,7 +62,7 @@ void count(Session& session, const run::Verdict& verdict, const Sequence& sequen
   if (verdict.kind == run::VerdictKind::kSkipped) {
     ++session.skips["whole sequence: " + verdict.reason];
   }
-  for (const run::StepSkip& skip : verdict.skips) ++session.skips[skip.reason];
+  for (const run::StepSkip& skip : verdict.skips) ++session.skips[skip.reason()];
   if (beside_kernel) return;
   for (std::size_t i = 0; i < verdict.counts.steps; ++i) {
     OpCount& counts = session.ops[sequence.steps[i].op.index()];

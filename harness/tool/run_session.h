@@ -55,6 +55,7 @@ struct Session {
   std::optional<model::ModelBackend> model{};  // as the sequences' own kernel version
   std::unique_ptr<kvm::KvmBackend> kvm{};
   std::optional<model::ModelBackend> twin{};  // the model with the kernel's profile
+  oracle::Oracle oracle{};                    // of the model
   oracle::Differential differential{};
   std::vector<run::Verdict> verdicts{};
   run::Tally tally{};

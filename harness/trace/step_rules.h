@@ -11,7 +11,7 @@ namespace sluice {
 constexpr Check skip_reason(const SequenceHeader& header, const Step& step) {
   const OpInfo& info = info_of(step.op);
   if (info.machine_scope_only && header.scope != Scope::kMachine) return Check::kSkipScope;
-  const bool is_resume = std::holds_alternative<Resume>(step.op);
+  const bool is_resume = is_one_of<Resume>(step.op);
   if (!is_resume && step.actor.kind != info.actor) return Check::kSkipWrongActor;
   if (step.actor.index >= actors_of(step.actor.kind)) return Check::kSkipWrongActor;
   return Check::kOk;
