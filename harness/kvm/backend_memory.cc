@@ -189,4 +189,26 @@ Outcome KvmBackend::run(const Step&, const HostUnmap& op) {
   return of_result(region_.unmap(op.hva.value, op.size.value));
 }
 
+Outcome KvmBackend::run(const Step&, const HostDontneed& op) {
+  const bool outside = op.hva.raw || op.hva.value >= HostRegion::kBytes;
+  const bool refused = !is_page_aligned(op.hva.value);  // without effect
+  if (outside || (!refused && op.size.value > HostRegion::kBytes - op.hva.value)) {
+    return skip(Check::kSkipOutsideHostRegion, "would discard the harness's own memory");
+  }
+  if (refused) return of_result(kvm_.sys().madvise(region_.at(op.hva.value), 1, MADV_DONTNEED));
+  return of_result(region_.discard(op.hva.value, op.size.value));
+}
+
+/// NUMA balancing comes when it comes, if at all; a change of protection tells the notifier the
+/// same.
+Outcome KvmBackend::run(const Step&, const NumaBalancing& op) {
+  if (op.hva.raw || op.hva.value >= HostRegion::kBytes ||
+      op.size.value > HostRegion::kBytes - op.hva.value) {
+    return skip(Check::kSkipOutsideHostRegion, "not in the host region");
+  }
+  const std::uint64_t first = op.hva.value & ~(kPageBytes - 1);
+  const std::uint64_t end = (op.hva.value + op.size.value + kPageBytes - 1) & ~(kPageBytes - 1);
+  return of_result(region_.protect_and_restore(first, end - first));
+}
+
 }  // namespace sluice::kvm

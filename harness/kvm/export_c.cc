@@ -22,7 +22,8 @@ std::string_view why_no_call(const Step& step) {
     return "stopping inside an operation is possible in the model only";
   }
   if (info_of(step.op).machine_scope_only ||
-      is_one_of<RmpContention, SendSignal, FailAllocation>(step.op)) {
+      is_one_of<RmpContention, SendSignal, FailAllocation, HostMemoryFailure, GmemMemoryFailure,
+                DropCaches>(step.op)) {
     return "no system call executes it; it exists in the model only";
   }
   if (is_one_of<EnterGuestMode, LeaveGuestMode>(step.op)) {
@@ -123,6 +124,12 @@ struct CallOf {
   }
   std::string operator()(const HostUnmap& op) const {
     return fmt::format("host_unmap({}, {})", number(op.hva.value), number(op.size.value));
+  }
+  std::string operator()(const HostDontneed& op) const {
+    return fmt::format("host_dontneed({}, {})", number(op.hva.value), number(op.size.value));
+  }
+  std::string operator()(const NumaBalancing& op) const {
+    return fmt::format("numa_balancing({}, {})", number(op.hva.value), number(op.size.value));
   }
   std::string operator()(const GuestAccess& op) const {
     const std::string gpa = number(address_of(op.gfn).value);

@@ -27,6 +27,9 @@ class ForwardingSyscalls : public Syscalls {
   SysResult madvise(std::uintptr_t address, std::size_t length, int advice) override {
     return target_.madvise(address, length, advice);
   }
+  SysResult mprotect(std::uintptr_t address, std::size_t length, int protection) override {
+    return target_.mprotect(address, length, protection);
+  }
   SysResult fallocate(const FallocateCall& call) override { return target_.fallocate(call); }
   SysResult ftruncate(int fd, std::int64_t length) override {
     return target_.ftruncate(fd, length);

@@ -41,6 +41,9 @@ class KernelSyscalls final : public Syscalls {
   SysResult madvise(std::uintptr_t address, std::size_t length, int advice) override {
     return answer(::madvise(reinterpret_cast<void*>(address), length, advice));
   }
+  SysResult mprotect(std::uintptr_t address, std::size_t length, int protection) override {
+    return answer(::mprotect(reinterpret_cast<void*>(address), length, protection));
+  }
   SysResult fallocate(const FallocateCall& call) override {
     return answer(::fallocate(call.fd, call.mode, call.offset, call.length));
   }

@@ -250,6 +250,15 @@ Outcome KvmBackend::run(const Step&, const RmpContention&) { return skip(Capabil
 // time: none can be had at the kernel's first look for one, time after time.
 Outcome KvmBackend::run(const Step&, const SendSignal&) { return skip(Capability::kAdversity); }
 Outcome KvmBackend::run(const Step&, const FailAllocation&) { return skip(Capability::kAdversity); }
+// madvise(MADV_HWPOISON) would take a frame from this machine for good, and a write to
+// /proc/sys/vm/drop_caches is felt by everybody on it.
+Outcome KvmBackend::run(const Step&, const HostMemoryFailure&) {
+  return skip(Capability::kAdversity);
+}
+Outcome KvmBackend::run(const Step&, const GmemMemoryFailure&) {
+  return skip(Capability::kAdversity);
+}
+Outcome KvmBackend::run(const Step&, const DropCaches&) { return skip(Capability::kAdversity); }
 Outcome KvmBackend::run(const Step&, const EnterGuestMode&) { return skip(Capability::kGuestMode); }
 Outcome KvmBackend::run(const Step&, const LeaveGuestMode&) { return skip(Capability::kGuestMode); }
 Outcome KvmBackend::run(const Step&, const Resume&) { return skip(Capability::kParking); }

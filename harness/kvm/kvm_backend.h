@@ -81,6 +81,8 @@ class KvmBackend {
   Outcome run(const Step& step, const PreFaultMemory& op);
   Outcome run(const Step& step, const HostAccess& op);
   Outcome run(const Step& step, const HostUnmap& op);
+  Outcome run(const Step& step, const HostDontneed& op);
+  Outcome run(const Step& step, const NumaBalancing& op);
   Outcome run(const Step& step, const GuestAccess& op);
   Outcome run(const Step& step, const MapGpaRange& op);
   Outcome run(const Step& step, const RmpUpdate& op);
@@ -105,6 +107,9 @@ class KvmBackend {
   Outcome run(const Step& step, const FailAllocation& op);
   Outcome run(const Step& step, const EnterSmm& op);
   Outcome run(const Step& step, const LeaveSmm& op);
+  Outcome run(const Step& step, const HostMemoryFailure& op);
+  Outcome run(const Step& step, const GmemMemoryFailure& op);
+  Outcome run(const Step& step, const DropCaches& op);
   Outcome run(const Step& step, const EnterGuestMode& op);
   Outcome run(const Step& step, const LeaveGuestMode& op);
   Outcome change_smm(const Step& step, bool smm);

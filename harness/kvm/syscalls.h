@@ -61,6 +61,7 @@ class Syscalls {
   virtual SysResult mmap(const MmapCall& call) = 0;
   virtual SysResult munmap(std::uintptr_t address, std::size_t length) = 0;
   virtual SysResult madvise(std::uintptr_t address, std::size_t length, int advice) = 0;
+  virtual SysResult mprotect(std::uintptr_t address, std::size_t length, int protection) = 0;
   virtual SysResult fallocate(const FallocateCall& call) = 0;
   virtual SysResult ftruncate(int fd, std::int64_t length) = 0;
   virtual SysResult pread(int fd, FileSpan span) = 0;

@@ -48,22 +48,70 @@ Expected<HostRegion> HostRegion::open(Syscalls& sys) {
   return HostRegion(sys, std::move(*mapping), base);
 }
 
+HostRegion::Span HostRegion::next(Span within, bool hole) const {
+  const std::uint64_t end = (within.offset + within.length) >> kPageShift;
+  std::uint64_t first = within.offset >> kPageShift;
+  while (first < end && holes_[first] != hole) ++first;
+  std::uint64_t last = first;
+  while (last < end && holes_[last] == hole) ++last;
+  return {.offset = first << kPageShift, .length = (last - first) << kPageShift};
+}
+
+/// The kernel would give a hole to whoever maps something next, a vCPU's kvm_run among them: KVM
+/// then finds memory there, and renew() takes it away from its owner. Nothing can be touched in
+/// what takes its place, as in a hole. Where even that cannot be mapped, the hole stays one.
+void HostRegion::reserve(Span hole) {
+  static_cast<void>(sys_->mmap({.address = base_ + hole.offset,
+                                .length = hole.length,
+                                .protection = PROT_NONE,
+                                .flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED}));
+}
+
 SysResult HostRegion::unmap(std::uint64_t offset, std::uint64_t length) {
   const SysResult result = sys_->munmap(base_ + offset, length);
   if (!result.ok()) return result;
-  has_holes_ = true;
-  // The kernel would give the hole to whoever maps something next, a vCPU's kvm_run among them: KVM
-  // then finds memory there, and renew() takes it away from its owner. Nothing can be touched in
-  // what takes its place, as in a hole. Where even that cannot be mapped, the hole stays one.
-  static_cast<void>(sys_->mmap({.address = base_ + offset,
-                                .length = (length + kPageBytes - 1) & ~(kPageBytes - 1),
-                                .protection = PROT_NONE,
-                                .flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED}));
+  const Span hole{.offset = offset, .length = (length + kPageBytes - 1) & ~(kPageBytes - 1)};
+  for (std::uint64_t at = 0; at < hole.length; at += kPageBytes)
+    holes_.set((offset + at) >> kPageShift);
+  reserve(hole);
+  return result;
+}
+
+SysResult HostRegion::discard(std::uint64_t offset, std::uint64_t length) {
+  const Span asked{.offset = offset, .length = (length + kPageBytes - 1) & ~(kPageBytes - 1)};
+  if (offset % kPageBytes != 0 || next(asked, true).length == 0)
+    return sys_->madvise(base_ + offset, length, MADV_DONTNEED);
+  // The kernel is to see the holes as what they are.
+  const auto each_hole = [&](auto&& visit) {
+    for (Span left = asked; left.length > 0;) {
+      const Span hole = next(left, true);
+      if (hole.length > 0) visit(hole);
+      const std::uint64_t end = hole.offset + hole.length;
+      left = {.offset = end, .length = asked.offset + asked.length - end};
+    }
+  };
+  each_hole([&](Span hole) { static_cast<void>(sys_->munmap(base_ + hole.offset, hole.length)); });
+  const SysResult result = sys_->madvise(base_ + offset, length, MADV_DONTNEED);
+  each_hole([&](Span hole) { reserve(hole); });
+  return result;
+}
+
+SysResult HostRegion::protect_and_restore(std::uint64_t offset, std::uint64_t length) {
+  const std::uint64_t end = offset + length;
+  SysResult result = SysResult::of(0);
+  for (Span part = next({.offset = offset, .length = length}, false);
+       part.length > 0 && result.ok();) {
+    result = sys_->mprotect(base_ + part.offset, part.length, PROT_NONE);
+    if (result.ok())
+      result = sys_->mprotect(base_ + part.offset, part.length, PROT_READ | PROT_WRITE);
+    const std::uint64_t done = part.offset + part.length;
+    part = next({.offset = done, .length = end - done}, false);
+  }
   return result;
 }
 
 Expected<void> HostRegion::renew() {
-  if (!has_holes_) {
+  if (holes_.none()) {
     const SysResult result = sys_->madvise(base_, kBytes, MADV_DONTNEED);
     if (!result.ok()) return failed(result, "madvise of the host region");
     return {};
@@ -74,7 +122,7 @@ Expected<void> HostRegion::renew() {
                   .protection = PROT_READ | PROT_WRITE,
                   .flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED});
   if (!result.ok()) return failed(result, "mmap of the host region anew");
-  has_holes_ = false;
+  holes_.reset();
   return {};
 }
 

@@ -3,6 +3,7 @@
 // negative tests see the errno the kernel gave. Thread: compatible; vCPUs of one VM may run in
 // different threads.
 #pragma once
+#include <bitset>
 #include <cstdint>
 #include <utility>
 
@@ -88,16 +89,29 @@ class HostRegion {
   /// munmap of part of the region, as an operation asks for it; raw answer. What was unmapped is
   /// then reserved without access, so that nothing else is mapped there.
   SysResult unmap(std::uint64_t offset, std::uint64_t length);
+  /// madvise(MADV_DONTNEED) and, for NUMA balancing, the two changes of protection that it consists
+  /// of, of part of the region; raw answers.  Pre: an aligned range inside the region (of discard:
+  /// its length as an operation gives it).  Cost: for each hole two system calls more.
+  SysResult discard(std::uint64_t offset, std::uint64_t length);
+  SysResult protect_and_restore(std::uint64_t offset, std::uint64_t length);
   /// All zero and all mapped again. Cost: one system call, and what was touched is faulted anew.
   Expected<void> renew();
 
  private:
   HostRegion(Syscalls& sys, Mapping mapping, std::uintptr_t base)
       : sys_(&sys), mapping_(std::move(mapping)), base_(base) {}
+  struct Span {
+    std::uint64_t offset = 0;
+    std::uint64_t length = 0;
+  };
+  /// The first hole, or the first part without one, inside the span; length 0 if there is none.
+  Span next(Span within, bool hole) const;
+  void reserve(Span hole);
+
   Syscalls* sys_;
   Mapping mapping_;
   std::uintptr_t base_;
-  bool has_holes_ = false;
+  std::bitset<kBytes / kPageBytes> holes_{};  // pages that were unmapped
 };
 
 class Vm;

@@ -15,6 +15,7 @@
 #include "model/host/handlers.h"
 #include "model/host/kernel.h"
 #include "model/host/launch.h"
+#include "model/host/memory_management.h"
 #include "model/host/raw_ops.h"
 #include "model/host/td_launch.h"
 #include "model/host/vcpu_mode.h"

@@ -163,6 +163,12 @@ enum class Planted : std::uint8_t {
   kGuestModeSkipsFlush,
   // TDX once more.
   kTdRetriesDeletedSlot,
+  // What memory management does on its own account.
+  kDontneedSkipsNotifier,
+  kNumaBalancingSkipsFlush,
+  kMemoryFailureSkipsZap,
+  kPoisonedPageIsServed,
+  kShrinkerZapsTdpPages,
 };
 
 struct PlantedRow {
@@ -465,6 +471,16 @@ inline constexpr std::array kPlanted = std::to_array<PlantedRow>({
      "a vCPU enters and leaves guest mode with what it has cached"},
     {Planted::kTdRetriesDeletedSlot, "td_retries_deleted_slot", "progress.no_livelock",
      "a TD's fault on a slot under deletion is retried where it is in 6.18, too (bugs.md 2)"},
+    {Planted::kDontneedSkipsNotifier, "dontneed_skips_notifier", "npt.leaf_follows_slot",
+     "MADV_DONTNEED frees pages of user space and tells no notifier"},
+    {Planted::kNumaBalancingSkipsFlush, "numa_balancing_skips_flush", "tlb.flushed_after_zap",
+     "the notifier zaps what NUMA balancing protects and does not flush"},
+    {Planted::kMemoryFailureSkipsZap, "memory_failure_skips_zap", "npt.leaf_follows_slot",
+     "a page of a guest_memfd that has failed stays mapped"},
+    {Planted::kPoisonedPageIsServed, "poisoned_page_is_served", "npt.leaf_follows_slot",
+     "a fault does not ask whether the page of its guest_memfd has failed"},
+    {Planted::kShrinkerZapsTdpPages, "shrinker_zaps_tdp_pages", "tlb.flushed_after_zap",
+     "the shrinker takes pages of the TDP MMU, for which nobody flushes"},
 });
 
 #ifdef SLUICE_PLANTED

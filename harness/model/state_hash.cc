@@ -142,7 +142,8 @@ void add_frames(Hash& hash, const Kernel& k, const ModelView& view) {
     add(hash, pfn.value, entry.assigned, entry.validated, entry.immutable, entry.vmsa, entry.in_use,
         entry.is_head, entry.page_size, entry.asid.value, entry.gpa.value);
     for (const std::uint8_t mask : entry.vmpl_mask) add(hash, mask);
-    add(hash, frame.use, frame.leaked, frame.gmem.value, frame.index, frame.content);
+    add(hash, frame.use, frame.leaked, frame.poisoned, frame.gmem.value, frame.index,
+        frame.content);
     if (frame.use != FrameUse::kGmem) continue;
     const GmemPageView page = view_page(k, k.gmem(frame.gmem), frame.index);
     add(hash, page.present && page.pfn == pfn, page.uptodate, page.references, page.user_mapped);
@@ -157,6 +158,7 @@ void add_host_region(Hash& hash, const Kernel& k) {
     const std::size_t index = (at - begin) / sizeof(HostPage);
     // Present pages are frames that are in use; what has gone is not, and is known by its place.
     if (k.host_pages[index].unmapped()) add(hash, index);
+    if (k.host_pages[index].poisoned()) add(hash, index, 2);
     if (k.host_pages[index].large() && index % kFramesPer2M == 0) add(hash, index, 1);
   }
 }

@@ -1,5 +1,6 @@
-// Operations: what goes wrong around the system under test without anybody's mistake. Each arms an
-// obstacle that later operations meet; none changes memory by itself.
+// Operations: what goes wrong around the system under test without anybody's mistake. Some arm an
+// obstacle that later operations meet; the others are what memory management does to a VM's pages
+// on its own account.
 #pragma once
 #include "ops/op_info.h"
 
@@ -61,5 +62,71 @@ struct FailAllocation {
   }
 };
 SLUICE_OPERATION(FailAllocation);
+
+/// change_prot_numa(): NUMA balancing takes the page table entries of part of the host region, so
+/// that the next touch tells who uses a page. The notifier zaps shared mappings of them; frames and
+/// contents stay.  Refused: skip.outside_host_region.
+struct NumaBalancing {
+  HostVa hva{};
+  RawSize size{.value = kPageBytes};
+  static constexpr OpInfo kInfo{
+      .name = "numa_balancing",
+      .actor = ActorKind::kKernel,
+      .weight = 2,
+      .source = "task_numa_work(), change_prot_numa(), MMU_NOTIFY_PROTECTION_VMA",
+      .summary = "NUMA balancing protects part of the host region: mapped pages are faulted anew."};
+  template <class Self, class Visit>
+  static constexpr void each(Self& op, Visit&& visit) {
+    visit("hva", op.hva), visit("size", op.size);
+  }
+};
+SLUICE_OPERATION(NumaBalancing);
+
+/// memory_failure() of the frame behind a page of the host region: it is unmapped everywhere and
+/// never used again. Who touches the page from then on gets SIGBUS.  Refused: skip.no_page.
+struct HostMemoryFailure {
+  HostVa hva{};
+  static constexpr OpInfo kInfo{.name = "host_memory_failure",
+                                .actor = ActorKind::kKernel,
+                                .weight = 1,
+                                .source = "memory_failure(); kvm.md 4 and 5, poisoned HVA",
+                                .summary = "The frame behind a page of the host region fails."};
+  template <class Self, class Visit>
+  static constexpr void each(Self& op, Visit&& visit) {
+    visit("hva", op.hva);
+  }
+};
+SLUICE_OPERATION(HostMemoryFailure);
+
+/// The same of a page of a guest_memfd, which stays in its file, poisoned, until a hole is punched
+/// there.  Refused: skip.no_gmem, skip.no_page.
+struct GmemMemoryFailure {
+  GmemIndex gmem{};
+  RawOffset offset{};
+  static constexpr OpInfo kInfo{.name = "gmem_memory_failure",
+                                .actor = ActorKind::kKernel,
+                                .weight = 1,
+                                .source = "memory_failure(), kvm_gmem_error_folio(); kvm.md 1.7",
+                                .summary = "The frame behind a page of a guest_memfd fails."};
+  template <class Self, class Visit>
+  static constexpr void each(Self& op, Visit&& visit) {
+    visit("gmem", op.gmem), visit("offset", op.offset);
+  }
+};
+SLUICE_OPERATION(GmemMemoryFailure);
+
+/// A write of 2 to /proc/sys/vm/drop_caches: every shrinker of the kernel gives back what it can,
+/// KVM's among them (up to 6.12). That one takes pages of the shadow MMU, never of the TDP MMU.
+struct DropCaches {
+  static constexpr OpInfo kInfo{
+      .name = "drop_caches",
+      .actor = ActorKind::kKernel,
+      .weight = 1,
+      .source = "drop_slab(), mmu_shrink_scan()",
+      .summary = "Memory is short: the kernel's shrinkers run, KVM's among them."};
+  template <class Self, class Visit>
+  static constexpr void each(Self&, Visit&&) {}
+};
+SLUICE_OPERATION(DropCaches);
 
 }  // namespace sluice

@@ -169,6 +169,24 @@ struct HostUnmap {
 };
 SLUICE_OPERATION(HostUnmap);
 
+/// madvise(2) with MADV_DONTNEED on part of the host region: its pages are freed, the notifier zaps
+/// shared mappings of them, and the next touch finds a page of zeros.  Refused: group
+/// host_dontneed; where part of the range is unmapped, the rest has gone all the same.
+struct HostDontneed {
+  HostVa hva{};
+  RawSize size{.value = kPageBytes};
+  static constexpr OpInfo kInfo{
+      .name = "host_dontneed",
+      .weight = 2,
+      .source = "madvise_dontneed_single_vma(), kvm_mmu_notifier_invalidate_range_start()",
+      .summary = "Frees pages of the host region, which stays mapped (MADV_DONTNEED)."};
+  template <class Self, class Visit>
+  static constexpr void each(Self& op, Visit&& visit) {
+    visit("hva", op.hva), visit("size", op.size);
+  }
+};
+SLUICE_OPERATION(HostDontneed);
+
 /// User space maps the page of a guest_memfd (MAP_SHARED) and reads or writes its first bytes. What
 /// it has mapped stays mapped until the page or the file goes.  Refused: group gmem_access.
 struct GmemAccess {

@@ -29,7 +29,8 @@ using AllOps =
            GmemAccess,                                                                           //
            SendSignal, FailAllocation,                                                           //
            TdxInitVm, TdxInitVcpu, TdxInitMemRegion, TdxFinalize, TdAccept, SeamcallContention,  //
-           EnterSmm, LeaveSmm, EnterGuestMode, LeaveGuestMode, TdMapGpa>;
+           EnterSmm, LeaveSmm, EnterGuestMode, LeaveGuestMode, TdMapGpa,                         //
+           HostDontneed, NumaBalancing, HostMemoryFailure, GmemMemoryFailure, DropCaches>;
 using Op = AllOps::Variant;
 
 /// The place of an operation type in the list.

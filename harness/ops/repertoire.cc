@@ -19,9 +19,10 @@ bool needs_tdx(const Op& op) {
 bool can_do(const Op& op, const Repertoire& able) {
   if (!able.snp && needs_snp(op)) return false;
   if (able.only_kernel && needs_tdx(op)) return false;
-  return !able.only_kernel || (!info_of(op).machine_scope_only &&
-                               !is_one_of<Resume, RmpContention, SendSignal, FailAllocation,
-                                          EnterGuestMode, LeaveGuestMode>(op));
+  return !able.only_kernel ||
+         (!info_of(op).machine_scope_only &&
+          !is_one_of<Resume, RmpContention, SendSignal, FailAllocation, EnterGuestMode,
+                     LeaveGuestMode, HostMemoryFailure, GmemMemoryFailure, DropCaches>(op));
 }
 
 /// What takes a kernel long by its size alone is mostly made small: the rules are the same.

@@ -63,7 +63,7 @@ bool slot_goes(const View& view, VmIndex vm) {
 /// leaves its file or its slot, and the TD's end.
 bool may_lose_td_pages(const View& view, VmIndex vm) {
   return conversion_ran(view) ||
-         ran<GmemPunchHole, GmemAllocate, CloseGuestMemfd, DestroyVm>(view) ||
+         ran<GmemPunchHole, GmemAllocate, CloseGuestMemfd, DestroyVm, GmemMemoryFailure>(view) ||
          (ran<SetMemoryRegion>(view) && slot_goes(view, vm));
 }
 

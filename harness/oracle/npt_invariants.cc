@@ -86,7 +86,9 @@ Result judge_frame(const View& view, const LeafRecord& r) {
     if (!r.slot->gmem.is_gmem()) return wrong_at(r);
     const GmemPageView page =
         view.gmem_page({r.slot->gmem.value}, r.slot->gmem_page_offset + offset);
-    return page.present && page.pfn == r.leaf.pfn ? Result{} : wrong_at(r);
+    // Nobody gets the frame of a poisoned page.
+    const bool right_page = page.present && !page.poisoned && page.pfn == r.leaf.pfn;
+    return right_page ? Result{} : wrong_at(r);
   }
   const FrameView frame = view.frame(r.leaf.pfn);
   // An address that a sequence names as it is may lie in the host region; where, nobody says.

@@ -69,7 +69,7 @@ namespace {
 constexpr std::uint64_t kFileOps = kOpBit<CreateVm> | kOpBit<DestroyVm> | kOpBit<CreateVcpu> |
                                    kOpBit<CreateGuestMemfd> | kOpBit<CloseGuestMemfd> |
                                    kOpBit<SetMemoryRegion> | kOpBit<GmemAllocate> |
-                                   kOpBit<GmemPunchHole> | kOpBit<HostUnmap>;
+                                   kOpBit<GmemPunchHole> | kOpBit<HostUnmap> | kOpBit<HostDontneed>;
 
 constexpr std::uint64_t kTdxOps = kOpBit<TdxInitVm> | kOpBit<TdxInitVcpu> |
                                   kOpBit<TdxInitMemRegion> | kOpBit<TdxFinalize> | kOpBit<TdAccept>;

@@ -300,10 +300,27 @@ SysResult ModelSyscalls::munmap(std::uintptr_t address, std::size_t length) {
 SysResult ModelSyscalls::madvise(std::uintptr_t address, std::size_t length, int advice) {
   if (meets_region(address, length)) {
     const bool whole = address == region_ && length == kHostRegionBytes;
-    if (!whole || advice != MADV_DONTNEED) return SysResult::failed(EOPNOTSUPP);
-    renew_region();
+    const bool inside = whole || inside_region(address, length);
+    if (!inside || advice != MADV_DONTNEED) return SysResult::failed(EOPNOTSUPP);
+    const SysResult answer =
+        syscall_result(apply(HostDontneed{.hva = {.value = address - region_}, .size = {length}}));
+    if (whole && answer.ok() && is_idle()) begin();
+    return answer;
   }
   return kvm::kernel_syscalls().madvise(address, length, advice);
+}
+
+/// Of the region only what takes access away is put to the model, as what NUMA balancing does: the
+/// next touch finds its page as it was either way.
+SysResult ModelSyscalls::mprotect(std::uintptr_t address, std::size_t length, int protection) {
+  if (!meets_region(address, length)) {
+    return kvm::kernel_syscalls().mprotect(address, length, protection);
+  }
+  if (!inside_region(address, length)) return SysResult::failed(EOPNOTSUPP);
+  if (protection != PROT_NONE) return SysResult::of(0);
+  return syscall_result(
+      apply({.kind = ActorKind::kKernel},
+            NumaBalancing{.hva = {.value = address - region_}, .size = {length}}));
 }
 
 SysResult ModelSyscalls::load(std::uintptr_t address, std::uint64_t& value) {

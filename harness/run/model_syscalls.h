@@ -47,6 +47,7 @@ class ModelSyscalls final : public kvm::Syscalls {
   kvm::SysResult mmap(const kvm::MmapCall& call) override;
   kvm::SysResult munmap(std::uintptr_t address, std::size_t length) override;
   kvm::SysResult madvise(std::uintptr_t address, std::size_t length, int advice) override;
+  kvm::SysResult mprotect(std::uintptr_t address, std::size_t length, int protection) override;
   kvm::SysResult fallocate(const kvm::FallocateCall& call) override;
   kvm::SysResult ftruncate(int fd, std::int64_t length) override;
   kvm::SysResult pread(int fd, kvm::FileSpan span) override;

@@ -71,6 +71,7 @@ constexpr std::string_view name_of(StatusKind kind) {
   ROW(kSkipWrongActor,           "skip.wrong_actor",                  kSkipped,   0,           "this kind of actor cannot run the operation") \
   ROW(kSkipOutsideHostRegion,    "skip.outside_host_region",          kSkipped,   0,           "the address is outside the region the harness maps") \
   ROW(kSkipNotCovered,           "skip.not_covered",                  kSkipped,   0,           "no such frame in the machine") \
+  ROW(kSkipNoPage,               "skip.no_page",                      kSkipped,   0,           "no frame is behind the page, or it has failed already") \
   ROW(kSkipHostDead,             "skip.host_dead",                    kSkipped,   0,           "the host took a fatal fault before") \
   ROW(kSkipNoSmm,                "skip.no_smm",                       kSkipped,   0,           "kvm.md 7: a guest with private memory or protected state has no SMM") \
   ROW(kSkipNoGuestMode,          "skip.no_guest_mode",                kSkipped,   0,           "a guest with protected state runs no guest of its own") \
@@ -148,9 +149,11 @@ constexpr std::string_view name_of(StatusKind kind) {
   ROW(kFaultPrivateNoGmem,       "fault.private_no_gmem",             kExit,      39,          "kvm.md 5 row 11") \
   ROW(kFaultGmemGone,            "fault.gmem_gone",                   kExit,      39,          "kvm.md 1.5 row 1") \
   ROW(kFaultNoFolio,              "fault.no_folio",                     kErrno,     ENOMEM,      "kvm.md 1.5 row 4, with KVM_EXIT_MEMORY_FAULT beside it") \
+  ROW(kFaultPoisoned,            "fault.poisoned",                    kExit,      39,          "kvm.md 1.5 row 5, 1.7: EHWPOISON") \
   ROW(kFaultPrepareLookup,       "fault.prepare_lookup",              kExit,      39,          "snp_host.md 3 row 2, ENOENT") \
   ROW(kFaultPrepareAssign,       "fault.prepare_assign",              kExit,      39,          "snp_host.md 3 row 6, EINVAL") \
   ROW(kFaultHvaUnmapped,         "fault.hva_unmapped",                kErrno,     EFAULT,      "kvm.md 5 row 11s") \
+  ROW(kFaultHvaPoisoned,         "fault.hva_poisoned",                kErrno,     EINTR,       "kvm.md 5 row 11s, 4: SIGBUS is queued and the fault retried, which the signal ends") \
   ROW(kFaultMmio,                "fault.mmio",                        kExit,      6,           "kvm.md 5 row 7, KVM_EXIT_MMIO") \
   ROW(kFaultFetchMmio,           "fault.fetch_mmio",                  kExit,      17,          "x86_emulate_instruction(): no instruction to emulate, KVM_EXIT_INTERNAL_ERROR") \
   ROW(kFaultReadonly,            "fault.readonly",                    kExit,      6,           "kvm.md 5 row 11s, write to a read-only slot") \
@@ -190,15 +193,19 @@ constexpr std::string_view name_of(StatusKind kind) {
   ROW(kGuestConvertEndGrew,      "guest_convert.end_grew",            kExit,      24,          "snp_host.md 10: end_entry grew") \
   /* Host accesses. */ \
   ROW(kHostAccessUnmapped,       "host_access.unmapped",              kHostFault, 11,          "SIGSEGV: the page was unmapped") \
+  ROW(kHostAccessPoisoned,       "host_access.poisoned",              kHostFault, 7,           "SIGBUS: the frame has failed (do_swap_page(), VM_FAULT_HWPOISON)") \
   ROW(kHostAccessRmp,            "host_access.rmp_violation",         kHostFault, 14,          "snp_host.md 2: a user write to an assigned frame faults for ever") \
   ROW(kHostStoreRmp,             "host_store.rmp_violation",          kHostFault, 14,          "rmp.md 5, #PF with bit 31: fatal in the kernel") \
   ROW(kHostStorePoison,          "host_store.machine_check",          kHostFault, 18,          "invariants.md D5: a store to a page of a TD poisons it") \
   ROW(kHostKernelStore,          "host.kernel_store",                 kHostFault, 14,          "snp_host.md 2: the kernel itself writes to an assigned frame and dies") \
   ROW(kHostUnmapRange,           "host_unmap.range",                  kErrno,     EINVAL,      "munmap(2): unaligned address or size 0") \
+  ROW(kHostDontneedRange,        "host_dontneed.range",               kErrno,     EINVAL,      "madvise(2): unaligned address") \
+  ROW(kHostDontneedUnmapped,     "host_dontneed.unmapped",            kErrno,     ENOMEM,      "madvise_walk_vmas(): part of the range is unmapped; the rest is done") \
   ROW(kGmemAccessTooFar,         "gmem_access.too_far",               kErrno,     EOVERFLOW,   "mmap(2), file_mmap_ok(): no file is that long") \
   ROW(kGmemAccessNoMmap,         "gmem_access.no_mmap",               kErrno,     ENODEV,      "kvm.md 1.2: before 6.17, or a file without the MMAP flag") \
   ROW(kGmemAccessBeyondEof,      "gmem_access.beyond_eof",            kHostFault, 7,           "kvm.md 1.2: SIGBUS beyond the end of the file") \
   ROW(kGmemAccessNotShared,      "gmem_access.not_shared",            kHostFault, 7,           "kvm.md 1.2: SIGBUS without INIT_SHARED") \
+  ROW(kGmemAccessPoisoned,       "gmem_access.poisoned",              kHostFault, 7,           "kvm.md 1.7: SIGBUS (__do_fault(), VM_FAULT_HWPOISON)") \
   /* RMP instructions: rmp.md 4. */ \
   ROW(kRmpUpdateSnpOff,          "rmpupdate.snp_off",                 kException, 6,           "rmp.md 4.2 row 1") \
   ROW(kRmpUpdateSpa,             "rmpupdate.spa",                     kCode,      1,           "rmp.md 4.2 row 4") \
@@ -253,6 +260,7 @@ constexpr std::string_view name_of(StatusKind kind) {
   ROW(kLaunchUpdateFileGone,     "launch_update.file_gone",           kErrno,     EIO,         "kvm.md 1.6 row 2") \
   ROW(kLaunchUpdateSignal,        "launch_update.signal",               kErrno,     EIO,         "kvm.md 1.6 row 4: EINTR, which LAUNCH_UPDATE turns into EIO") \
   ROW(kLaunchUpdateNoFolio,       "launch_update.no_folio",             kErrno,     EIO,         "kvm.md 1.6 row 5: ENOMEM, which LAUNCH_UPDATE turns into EIO") \
+  ROW(kLaunchUpdatePoisoned,     "launch_update.poisoned",            kErrno,     EIO,         "kvm.md 1.6 row 5, 1.5 row 5: EHWPOISON, which LAUNCH_UPDATE turns into EIO") \
   ROW(kLaunchUpdatePrepared,     "launch_update.prepared",            kErrno,     EIO,         "kvm.md 1.6 row 6") \
   ROW(kLaunchUpdateNotPrivate,   "launch_update.not_private",         kErrno,     EIO,         "kvm.md 1.6 row 7") \
   ROW(kLaunchUpdateAssigned,     "launch_update.assigned",            kErrno,     EIO,         "snp_host.md 7, per page row 2") \
@@ -281,6 +289,7 @@ constexpr std::string_view name_of(StatusKind kind) {
   ROW(kTdxRegionSlot,            "tdx_init_mem_region.slot",          kErrno,     EINVAL,      "kvm.md 1.6 row 1") \
   ROW(kTdxRegionFileGone,        "tdx_init_mem_region.file_gone",     kErrno,     EFAULT,      "kvm.md 1.6 row 2") \
   ROW(kTdxRegionNoFolio,         "tdx_init_mem_region.no_folio",      kErrno,     ENOMEM,      "kvm.md 1.6 row 5") \
+  ROW(kTdxRegionPoisoned,        "tdx_init_mem_region.poisoned",      kErrno,     EHWPOISON,   "kvm.md 1.6 row 5, 1.5 row 5") \
   ROW(kTdxRegionPrepared,        "tdx_init_mem_region.prepared",      kErrno,     EEXIST,      "kvm.md 1.6 row 6, before 7.0") \
   ROW(kTdxRegionNotPrivate,      "tdx_init_mem_region.not_private",   kErrno,     EINVAL,      "kvm.md 1.6 row 7") \
   ROW(kTdxRegionSource,          "tdx_init_mem_region.source",        kErrno,     EFAULT,      "tdx_gmem_post_populate(): get_user_pages_fast()") \

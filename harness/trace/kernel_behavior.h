@@ -46,6 +46,9 @@ constexpr bool unregistered_ghcb_gets_an_error(KernelVersion v) { return v >= Ke
 constexpr bool psc_batches_behind_a_partly_done_entry(KernelVersion v) {
   return v >= KernelVersion{6, 12};
 }
+/// KVM has a shrinker for pages of the shadow MMU (Linux "KVM: x86/mmu: Remove KVM's MMU
+/// shrinker").
+constexpr bool mmu_shrinker(KernelVersion v) { return v < KernelVersion{6, 13}; }
 
 /// VMs of type TDX can be created (tdx.md, head; kvm.md 11).
 constexpr bool tdx_vms(KernelVersion v) { return v >= KernelVersion{6, 16}; }

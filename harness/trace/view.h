@@ -56,6 +56,7 @@ enum class FrameUse : std::uint8_t { kFree, kGmem, kHostUser, kFirmware, kVmsa, 
 struct FrameView {
   FrameUse use = FrameUse::kFree;
   bool leaked = false;        // never to be used again, once whoever has it lets go
+  bool poisoned = false;      // the same for a frame that has failed
   GmemIndex gmem{};           // kGmem
   std::uint64_t index = 0;    // kGmem: page index in the file; kHostUser: page of the host region
   std::uint64_t content = 0;  // the start of the page as memory has it: as the host reads it
@@ -78,6 +79,7 @@ struct GmemPageView {
   Pfn pfn{};
   std::uint32_t references = 0;  // 1 = page cache only
   bool user_mapped = false;      // user space has it mapped (from 6.17)
+  bool poisoned = false;         // its frame has failed: nobody gets it any more
   friend bool operator==(const GmemPageView&, const GmemPageView&) = default;
 };
 

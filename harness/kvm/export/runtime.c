@@ -285,13 +285,41 @@ HELPER struct answer file_write(int gmem, uint64_t offset, uint64_t value) {
 }
 HELPER struct answer host_read(uint64_t offset) { return touch(offset, 0, 0); }
 HELPER struct answer host_write(uint64_t offset, uint64_t value) { return touch(offset, 1, value); }
-HELPER struct answer host_unmap(uint64_t offset, uint64_t size) {
-  const struct answer out = status(munmap(region + offset, size));
-  /* Keeps the hole one: the next mmap, a vCPU's among them, would be put there. */
-  if (out.kind == OK &&
-      mmap(region + offset, size, PROT_NONE,
+static unsigned char is_hole[REGION_BYTES / PAGE];
+/* Keeps a hole one: the next mmap, a vCPU's among them, would be put there. */
+static void reserve(uint64_t offset, uint64_t size) {
+  if (mmap(region + offset, size, PROT_NONE,
            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == MAP_FAILED) {
     give_up("mmap of a hole");
+  }
+}
+HELPER struct answer host_unmap(uint64_t offset, uint64_t size) {
+  const struct answer out = status(munmap(region + offset, size));
+  if (out.kind != OK) return out;
+  reserve(offset, size);
+  for (uint64_t at = 0; at < size; at += PAGE) is_hole[(offset + at) / PAGE] = 1;
+  return out;
+}
+HELPER struct answer host_dontneed(uint64_t offset, uint64_t size) {
+  struct answer out;
+  uint64_t at;
+  for (at = offset; at < offset + size; at += PAGE) {
+    if (is_hole[at / PAGE]) munmap(region + (at & ~(PAGE - 1)), PAGE);
+  }
+  out = status(madvise(region + offset, size, MADV_DONTNEED));
+  for (at = offset; at < offset + size; at += PAGE) {
+    if (is_hole[at / PAGE]) reserve(at & ~(PAGE - 1), PAGE);
+  }
+  return out;
+}
+/* NUMA balancing comes when it comes: a change of protection tells the notifier the same. */
+HELPER struct answer numa_balancing(uint64_t offset, uint64_t size) {
+  struct answer out = {.kind = OK};
+  uint64_t at;
+  for (at = offset & ~(PAGE - 1); at < offset + size && out.kind == OK; at += PAGE) {
+    if (is_hole[at / PAGE]) continue;
+    out = status(mprotect(region + at, PAGE, PROT_NONE));
+    if (out.kind == OK) out = status(mprotect(region + at, PAGE, PROT_READ | PROT_WRITE));
   }
   return out;
 }

@@ -86,7 +86,10 @@ FaultResult look_up_host_page(Kernel& k, const Memslot& slot, PageFault& fault) 
     move_host_page(k, slot.hva + offset);
   }
   HostPage* const page = touch_host_page(k, slot.hva + offset);
-  if (page == nullptr) return error_of(Check::kFaultHvaUnmapped);
+  if (page == nullptr) {
+    const bool poisoned = is_poisoned(k, slot.hva + offset);
+    return error_of(poisoned ? Check::kFaultHvaPoisoned : Check::kFaultHvaUnmapped);
+  }
   fault.pfn = page->pfn();
   // Assumption: the harness populates its host region, so no shared page is the zero page.
   fault.map_writable = !readonly;

@@ -43,7 +43,7 @@ Outcome apply(Kernel& k, ActorId, const GmemAccess& op) {
   if (const auto cached = touch_cached(k, touch)) return *cached;
   if (index >= gmem.page_count) return refuse(Check::kGmemAccessBeyondEof);
   if (!serves_user_faults(k, gmem)) return refuse(Check::kGmemAccessNotShared);
-  if (const Check check = map_for_user(k, gmem, index); check != Check::kOk) return skip(check);
+  if (const Check check = map_for_user(k, gmem, index); check != Check::kOk) return answer(check);
   return touch_as_user(k, find_page(k, gmem, index).pfn(), MapLevel::k4K, touch);
 }
 

@@ -424,6 +424,7 @@ namespace {
 Check populate_page(Kernel& k, Vm& vm, const Memslot& slot, Gfn gfn, const PopulateCall& call) {
   GmemHold hold{};
   const Check found = hold_page(k, slot, gfn, hold, call.checks.no_folio);  // row 5
+  if (found == Check::kFaultPoisoned) return call.checks.poisoned;
   if (found != Check::kOk) return found;
   Gmem& gmem = k.gmems[slot.gmem];
   Check check = Check::kOk;

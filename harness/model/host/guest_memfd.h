@@ -15,7 +15,9 @@ struct GmemPage {
   static constexpr std::uint64_t kUserMapped = 8;
   static constexpr unsigned kReferenceShift = 4;
   static constexpr std::uint64_t kReference = std::uint64_t{1} << kReferenceShift;
-  static constexpr std::uint64_t kReferenceMask = 0xff * kReference;
+  static constexpr std::uint64_t kMaxReferences = 0x7f;  // an actor holds at most one folio
+  static constexpr std::uint64_t kReferenceMask = kMaxReferences * kReference;
+  static constexpr std::uint64_t kPoisoned = 0x800;
   static constexpr unsigned kFrameShift = 12;
 
   std::uint64_t word = 0;
@@ -24,6 +26,7 @@ struct GmemPage {
   constexpr bool uptodate() const { return (word & kUptodate) != 0; }
   constexpr bool large() const { return (word & kLarge) != 0; }
   constexpr bool user_mapped() const { return (word & kUserMapped) != 0; }
+  constexpr bool poisoned() const { return (word & kPoisoned) != 0; }
   /// Short-term users; the page cache's own reference is not counted.
   constexpr std::uint32_t references() const {
     return static_cast<std::uint32_t>((word & kReferenceMask) >> kReferenceShift);
@@ -59,7 +62,7 @@ struct GmemHold {
   std::uint64_t index = 0;
 };
 /// kvm_gmem_get_pfn(), first half: finds or allocates the page and takes a reference.  Fails:
-/// fault.gmem_gone, `no_memory`.
+/// fault.gmem_gone, `no_memory`, fault.poisoned.
 Check hold_page(Kernel& k, const Memslot& slot, Gfn gfn, GmemHold& hold,
                 Check no_memory = Check::kFaultNoFolio);
 /// Second half: zeroes a fresh page and has the architecture prepare it.  The reference stays on
@@ -70,8 +73,11 @@ Check get_pfn(Kernel& k, Vm& vm, const Memslot& slot, Gfn gfn, GmemHold& hold);
 /// A large folio around the page becomes 512 small ones.
 void split_large_folio(Kernel& k, Gmem& gmem, std::uint64_t index);
 /// kvm_gmem_fault_user_mapping(): finds or allocates the page, zeroes it if it is fresh, maps it.
-/// Pre: below the file's size.  Fails: skip.limit.
+/// Pre: below the file's size.  Fails: skip.limit, gmem_access.poisoned.
 Check map_for_user(Kernel& k, Gmem& gmem, std::uint64_t index);
+/// The part of memory_failure() that precedes kvm_gmem_error_folio(): the page's frame has failed,
+/// user space has it no longer mapped.  Pre: present.
+void poison_page(Kernel& k, Gmem& gmem, std::uint64_t index);
 /// The folio holds what the guest may see.
 void mark_uptodate(Kernel& k, const Gmem& gmem, std::uint64_t index);
 /// Drops the reference; frees the frame if the page has left the page cache meanwhile.
@@ -90,6 +96,7 @@ struct PopulateChecks {
   Check file_gone;    // row 2
   Check signal;       // row 4
   Check no_folio;     // row 5
+  Check poisoned;     // row 5
   Check prepared;     // row 6
   Check not_private;  // row 7
 };

@@ -185,6 +185,7 @@ TEST(Populate, FillsPrivatePagesOnceAndCountsThem) {
                                    .file_gone = Check::kLaunchUpdateFileGone,
                                    .signal = Check::kLaunchUpdateSignal,
                                    .no_folio = Check::kLaunchUpdateNoFolio,
+                                   .poisoned = Check::kLaunchUpdatePoisoned,
                                    .prepared = Check::kLaunchUpdatePrepared,
                                    .not_private = Check::kLaunchUpdateNotPrivate};
   const auto populate = [&](std::uint64_t first, std::uint64_t last) {

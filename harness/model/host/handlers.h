@@ -25,6 +25,7 @@ Outcome apply(Kernel& k, ActorId actor, const SetMemoryAttributes& op);
 Outcome apply(Kernel& k, ActorId actor, const PreFaultMemory& op);
 Outcome apply(Kernel& k, ActorId actor, const HostAccess& op);
 Outcome apply(Kernel& k, ActorId actor, const HostUnmap& op);
+Outcome apply(Kernel& k, ActorId actor, const HostDontneed& op);
 Outcome apply(Kernel& k, ActorId actor, const GmemAccess& op);
 
 Task<Outcome> start(Kernel& k, ActorId actor, const DestroyVm& op);
@@ -35,6 +36,7 @@ Task<Outcome> start(Kernel& k, ActorId actor, const SetMemoryRegion& op);
 Task<Outcome> start(Kernel& k, ActorId actor, const SetMemoryAttributes& op);
 Task<Outcome> start(Kernel& k, ActorId actor, const PreFaultMemory& op);
 Task<Outcome> start(Kernel& k, ActorId actor, const HostUnmap& op);
+Task<Outcome> start(Kernel& k, ActorId actor, const HostDontneed& op);
 
 /// mmu_notifier_register() waits for whoever changes the process's mappings.
 LockPlan locks_of(const Kernel& k, ActorId actor, const CreateVm& op);

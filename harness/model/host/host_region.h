@@ -1,13 +1,17 @@
 // The region of host memory that the sequence's user space maps: what shared memslots point into,
-// and what host_access and host_unmap touch.
+// what host_access touches, and what munmap(2), madvise(2), NUMA balancing and memory failures do
+// to it. Of all these KVM hears by its MMU notifier.
 #pragma once
 #include "model/host/kernel.h"
 
 namespace sluice::model {
 
 /// The page at a host address, with a zeroed frame behind it from its first touch on (with
-/// host_order=2M, 512 where the whole block is untouched); nullptr where nothing is mapped.
+/// host_order=2M, 512 where the whole block is untouched); nullptr where nothing is mapped, or the
+/// page is poisoned.
 HostPage* touch_host_page(Kernel& k, std::uint64_t hva);
+/// The frame behind the address has failed.
+bool is_poisoned(const Kernel& k, std::uint64_t hva);
 
 /// A load or store of user space; `page` as user_page_of() numbers them (trace/view.h).
 struct UserTouch {

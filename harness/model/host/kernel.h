@@ -186,15 +186,19 @@ struct DetachedFolio {
   Pfn pfn{};
 };
 
-/// A page of the host region. Untouched until its first access; unmapped for good by host_unmap.
+/// A page of the host region. Untouched until its first access, and again after host_dontneed;
+/// unmapped for good by host_unmap; poisoned, without a frame, by host_memory_failure.
 struct HostPage {
   static constexpr std::uint64_t kPresent = 1;
   static constexpr std::uint64_t kUnmapped = 2;
-  static constexpr std::uint64_t kLarge = 4;  // one of the 512 of a huge page
-  std::uint64_t word = 0;                     // flags, and the frame from bit 12
+  static constexpr std::uint64_t kLarge = 4;     // one of the 512 of a huge page
+  static constexpr std::uint64_t kPoisoned = 8;  // a hardware poison entry (make_hwpoison_entry())
+  std::uint64_t word = 0;                        // flags, and the frame from bit 12
   bool present() const { return (word & kPresent) != 0; }
   bool unmapped() const { return (word & kUnmapped) != 0; }
   bool large() const { return (word & kLarge) != 0; }
+  bool poisoned() const { return (word & kPoisoned) != 0; }
+  bool has_no_frame() const { return (word & (kUnmapped | kPoisoned)) != 0; }
   Pfn pfn() const { return {word >> 12}; }
 };
 

@@ -120,6 +120,7 @@ constexpr PopulateChecks kLaunchChecks{.slot = Check::kLaunchUpdateSlot,
                                        .file_gone = Check::kLaunchUpdateFileGone,
                                        .signal = Check::kLaunchUpdateSignal,
                                        .no_folio = Check::kLaunchUpdateNoFolio,
+                                       .poisoned = Check::kLaunchUpdatePoisoned,
                                        .prepared = Check::kLaunchUpdatePrepared,
                                        .not_private = Check::kLaunchUpdateNotPrivate};
 

@@ -170,7 +170,8 @@ GmemPageView view_page_word(std::uint64_t word, std::uint64_t head_word) {
           .uptodate = page.uptodate(),
           .pfn = page.pfn(),
           .references = page.references() + 1,
-          .user_mapped = page.user_mapped()};
+          .user_mapped = page.user_mapped(),
+          .poisoned = page.poisoned()};
 }
 
 GmemPageView view_page(const Kernel& k, const Gmem& gmem, std::uint64_t index) {
@@ -221,11 +222,22 @@ void mark_uptodate(Kernel& k, const Gmem& gmem, std::uint64_t index) {
   if ((word & GmemPage::kUptodate) == 0) k.set(word, word | GmemPage::kUptodate);
 }
 
+void poison_page(Kernel& k, Gmem& gmem, std::uint64_t index) {
+  // Assumption: a 2 MiB folio, ahead of mainline, is split as a huge page of user space would be.
+  split_large_folio(k, gmem, index);
+  std::uint64_t& word = *find_word(k, gmem, index);
+  const GmemPage page{word};
+  k.machine.frames.poison(k.machine.journal, page.pfn());
+  k.set(word, (word & ~GmemPage::kUserMapped) | GmemPage::kPoisoned);
+  if (page.user_mapped()) k.machine.tlbs.user.flush(k.machine.journal);  // try_to_unmap()
+}
+
 Check map_for_user(Kernel& k, Gmem& gmem, std::uint64_t index) {
   // Left out: a user's own fault that finds no memory waits for the OOM killer.
   const Check check = get_folio(k, gmem, index, Check::kOk);
   if (check != Check::kOk) return check;
   const GmemPage page = find_page(k, gmem, index);
+  if (page.poisoned()) return Check::kGmemAccessPoisoned;
   if (!page.uptodate()) {
     zero_folio(k, page);
     mark_uptodate(k, gmem, index);
@@ -245,6 +257,7 @@ Check hold_page(Kernel& k, const Memslot& slot, Gfn gfn, GmemHold& hold, Check n
   if (check != Check::kOk) return check;
   std::uint64_t& word = *find_word(k, gmem, index);
   const GmemPage page{word};
+  if (page.poisoned() && !planted(Planted::kPoisonedPageIsServed)) return Check::kFaultPoisoned;
   hold.pfn = page.pfn();
   // A block may be mapped as one if the slot has all of it and GFNs and frames are congruent.
   const std::uint64_t head = head_of(index);
@@ -256,7 +269,7 @@ Check hold_page(Kernel& k, const Memslot& slot, Gfn gfn, GmemHold& hold, Check n
   // Assumption: a 2 MiB folio, ahead of mainline, is split where a slot has only part of it, as for
   // a launch: pages are prepared one by one then, and "uptodate" is the folio's.
   if (page.large() && !whole) split_folio(k, gmem, index);
-  SLUICE_CHECK(page.references() < 0xff);
+  SLUICE_CHECK(page.references() < GmemPage::kMaxReferences);
   k.set(word, word + GmemPage::kReference);
   return Check::kOk;
 }

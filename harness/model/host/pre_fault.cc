@@ -135,6 +135,8 @@ std::uint16_t errno_of(Check check) {
       return ENOENT;
     case Check::kFaultPrepareAssign:
       return EINVAL;
+    case Check::kFaultPoisoned:
+      return EHWPOISON;
     default:
       return EFAULT;
   }

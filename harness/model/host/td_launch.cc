@@ -18,6 +18,7 @@ constexpr PopulateChecks kRegionChecks{.slot = Check::kTdxRegionSlot,
                                        .file_gone = Check::kTdxRegionFileGone,
                                        .signal = Check::kTdxRegionSignal,
                                        .no_folio = Check::kTdxRegionNoFolio,
+                                       .poisoned = Check::kTdxRegionPoisoned,
                                        .prepared = Check::kTdxRegionPrepared,
                                        .not_private = Check::kTdxRegionNotPrivate};
 

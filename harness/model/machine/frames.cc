@@ -103,8 +103,8 @@ std::optional<Pfn> Frames::allocate_2m(Journal& journal, const Owner& owner) {
 void Frames::release(Journal& journal, Pfn pfn) {
   const FrameUse use = owner(pfn).use;
   SLUICE_CHECK(use != FrameUse::kFree);
-  if ((words_[pfn.value] & kLeaked) != 0) {
-    journal.set(words_[pfn.value], pack({.use = FrameUse::kLeaked}) | kLeaked);
+  if (const std::uint64_t bad = words_[pfn.value] & (kLeaked | kPoisoned); bad != 0) {
+    journal.set(words_[pfn.value], pack({.use = FrameUse::kLeaked}) | bad);
     return count(journal, use, FrameUse::kLeaked);
   }
   journal.set(words_[pfn.value], 0);

@@ -35,11 +35,17 @@ class Frames {
   std::optional<Pfn> allocate_unaligned(Journal& journal, const Owner& owner);
   /// 512 consecutive free frames, 2 MiB aligned; frame i gets owner.index + i.
   std::optional<Pfn> allocate_2m(Journal& journal, const Owner& owner);
-  /// Pre: in use.  Post: free, and the next one allocate() returns.
+  /// Pre: in use.  Post: free, and the next one allocate() returns; a leaked or poisoned one is out
+  /// of use instead.
   void release(Journal& journal, Pfn pfn);
   /// Takes a frame out of use for good (snp_leak_pages): at once, or, where it is a page of a file,
   /// when that lets go of it.
   void leak(Journal& journal, Pfn pfn);
+
+  /// SetPageHWPoison(): the frame has failed, and is out of use once whoever has it lets go.
+  void poison(Journal& journal, Pfn pfn) {
+    journal.set(words_[pfn.value], words_[pfn.value] | kPoisoned);
+  }
 
   Owner owner(Pfn pfn) const;
   std::uint64_t content(Pfn pfn) const { return contents_[pfn.value]; }
@@ -50,7 +56,8 @@ class Frames {
   static FrameView view_of(std::uint64_t word, std::uint64_t content) {
     return {.use = static_cast<FrameUse>(word & kUseMask),
             .leaked = (word & kLeaked) != 0,
-            .gmem = {static_cast<std::uint8_t>(word >> kGmemShift)},
+            .poisoned = (word & kPoisoned) != 0,
+            .gmem = {static_cast<std::uint8_t>(word >> kGmemShift & kGmemMask)},
             .index = word >> kIndexShift,
             .content = content};
   }
@@ -67,6 +74,9 @@ class Frames {
   static constexpr std::uint64_t kUseMask = 0x7;
   static constexpr std::uint64_t kLeaked = 0x8;
   static constexpr unsigned kGmemShift = 4;
+  static constexpr std::uint64_t kGmemMask = 0x3f;
+  static_assert(kMaxGmems <= kGmemMask);
+  static constexpr std::uint64_t kPoisoned = 0x800;
   static constexpr unsigned kIndexShift = 12;
 
   Frames(ReservedArray<std::uint64_t> words, ReservedArray<std::uint64_t> contents,
@@ -84,7 +94,8 @@ class Frames {
   void take(Journal& journal, Pfn pfn, const Owner& owner);
   void count(Journal& journal, FrameUse from, FrameUse to);
 
-  ReservedArray<std::uint64_t> words_;       // bits 0-2 use, 3 leaked, 4-11 gmem, 12-63 index
+  ReservedArray<std::uint64_t>
+      words_;  // bits 0-2 use, 3 leaked, 4-9 gmem, 11 poisoned, 12-63 index
   ReservedArray<std::uint64_t> contents_;    // bytes at the start of the page, encryption.h
   ReservedArray<std::uint64_t> free_stack_;  // frames released
   Journal::Counter free_top_{};
