@@ -1,5 +1,6 @@
 #include "run/random_source.h"
 
+#include "base/check.h"
 #include "ops/random.h"
 #include "run/features.h"
 
@@ -31,12 +32,18 @@ void RandomSource::draw() {
   mutator_.mutate(sequence_, rng_.next());
 }
 
-const Sequence& RandomSource::next() {
-  for (;;) {
+void RandomSource::fill() {
+  do {
     draw();
     fit(sequence_, able_, rng_);
-    if (sequence_.steps.empty()) continue;
-    const bool is_new = leads_somewhere_new();
+  } while (sequence_.steps.empty());
+}
+
+const Sequence& RandomSource::next() {
+  for (;;) {
+    fill();
+    run_on_own_model();
+    const bool is_new = leads_somewhere_new(own_answers_);
     // Each hang costs a real kernel's whole deadline: those known upstream are met now and then.
     if (able_.only_kernel && hangs_ && !rng_.one_in(64)) continue;
     if (is_new) keep();
@@ -44,24 +51,43 @@ const Sequence& RandomSource::next() {
   }
 }
 
-bool RandomSource::leads_somewhere_new() {
+const Sequence& RandomSource::propose() {
+  SLUICE_DCHECK(!able_.only_kernel);
+  fill();
+  return sequence_;
+}
+
+void RandomSource::learn(std::span<const Outcome> answers) {
+  const bool whole = answers.size() == sequence_.steps.size();
+  if (!whole) run_on_own_model();
+  if (leads_somewhere_new(whole ? answers : own_answers_)) keep();
+}
+
+void RandomSource::run_on_own_model() {
   using Traits = BackendTraits<model::ModelBackend>;
-  if (!Traits::start(model_, sequence_)) return false;  // never: the model always starts
+  own_answers_.clear();
+  hangs_ = false;
+  if (!Traits::start(model_, sequence_)) return;  // never: the model always starts
+  for (const Step& step : sequence_.steps) {
+    own_answers_.push_back(model_.apply(step));
+    hangs_ = hangs_ || model_.view().progress().livelock;
+  }
+  Traits::end(model_);
+}
+
+bool RandomSource::leads_somewhere_new(std::span<const Outcome> answers) {
   FeatureTrail trail;
   bool is_new = false;
-  hangs_ = false;
   const auto mark = [&is_new](std::bitset<kFeatures>& seen, std::uint64_t feature) {
     auto place = seen[feature % kFeatures];
     is_new = is_new || !place;
     place = true;
   };
-  for (const Step& step : sequence_.steps) {
-    const StepFeatures features = trail.take(step.op, model_.apply(step));
+  for (std::size_t i = 0; i < answers.size(); ++i) {
+    const StepFeatures features = trail.take(sequence_.steps[i].op, answers[i]);
     mark(answers_, features.answer);
     mark(pairs_, features.pair);
-    hangs_ = hangs_ || model_.view().progress().livelock;
   }
-  Traits::end(model_);
   return is_new;
 }
 

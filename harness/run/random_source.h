@@ -4,6 +4,7 @@
 #pragma once
 #include <bitset>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "model/model_backend.h"
@@ -22,8 +23,13 @@ class RandomSource {
  public:
   static Expected<RandomSource> open(const HostProfile& profile, const Repertoire& able,
                                      std::uint64_t seed);
-  /// The next sequence, never empty; stands until the next call.
+  /// The next sequence, never empty; stands until the next call. Runs it on a model of its own.
   const Sequence& next();
+  /// The same sequences for who runs them on such a model anyway: each propose() is followed by
+  /// learn() with what the model answered to its steps. Answers that a finding cut short are made
+  /// good by a run of its own. Pre: the repertoire is a model's, not a running kernel's.
+  const Sequence& propose();
+  void learn(std::span<const Outcome> answers);
   /// How many different answers the model gave so far, and how many sequences led to a new one.
   std::size_t answers() const { return answers_.count(); }
   std::size_t kept() const { return pool_.size(); }
@@ -36,7 +42,9 @@ class RandomSource {
       : model_(std::move(model)), able_(able), rng_(seed), mutator_(seed) {}
   void draw();
   const Sequence& pick() { return pool_[rng_.below(pool_.size())]; }
-  bool leads_somewhere_new();
+  void fill();
+  void run_on_own_model();
+  bool leads_somewhere_new(std::span<const Outcome> answers);
   void keep();
 
   model::ModelBackend model_;
@@ -47,6 +55,7 @@ class RandomSource {
   std::vector<Sequence> pool_{};
   std::bitset<kFeatures> answers_{};
   std::bitset<kFeatures> pairs_{};
+  std::vector<Outcome> own_answers_{};
   bool hangs_ = false;  // the last sequence, on the model
 };
 

@@ -64,6 +64,37 @@ TEST(RandomSource, AKernelGetsWhatAKernelCanDo) {
   EXPECT_GT(refused_types, 0u);
 }
 
+/// As the text of the sequences that a source gives to somebody who runs them himself, and of whose
+/// answers every `cut`-th sequence misses the last.
+std::vector<std::string> proposed_texts(const HostProfile& profile, std::size_t count,
+                                        std::size_t cut) {
+  RandomSource source = open_source(profile, {}, 5);
+  auto model = model::ModelBackend::open(profile);
+  EXPECT_TRUE(model.has_value());
+  std::vector<std::string> out;
+  std::vector<Outcome> answers;
+  for (std::size_t i = 0; i < count; ++i) {
+    const Sequence& sequence = source.propose();
+    out.push_back(format_text(sequence));
+    EXPECT_TRUE(BackendTraits<model::ModelBackend>::start(*model, sequence));
+    answers.clear();
+    for (const Step& step : sequence.steps) answers.push_back(model->apply(step));
+    if (i % cut == cut - 1) answers.pop_back();
+    source.learn(answers);
+  }
+  return out;
+}
+
+TEST(RandomSource, WhoRunsThemHimselfGetsTheSame) {
+  constexpr std::size_t kCount = 600;
+  const HostProfile profile = default_profile(kDefaultKernel);
+  RandomSource source = open_source(profile, {}, 5);
+  std::vector<std::string> own;
+  for (std::size_t i = 0; i < kCount; ++i) own.push_back(format_text(source.next()));
+  EXPECT_EQ(own, proposed_texts(profile, kCount, kCount + 1));
+  EXPECT_EQ(own, proposed_texts(profile, kCount, 3));
+}
+
 /// How many different answers of the model the same number of unguided sequences meets.
 std::size_t answers_by_chance(const HostProfile& profile, std::size_t count) {
   auto model = model::ModelBackend::open(profile);

@@ -56,6 +56,7 @@ Verdict run_sequence(B& backend, oracle::Oracle& oracle, const Sequence& sequenc
   if (!expectations) return verdict;
   Collector collector(sequence, *expectations, verdict);
   const auto on_step = [&](std::size_t i, const Outcome& outcome) {
+    if (options.answers != nullptr) options.answers->push_back(outcome);
     collector.take(i, outcome, BackendTraits<B>::skip_words(backend));
   };
   const Findings found = run_steps(backend, oracle, sequence, options.audit_every_step, on_step);

@@ -19,6 +19,7 @@ namespace sluice::run {
 struct RunOptions {
   std::string file{};             // named in the verdict and in errors
   bool audit_every_step = false;  // tests: the whole state after each step, not only at the end
+  std::vector<Outcome>* answers = nullptr;  // gets what each step answered, up to a finding
 };
 
 /// The findings of one run: the first real one, which ends it, and the first known-upstream one,

@@ -63,9 +63,14 @@ class RandomRun {
   /// One sequence on each backend. Errors: the environment's, which end the run.
   Expected<void> run(const Sequence& sequence, std::uint64_t number) {
     ++session_.random->sequences;
+    const std::size_t kernel = modeled_kernel_index(sequence.header.kernel);
+    if (kernel < kModeledKernels.size())
+      ++session_.random->of_kernel[kernel][sequence.header.scope == Scope::kMachine ? 1 : 0];
+    answers_.clear();
     const run::RunOptions how{
         .file = fmt::format("random(seed={}, number={})", command_.seed, number),
-        .audit_every_step = command_.audit};
+        .audit_every_step = command_.audit,
+        .answers = &answers_};
     if (session_.model) {
       const run::Verdict verdict = run_on_model(session_, sequence, how);
       if (auto taken = take(verdict, sequence, number); !taken) return taken;
@@ -77,6 +82,8 @@ class RandomRun {
     const bool renew = history_.size() == kRenewAfter || verdict.finding.has_value();
     return renew ? renew_kernel() : Expected<void>{};
   }
+  /// What the model answered to the last sequence.
+  std::span<const Outcome> answers() const { return answers_; }
   bool has_enough() const { return session_.random->found.size() >= kEnough; }
 
  private:
@@ -155,6 +162,7 @@ class RandomRun {
   Session& session_;
   const RunCommand& command_;
   Progress& progress_;
+  std::vector<Outcome> answers_{};
   std::vector<Sequence> history_{};  // all that ran on the kernel's backend since it was opened
 };
 
@@ -177,14 +185,17 @@ int run_random(Session& session, const RunCommand& command,
   Progress progress(command.random, "sequences");
   RandomRun random(session, command, progress);
   for (std::uint64_t i = 0; i < command.first; ++i) static_cast<void>(source->next());
+  // Here the model under test is the one that the source would ask.
+  const bool shared = !session.kvm && !policy;
   for (std::uint64_t i = 0; i < command.random && !random.has_enough(); ++i) {
-    Sequence sequence = source->next();
+    Sequence sequence = shared ? source->propose() : source->next();
     if (policy) sequence.header.policy = *policy;
     mark.set(command.first + i);
     if (const auto ran = random.run(sequence, command.first + i); !ran) {
       progress.clear();
       return complain(ran.error());
     }
+    if (shared) source->learn(random.answers());
     progress.step(i + 1);
   }
   progress.clear();

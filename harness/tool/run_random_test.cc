@@ -103,6 +103,11 @@ TEST(RandomOnTheModel, RepeatsItselfAndCounts) {
   for (const auto& counts : random["by_operation"])
     sum += counts["operations"].get<std::uint64_t>();
   EXPECT_EQ(random["operations"], sum);
+  std::uint64_t sequences = 0;
+  for (const auto& scopes : random["by_kernel"])
+    sequences += scopes["host"].get<std::uint64_t>() + scopes["machine"].get<std::uint64_t>();
+  EXPECT_EQ(random["sequences"], sequences);
+  EXPECT_GT(random["by_kernel"].size(), 1u);
 }
 
 TEST(RandomOnTheModel, ASequenceCanBeRunByItsNumber) {

@@ -3,6 +3,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "ops/text.h"
 #include "tool/command.h"
 #include "tool/run_session.h"
 
@@ -78,6 +79,11 @@ Json json_of(const RandomReport& random, const Session& session) {
     out["by_operation"][std::string(kOpInfo[i].name)] = {{"operations", counts.steps},
                                                          {"acted", counts.acted}};
   }
+  for (std::size_t i = 0; i < kModeledKernels.size(); ++i) {
+    const auto& [host, machine] = random.of_kernel[i];
+    if (host + machine != 0)
+      out["by_kernel"][format_kernel(kModeledKernels[i])] = {{"host", host}, {"machine", machine}};
+  }
   for (const RandomFound& found : random.found) {
     out["found"].push_back({{"what", found.key},
                             {"backend", found.backend},
@@ -107,6 +113,12 @@ void print_random(const Session& session) {
   fmt::print(
       "seed {}, numbers {} to {}: {:.0f} sequences a second, {} different answers of the model\n",
       random.seed, random.first, random.first + random.sequences - 1, rate, random.answers);
+  fmt::print("{:<28}{:>10}{:>10}\n", "kernel", "host", "machine");
+  for (std::size_t i = 0; i < kModeledKernels.size(); ++i) {
+    const auto& [host, machine] = random.of_kernel[i];
+    if (host + machine != 0)
+      fmt::print("{:<28}{:>10}{:>10}\n", format_kernel(kModeledKernels[i]), host, machine);
+  }
   for (const RandomFound& found : random.found) {
     fmt::print("{} [{}]\n    number {}, {} times; replays {}; {} of {} operations{}{}\n", found.key,
                found.backend, found.number, found.times, found.replay, found.operations,

@@ -42,9 +42,12 @@ struct RandomFound {
   std::size_t operations = 0, operations_before = 0;  // after and before minimizing
 };
 
-/// What only random sequences have to report.
+/// What only random sequences have to report. Those of another kernel than the modeled ones, the
+/// host's own, are in no line of `of_kernel`.
 struct RandomReport {
   std::uint64_t seed = 0, first = 0, sequences = 0;
+  // By kernel version (kModeledKernels) and scope (host, machine).
+  std::array<std::array<std::uint64_t, 2>, kModeledKernels.size()> of_kernel{};
   std::size_t answers = 0;  // different ones of the model
   double seconds = 0;
   std::vector<RandomFound> found{};
