@@ -26,6 +26,9 @@ std::string_view why_no_call(const Step& step) {
                 DropCaches>(step.op)) {
     return "no system call executes it; it exists in the model only";
   }
+  if (is_one_of<CreateIrqchip, SetGuestDebug>(step.op)) {
+    return "its guest program has no interrupts to wake up by";
+  }
   if (is_one_of<EnterGuestMode, LeaveGuestMode>(step.op)) {
     return "its guest program is no hypervisor";
   }

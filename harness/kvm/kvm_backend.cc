@@ -259,6 +259,8 @@ Outcome KvmBackend::run(const Step&, const GmemMemoryFailure&) {
   return skip(Capability::kAdversity);
 }
 Outcome KvmBackend::run(const Step&, const DropCaches&) { return skip(Capability::kAdversity); }
+Outcome KvmBackend::run(const Step&, const CreateIrqchip&) { return skip(Capability::kIrqchip); }
+Outcome KvmBackend::run(const Step&, const SetGuestDebug&) { return skip(Capability::kIrqchip); }
 Outcome KvmBackend::run(const Step&, const EnterGuestMode&) { return skip(Capability::kGuestMode); }
 Outcome KvmBackend::run(const Step&, const LeaveGuestMode&) { return skip(Capability::kGuestMode); }
 Outcome KvmBackend::run(const Step&, const Resume&) { return skip(Capability::kParking); }

@@ -110,6 +110,8 @@ class KvmBackend {
   Outcome run(const Step& step, const HostMemoryFailure& op);
   Outcome run(const Step& step, const GmemMemoryFailure& op);
   Outcome run(const Step& step, const DropCaches& op);
+  Outcome run(const Step& step, const CreateIrqchip& op);
+  Outcome run(const Step& step, const SetGuestDebug& op);
   Outcome run(const Step& step, const EnterGuestMode& op);
   Outcome run(const Step& step, const LeaveGuestMode& op);
   Outcome change_smm(const Step& step, bool smm);

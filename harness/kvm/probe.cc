@@ -275,6 +275,7 @@ bool ProbeResult::has(Capability capability) const {
     case Capability::kRmpInstructions:
     case Capability::kAdversity:
     case Capability::kGuestMode:
+    case Capability::kIrqchip:
     case Capability::kParking:
       return false;  // a kernel runs its operations to the end, and its RMP instructions itself
   }

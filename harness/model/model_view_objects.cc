@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "model/host/apic_page.h"
 #include "model/model_view.h"
 
 namespace sluice::model {
@@ -77,6 +78,7 @@ const VmView& ModelView::vm_before(VmIndex index) const {
     step = record_->number;
     view = view_of(vms_before_[index.value]);
     view.root_count = vm(index).root_count;
+    view.apicv_active = vm(index).apicv_active;
   }
   return view;
 }
@@ -139,6 +141,7 @@ const VmView& ModelView::vm(VmIndex index) const {
     step = record_->number;
     const Vm& vm = k_->vm(index);
     view = view_of(vm);
+    view.apicv_active = is_apicv_active(*k_, vm);
     for (const Root& root : vm.roots) view.root_count += root.used && root.valid ? 1 : 0;
   }
   return view;

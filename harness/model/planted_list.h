@@ -306,5 +306,9 @@
   ROW(kPoisonedPageIsServed, "poisoned_page_is_served", "npt.leaf_follows_slot", \
       "a fault does not ask whether the page of its guest_memfd has failed") \
   ROW(kShrinkerZapsTdpPages, "shrinker_zaps_tdp_pages", "tlb.flushed_after_zap", \
-      "the shrinker takes pages of the TDP MMU, for which nobody flushes")
+      "the shrinker takes pages of the TDP MMU, for which nobody flushes") \
+  ROW(kApicvInhibitSkipsZap, "apicv_inhibit_skips_zap", "npt.leaf_has_a_slot", \
+      "AVIC is inhibited, and the APIC-access page stays mapped") \
+  ROW(kApicPageIsOrdinary, "apic_page_is_ordinary", "npt.leaf_has_a_slot", \
+      "a fault maps the APIC-access page as any other, for L2 and while AVIC is inhibited, too")
 // clang-format on

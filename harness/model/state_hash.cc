@@ -87,8 +87,9 @@ void add_vm(Hash& hash, const Kernel& k, const ModelView& view, VmIndex index) {
   if (!vm.exists) return;
   const bool invalidating = vm.invalidate_in_progress > 0;
   add(hash, vm.open, vm.dead, vm.type, vm.exit_hypercall, vm.pre_fault_allowed, vm.had_slot,
-      vm.vcpu_count, vm.users, vm.invalidate_seq, vm.invalidate_in_progress,
-      invalidating ? vm.invalidate_first.value : 0, invalidating ? vm.invalidate_last.value : 0);
+      vm.irqchip, vm.apic_access_enabled, vm.vcpu_count, vm.users, vm.invalidate_seq,
+      vm.invalidate_in_progress, invalidating ? vm.invalidate_first.value : 0,
+      invalidating ? vm.invalidate_last.value : 0);
   add(hash, vm.generation[0], vm.generation[1], vm.sev.active, vm.sev.context, vm.sev.launched,
       vm.sev.asid.value, vm.sev.policy, vm.sev.context_page.value);
   if (vm.type == VmType::kTdx) add_td(hash, k, view, index);
@@ -111,7 +112,7 @@ void add_vcpu(Hash& hash, const Kernel& k, VcpuIndex index) {
   if (!vcpu.exists) return;
   const bool has_root = vcpu.root != kNoRootIndex;
   const bool has_previous = vcpu.previous_root != kNoRootIndex;
-  add(hash, vcpu.vm.value, vcpu.ran, vcpu.smm, vcpu.guest_mode, vcpu.phys_addr_bits,
+  add(hash, vcpu.vm.value, vcpu.ran, vcpu.smm, vcpu.block_irq, vcpu.guest_mode, vcpu.phys_addr_bits,
       vcpu.sev.has_page, vcpu.sev.has_vmsa, vcpu.sev.vmsa.value, has_root, has_previous,
       vcpu.td.initialized, k.machine.sept.epoch_of(index));
   if (has_root) add(hash, hash_of_root(k, k.vm(vcpu.vm), vcpu.root));

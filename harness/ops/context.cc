@@ -109,6 +109,7 @@ void Context::observe(const Step& step) {
   if (const auto* op = std::get_if<CreateVm>(&step.op)) {
     vms.add(op->vm.value);
     type_of_vm[op->vm.value] = op->type;
+    irqchips.remove(op->vm.value);
   }
   if (const auto* op = std::get_if<DestroyVm>(&step.op)) {
     vms.remove(op->vm.value);
@@ -121,6 +122,7 @@ void Context::observe(const Step& step) {
     vm_of_vcpu[op->vcpu.value] = op->vm.value;
     smm.remove(op->vcpu.value), guest_mode.remove(op->vcpu.value);
   }
+  if (const auto* op = std::get_if<CreateIrqchip>(&step.op)) irqchips.add(op->vm.value);
   if (const auto* op = std::get_if<CreateGuestMemfd>(&step.op)) gmems.add(op->gmem.value);
   if (const auto* op = std::get_if<CloseGuestMemfd>(&step.op)) gmems.remove(op->gmem.value);
   observe_mode(step, *this);

@@ -31,6 +31,7 @@ struct Context {
   IndexSet parked{};      // actor_slot()
   IndexSet smm{};         // vCPUs in system management mode
   IndexSet guest_mode{};  // vCPUs that run L2
+  IndexSet irqchips{};    // VMs with an interrupt controller in the kernel
   std::array<std::uint8_t, kMaxVcpus> vm_of_vcpu{};
   std::array<VmType, kMaxVms> type_of_vm{};
 

@@ -7,6 +7,7 @@
 #include <type_traits>
 
 #include "ops/adversity_ops.h"
+#include "ops/apic_ops.h"
 #include "ops/memory_ops.h"
 #include "ops/mode_ops.h"
 #include "ops/psc_ops.h"
@@ -30,7 +31,8 @@ using AllOps =
            SendSignal, FailAllocation,                                                           //
            TdxInitVm, TdxInitVcpu, TdxInitMemRegion, TdxFinalize, TdAccept, SeamcallContention,  //
            EnterSmm, LeaveSmm, EnterGuestMode, LeaveGuestMode, TdMapGpa,                         //
-           HostDontneed, NumaBalancing, HostMemoryFailure, GmemMemoryFailure, DropCaches>;
+           HostDontneed, NumaBalancing, HostMemoryFailure, GmemMemoryFailure, DropCaches,        //
+           CreateIrqchip, SetGuestDebug>;
 using Op = AllOps::Variant;
 
 /// The place of an operation type in the list.

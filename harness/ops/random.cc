@@ -31,6 +31,17 @@ void maybe_for_smm(Rng& rng, const Context& context, Step& step) {
   if (may) region->slot.value |= kSpaceOfSmm;
 }
 
+/// Where a VM has an interrupt controller, its vCPUs sometimes meet the page of their APIC.
+void maybe_at_apic(Rng& rng, const Context& context, Step& step) {
+  constexpr std::uint64_t kApicAddress = 0xfee0'0000;
+  if (step.actor.kind != ActorKind::kVcpu) return;
+  if (!context.irqchips.has(context.vm_of_vcpu[step.actor.index]) || !rng.one_in(4)) return;
+  if (auto* const access = std::get_if<GuestAccess>(&step.op)) {
+    access->gfn = {kApicAddress >> kPageShift};
+  }
+  if (auto* const range = std::get_if<PreFaultMemory>(&step.op)) range->gpa = {kApicAddress};
+}
+
 void maybe_park(Rng& rng, const Context& context, Step& step) {
   if (rng.one_in(8)) step.park = static_cast<std::uint8_t>(1 + rng.below(4));
   // Another thread than the parked one, where the operation lets us choose.
@@ -61,6 +72,7 @@ void append_setup(Rng& rng, Sequence& out) {
   add(out, CreateVm{.type = type});
   if (is_snp) add(out, SevInit2{});
   if (is_td) add(out, TdxInitVm{});
+  if (!is_td && rng.one_in(8)) add(out, CreateIrqchip{});
   SetMemoryRegion slot{.size = {bytes}};
   if (is_private) {
     add(out, CreateGuestMemfd{.size = {bytes}});
@@ -133,6 +145,7 @@ void random_sequence(Rng& rng, const RandomShape& shape, Sequence& out) {
       if ((destroys && !rng.one_in(4)) || !attach(step, context, rng)) continue;
       if (!changes_mode(step, context) && !rng.one_in(16)) continue;
       maybe_for_smm(rng, context, step);
+      maybe_at_apic(rng, context, step);
       maybe_park(rng, context, step);
     } else if (rng.one_in(8)) {
       step.park = static_cast<std::uint8_t>(1 + rng.below(4));

@@ -22,7 +22,8 @@ bool can_do(const Op& op, const Repertoire& able) {
   return !able.only_kernel ||
          (!info_of(op).machine_scope_only &&
           !is_one_of<Resume, RmpContention, SendSignal, FailAllocation, EnterGuestMode,
-                     LeaveGuestMode, HostMemoryFailure, GmemMemoryFailure, DropCaches>(op));
+                     LeaveGuestMode, HostMemoryFailure, GmemMemoryFailure, DropCaches,
+                     CreateIrqchip, SetGuestDebug>(op));
 }
 
 /// What takes a kernel long by its size alone is mostly made small: the rules are the same.

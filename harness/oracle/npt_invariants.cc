@@ -99,7 +99,14 @@ Result judge_frame(const View& view, const LeafRecord& r) {
 
 /// N6. A conversion leaves MMIO entries alone, since it looks at slots only (Linux
 /// kvm_pre_set_memory_attributes()), so that their kind counts when they are written.
-Result judge_slot(const View&, const LeafRecord& r) {
+Result judge_slot(const View& view, const LeafRecord& r) {
+  if (r.slot != nullptr && r.slot->id == kApicAccessSlot) [[unlikely]] {
+    // L1's APIC-access page is no slot of L2, and nobody's while AVIC and APICv are inhibited.
+    const bool of_l2 = view.root(r.vm, r.root).guest_mode;
+    const bool may_map = !of_l2 && view.vm(r.vm).apicv_active;
+    const bool right = r.maps() ? may_map : !r.leaf.mmio || of_l2;
+    return right ? Result{} : wrong_at(r);
+  }
   const bool wrong = r.maps() ? r.slot == nullptr : r.leaf.mmio && r.slot != nullptr;
   return wrong ? wrong_at(r) : Result{};
 }

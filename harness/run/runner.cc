@@ -39,6 +39,7 @@ bool BackendTraits<model::ModelBackend>::lacks(const model::ModelBackend& model,
     case Capability::kMemoryFaultInfo:
     case Capability::kAdversity:
     case Capability::kGuestMode:
+    case Capability::kIrqchip:
     case Capability::kParking:
     case Capability::kHypercallInstruction:
     case Capability::kRing3Payload:

@@ -27,6 +27,7 @@ namespace sluice {
   ROW(kRmpInstructions,      "rmp_instructions",      "raw RMP instructions: only in the model", "raw RMP instructions on the real kernel: no kernel offers them") \
   ROW(kAdversity,            "adversity",             "obstacles made on purpose (contention, a signal between two looks for one, failing allocations, failing memory, running shrinkers): only in the model", "obstacles on the real kernel: no system call makes or times them, or it would harm the whole machine") \
   ROW(kGuestMode,            "guest_mode",            "a guest can run a guest of its own: only in the model", "guest mode on the real kernel: the guest program is no hypervisor") \
+  ROW(kIrqchip,              "irqchip",               "an interrupt controller in the kernel, and with it the APIC-access page: only in the model", "the APIC-access page on the real kernel: the guest program has no interrupts to wake up by") \
   ROW(kParking,              "parking",               "stopping inside an operation: only in the model", "park= and resume on the real kernel: no kernel offers them") \
   ROW(kRing3Payload,         "ring3_payload",         "the guest payload can run in ring 3", "hypercalls from ring 3 on the real kernel") \
   ROW(kHypercallInstruction, "hypercall_instruction", "a guest's hypercall instruction completes (some KVM flavours emulate it for ever)", "map_gpa_range on the real kernel") \

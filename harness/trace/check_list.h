@@ -84,6 +84,10 @@ constexpr std::string_view name_of(StatusKind kind) {
   ROW(kCreateVcpuNoMemory,        "create_vcpu.no_memory",              kErrno,     ENOMEM,      "kvm_vm_ioctl_create_vcpu(): before the number is looked at") \
   ROW(kCreateVcpuTd,             "create_vcpu.td_state",              kErrno,     EIO,         "tdx_vcpu_create(): before KVM_TDX_INIT_VM, or after the TD was finalized") \
   ROW(kCreateVcpuExists,         "create_vcpu.exists",                kErrno,     EEXIST,      "kvm_vm_ioctl_create_vcpu()") \
+  ROW(kCreateVcpuApicPage,       "create_vcpu.apic_page",             kErrno,     EEXIST,      "kvm_alloc_apic_access_page(): a slot lies where the APIC is") \
+  ROW(kCreateIrqchipExists,      "create_irqchip.exists",             kErrno,     EEXIST,      "KVM_CREATE_IRQCHIP: the VM has one") \
+  ROW(kCreateIrqchipLate,        "create_irqchip.late",               kErrno,     EINVAL,      "KVM_CREATE_IRQCHIP: there are vCPUs already, or it is a TD") \
+  ROW(kSetGuestDebugProtected,   "set_guest_debug.protected",         kErrno,     EINVAL,      "kvm_arch_vcpu_ioctl_set_guest_debug(): the vCPU's state is encrypted") \
   ROW(kSetCpuidAfterRun,         "set_cpuid.after_run",               kErrno,     EINVAL,      "kvm_set_cpuid(): CPUID is fixed once the vCPU ran") \
   ROW(kEnterGuestModeSmm,        "enter_guest_mode.smm",              kException, 6,           "nested_svm_vmrun(): VMRUN in SMM is #UD; kvm.md 7, guest mode never SMM") \
   /* guest_memfd: kvm.md 1.1, 1.3. */ \
@@ -147,6 +151,7 @@ constexpr std::string_view name_of(StatusKind kind) {
   ROW(kFaultMismatch,            "fault.mismatch",                    kExit,      39,          "kvm.md 5 row 6, KVM_EXIT_MEMORY_FAULT") \
   ROW(kFaultPrivateNoSlot,       "fault.private_no_slot",             kExit,      39,          "kvm.md 5 row 7") \
   ROW(kFaultPrivateNoGmem,       "fault.private_no_gmem",             kExit,      39,          "kvm.md 5 row 11") \
+  ROW(kFaultPrivateEmulated,     "fault.private_emulated",            kExit,      39,          "kvm.md 5 row 15, reached by row 9") \
   ROW(kFaultGmemGone,            "fault.gmem_gone",                   kExit,      39,          "kvm.md 1.5 row 1") \
   ROW(kFaultNoFolio,              "fault.no_folio",                     kErrno,     ENOMEM,      "kvm.md 1.5 row 4, with KVM_EXIT_MEMORY_FAULT beside it") \
   ROW(kFaultPoisoned,            "fault.poisoned",                    kExit,      39,          "kvm.md 1.5 row 5, 1.7: EHWPOISON") \

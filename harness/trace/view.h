@@ -92,6 +92,11 @@ struct BindingView {
   friend bool operator==(const BindingView&, const BindingView&) = default;
 };
 
+/// The slot of KVM's own that has the APIC-access page (APIC_ACCESS_PAGE_PRIVATE_MEMSLOT), and
+/// where.
+inline constexpr std::uint16_t kApicAccessSlot = 32765;
+inline constexpr Gfn kApicGfn{0xfee00};
+
 struct SlotView {
   VmIndex vm{};
   std::uint8_t address_space = 0;
@@ -145,6 +150,7 @@ struct VmView {
   GfnSpan invalidate_range{};  // faults stay out of it while invalidate_in_progress; empty: unset
   std::array<std::uint64_t, 2> generation{};  // of the memslots, by address space
   std::uint32_t root_count = 0;               // valid ones
+  bool apicv_active = false;  // processors virtualize the VM's APICs: its APIC-access page is used
 };
 inline constexpr std::uint64_t kGenerationUpdateInProgress = std::uint64_t{1} << 63;
 
@@ -361,7 +367,8 @@ class View {
   virtual const GmemView& gmem_before(GmemIndex gmem) const = 0;
   /// VMs (bit = index) whose own fields or slots changed in the step.
   std::uint32_t changed_vms() const { return changes().vms; }
-  virtual const VmView& vm_before(VmIndex vm) const = 0;  // root_count is that of now
+  virtual const VmView& vm_before(
+      VmIndex vm) const = 0;  // root_count and apicv_active are those of now
   virtual std::span<const SlotView> slots_before(VmIndex vm) const = 0;
   virtual HostView host_before() const = 0;
   virtual VcpuView vcpu_before(VcpuIndex vcpu) const = 0;

@@ -2,6 +2,7 @@
 
 #include "model/guest/td_guest.h"
 #include "model/host/adversity.h"
+#include "model/host/apic_page.h"
 #include "model/host/fault.h"
 #include "model/host/handlers.h"
 #include "model/host/launch.h"
@@ -87,8 +88,11 @@ void cache(Kernel& k, VcpuIndex index, const GuestInstruction& in, const LeafVie
 }
 
 /// What the guest's access does to memory, and reads.
-Outcome touch_page(Kernel& k, const Vm& vm, const GuestInstruction& in, Pfn pfn) {
+Outcome touch_page(Kernel& k, const Vcpu& vcpu, const GuestInstruction& in, Pfn pfn) {
   Outcome out{};
+  const Vm& vm = k.vm(vcpu.vm);
+  if (is_apic_page(vm, vcpu, in.gfn)) [[unlikely]]
+    return out;  // virtualized: no memory
   Frames& frames = k.machine.frames;
   // AC6: without the C bit a guest reads the bytes as memory has them; a fetch counts as with it.
   const bool through_key = in.c_bit || in.kind == AccessKind::kFetch;
@@ -118,7 +122,7 @@ std::optional<Outcome> access_cached(Kernel& k, VcpuIndex index, const GuestInst
   const GuestResult result =
       check_guest_access(k.machine.rmp, page_of(vm, in, leaf),
                          {.kind = in.kind, .c_bit = in.c_bit, .owner_checked = true});
-  if (result.allowed()) return touch_page(k, vm, in, pfn);
+  if (result.allowed()) return touch_page(k, vcpu, in, pfn);
   tlb.drop(k.machine.journal, in.gfn.value);
   return std::nullopt;
 }
@@ -140,7 +144,7 @@ Outcome outcome_of_try(Kernel& k, VcpuIndex index, const GuestInstruction& in, c
   }
   if (in.action != GuestAction::kAccess) return out;
   cache(k, index, in, tried.leaf);
-  return touch_page(k, vm, in, tried.leaf.pfn);
+  return touch_page(k, vcpu, in, tried.leaf.pfn);
 }
 
 /// KVM_RUN returns to user space.
@@ -159,11 +163,13 @@ PageFault fault_of(const Vm& vm, const GuestInstruction& in, std::uint64_t npf) 
           .present = (npf & npf::kPresent) != 0};
 }
 
-/// MMIO is emulated, and there is no instruction to emulate where none can be fetched from.
+/// MMIO is emulated, by KVM where it has the device, and there is no instruction to emulate where
+/// none can be fetched from.
 Outcome mmio_exit(Kernel& k, const Vm& vm, const GuestInstruction& in) {
   if (in.action == GuestAction::kAccess && in.kind == AccessKind::kFetch) {
     return leave_guest(k, vm, Check::kFaultFetchMmio, {.reason = kExitInternalError});
   }
+  if (is_emulated_apic(vm, in.gfn)) return {};  // by the kernel's own APIC
   return leave_guest(k, vm, Check::kFaultMmio,
                      {.reason = kExitMmio, .gpa = address_of(in.gfn).value});
 }
@@ -180,7 +186,8 @@ bool leaves(Kernel& k, const Vm& vm, const GuestInstruction& in, const FaultResu
   const bool skipped = row_of(result.check).kind == StatusKind::kSkipped;
   if (skipped) {
     out = skip(result.check);
-  } else if (result.check == Check::kFaultMmio) {
+  } else if (result.check == Check::kFaultMmio ||
+             (result.status == FaultStatus::kEmulate && is_emulated_apic(vm, in.gfn))) {
     out = mmio_exit(k, vm, in);
   } else {
     out = leave_guest(k, vm, result.check, result.exit);

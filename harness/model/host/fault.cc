@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "model/host/adversity.h"
+#include "model/host/apic_page.h"
 #include "model/host/arch_hooks.h"
 #include "model/host/attributes.h"
 #include "model/host/guest_memfd.h"
@@ -78,7 +79,7 @@ FaultStatus try_fast(Kernel& k, Vm& vm, const Vcpu& vcpu, const PageFault& fault
 }
 
 /// get_user_pages() of the page behind a shared GFN.
-FaultResult look_up_host_page(Kernel& k, const Memslot& slot, PageFault& fault) {
+FaultResult look_up_host_page(Kernel& k, const Vm& vm, const Memslot& slot, PageFault& fault) {
   const bool readonly = (slot.flags & kMemReadonly) != 0;
   if (readonly && fault.write) return emulate(fault, Check::kFaultReadonly);
   const std::uint64_t offset = (fault.gfn - slot.base).value << kPageShift;
@@ -86,6 +87,12 @@ FaultResult look_up_host_page(Kernel& k, const Memslot& slot, PageFault& fault) 
     move_host_page(k, slot.hva + offset);
   }
   HostPage* const page = touch_host_page(k, slot.hva + offset);
+  if (page == nullptr && slot.id == kApicAccessSlot) {
+    fault.pfn = vm.apic_frame;
+    fault.map_writable = true;
+    fault.max_level = MapLevel::k4K;
+    return {};
+  }
   if (page == nullptr) {
     const bool poisoned = is_poisoned(k, slot.hva + offset);
     return error_of(poisoned ? Check::kFaultHvaPoisoned : Check::kFaultHvaUnmapped);
@@ -120,6 +127,12 @@ void plant_in_install(Kernel& k, Vm& vm, const Vcpu& vcpu, const PageFault& faul
   if (planted(Planted::kPreFaultMakesPrivate) && !fault.is_private && vm.has_private_memory()) {
     store_attributes(k, vm, {.first = fault.gfn, .last = next}, true);
   }
+}
+
+/// Step 9: the slot is that of the APIC-access page, and this vCPU may not have it mapped.
+bool meets_hidden_apic(const Kernel& k, const Vm& vm, const Vcpu& vcpu, const Memslot& slot) {
+  if (slot.id != kApicAccessSlot || planted(Planted::kApicPageIsOrdinary)) return false;
+  return vcpu.guest_mode != GuestMode::kNone || !is_apicv_active(k, vm);
 }
 
 bool is_from_gmem(const Memslot& slot, const PageFault& fault) {
@@ -183,6 +196,15 @@ FaultResult fault_check(Kernel& k, Vcpu& vcpu, PageFault& fault) {
     }
     return retry_because(RetryReason::kSlotInvalid);
   }
+  if (meets_hidden_apic(k, vm, vcpu, vm.slots[fault.slot])) {
+    // Inhibited, it is emulated, and nothing is cached that would have to go when it no longer is.
+    if (vcpu.guest_mode == GuestMode::kNone) {
+      return fault.is_private ? memory_fault(fault, Check::kFaultPrivateEmulated)  // step 15
+                              : FaultResult{.status = FaultStatus::kEmulate};
+    }
+    fault.slot = kNoSlot;  // L1's page is none of L2's: as where no slot is, in L2's root
+    return fault.is_private ? memory_fault(fault, Check::kFaultPrivateNoSlot) : FaultResult{};
+  }
   if (must_retry(vm, fault.seq, fault.gfn)) return retry_because(RetryReason::kInvalidation);
   return {};
 }
@@ -192,7 +214,7 @@ FaultResult fault_look_up(Kernel& k, Vcpu& vcpu, PageFault& fault) {
   const Memslot& slot = vm.slots[fault.slot];
   FaultResult result{};
   if (!is_from_gmem(slot, fault)) {
-    result = look_up_host_page(k, slot, fault);
+    result = look_up_host_page(k, vm, slot, fault);
   } else if (!slot.has_gmem()) {
     return memory_fault(fault, Check::kFaultPrivateNoGmem);
   } else {

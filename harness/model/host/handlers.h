@@ -29,6 +29,7 @@ Outcome apply(Kernel& k, ActorId actor, const HostDontneed& op);
 Outcome apply(Kernel& k, ActorId actor, const GmemAccess& op);
 
 Task<Outcome> start(Kernel& k, ActorId actor, const DestroyVm& op);
+Task<Outcome> start(Kernel& k, ActorId actor, const CreateVcpu& op);
 Task<Outcome> start(Kernel& k, ActorId actor, const CloseGuestMemfd& op);
 Task<Outcome> start(Kernel& k, ActorId actor, const GmemAllocate& op);
 Task<Outcome> start(Kernel& k, ActorId actor, const GmemPunchHole& op);

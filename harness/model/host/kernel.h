@@ -105,7 +105,9 @@ struct VmCore {
   VmType type = VmType::kDefault;
   bool exit_hypercall = false;
   bool pre_fault_allowed = false;
-  bool had_slot = false;  // a memslot was created at some time
+  bool had_slot = false;             // a memslot was created at some time
+  bool irqchip = false;              // has an interrupt controller in the kernel
+  bool apic_access_enabled = false;  // the APIC-access page has its slots (apic_page.h)
   std::uint8_t vcpu_count = 0;
   std::uint32_t life = 0;   // VMs of this index that have been destroyed
   std::uint32_t users = 0;  // VM descriptor + vCPU descriptors + open guest_memfds
@@ -119,6 +121,7 @@ struct VmCore {
   std::array<std::uint64_t, 2> attribute_top{};  // the attribute trees' top words, attributes.h
   Gfn mixed_end{};  // no block that begins at or above was ever marked mixed; a bound, no state
   std::uint64_t slot_high_water = 0;  // slots[i] is unused for every i at or above
+  Pfn apic_frame{};                   // behind the APIC-access page; 0: there is none
   SevVm sev{};
   TdVm td{};
 
@@ -140,6 +143,7 @@ struct Vcpu {
   VmIndex vm{};
   bool ran = false;                         // entered the guest once: CPUID is fixed
   bool smm = false;                         // in system management mode: uses address space 1
+  bool block_irq = false;                   // KVM_GUESTDBG_BLOCKIRQ: keeps APICs from being virtual
   GuestMode guest_mode = GuestMode::kNone;  // never in SMM
   std::uint8_t phys_addr_bits = 48;
   std::uint8_t root = kNoRootIndex;  // index into Vm::roots

@@ -344,6 +344,13 @@ Check carry_out(Kernel& k, const Region& region) {
 
 }  // namespace
 
+void add_own_slot(Kernel& k, Vm& vm, const Memslot& next) {
+  const SlotIndex place = free_place(vm);
+  SLUICE_CHECK(place != kNoSlot);  // kMaxSlotsPerVm says why
+  create_slot(k, vm, {.vm = k.index_of(vm), .slot = place, .next = next});
+  end_update(k, vm, next.address_space);
+}
+
 void free_slots(Kernel& k, Vm& vm) {
   const auto end = static_cast<SlotIndex>(vm.slot_high_water);
   for (SlotIndex i = 0; i < end; ++i) {

@@ -21,6 +21,10 @@ Gfn max_gfn(const Kernel& k);
 bool is_lpage_disallowed(const Kernel& k, const Vm& vm, const Memslot& slot, Gfn gfn,
                          MapLevel level);
 
+/// kvm_set_internal_memslot(): a slot of KVM's own comes, which user space cannot name.  Pre:
+/// nothing is there; slots_lock held, nobody reads slots.
+void add_own_slot(Kernel& k, Vm& vm, const Memslot& next);
+
 /// Visits the used slots of a VM: visit(SlotIndex, const Memslot&).
 template <class Visit>
 void for_each_slot(const Vm& vm, Visit&& visit) {

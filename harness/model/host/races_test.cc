@@ -5,6 +5,7 @@
 #include <variant>
 
 #include "model/host/host_fixture.h"
+#include "model/host/memory_management.h"
 
 namespace sluice::model {
 namespace {
@@ -13,7 +14,7 @@ constexpr std::uint64_t kPages = 8;
 constexpr std::uint64_t kSize = kPages * kPageBytes;
 
 using AnyOp = std::variant<PreFaultMemory, SetMemoryAttributes, SetMemoryRegion, GmemPunchHole,
-                           GmemAllocate, HostUnmap, CloseGuestMemfd>;
+                           GmemAllocate, HostUnmap, HostDontneed, NumaBalancing, CloseGuestMemfd>;
 
 struct Actor {
   ActorId id;
@@ -30,6 +31,8 @@ const std::vector<Actor>& first_actors() {
       {kVmm0, GmemPunchHole{.size = {kSize}}},
       {kVmm0, GmemAllocate{.size = {kSize}}},
       {kVmm0, HostUnmap{.size = {kSize}}},
+      {kVmm0, HostDontneed{.size = {kSize}}},
+      {kVmm0, NumaBalancing{.size = {kSize}}},
       {kVmm0, CloseGuestMemfd{}},
   };
   return all;

@@ -1,5 +1,6 @@
 // VMs and vCPUs: birth, death, and the gate of every ioctl (kvm.md 0; Linux kvm_main.c, x86.c).
 #include "model/host/adversity.h"
+#include "model/host/apic_page.h"
 #include "model/host/attributes.h"
 #include "model/host/guest_memfd.h"
 #include "model/host/handlers.h"
@@ -15,12 +16,15 @@ namespace {
 void destroy(Kernel& k, Vm& vm) {
   free_roots(k, vm);
   free_slots(k, vm);
+  free_apic_page(k, vm);
   free_attributes(k, vm);
   arch_destroy_vm(k, vm);
   k.set(vm.exists, false);
   k.set(vm.dead, false);
   k.set(vm.pre_fault_allowed, false);
   k.set(vm.had_slot, false);
+  k.set(vm.irqchip, false);
+  k.set(vm.apic_access_enabled, false);
   k.set(vm.exit_hypercall, false);
   k.set(vm.invalidate_seq, 0);
   // Unregistered between a notifier's start and end, it never sees the end.
@@ -40,6 +44,7 @@ void close_descriptors(Kernel& k, Vm& vm) {
     k.set(vcpu.ran, false);
     k.set(vcpu.td.initialized, false);
     k.set(vcpu.smm, false);
+    k.set(vcpu.block_irq, false);
     k.set(vcpu.guest_mode, GuestMode::kNone);
     put_vm(k, vm);
   }
@@ -128,6 +133,9 @@ Outcome apply(Kernel& k, ActorId, const CreateVcpu& op) {
   }
   const bool no_td = vm.type == VmType::kTdx && (!vm.td.initialized || vm.td.runnable);
   if (no_td) return refuse(Check::kCreateVcpuTd);
+  if (needs_apic_page(k, vm)) {
+    if (const Check check = alloc_apic_page(k, vm); check != Check::kOk) return answer(check);
+  }
   if (vcpu.exists) return refuse(Check::kCreateVcpuExists);
   k.set(vcpu.exists, true);
   k.set(vcpu.vm, op.vm);
@@ -135,6 +143,17 @@ Outcome apply(Kernel& k, ActorId, const CreateVcpu& op) {
   k.set(vm.users, vm.users + 1);
   k.set(vm.vcpu_count, static_cast<std::uint8_t>(vm.vcpu_count + 1));
   return {};
+}
+
+Task<Outcome> start(Kernel& k, ActorId actor, const CreateVcpu& op) {
+  const bool adds_slot = k.vm(op.vm).open && needs_apic_page(k, k.vm(op.vm));
+  if (!adds_slot) co_return apply(k, actor, op);
+  co_await lock(k, slots_lock(op.vm));
+  // Nobody reads the VM's slots: it has no vCPU yet.
+  co_await wait_no_active_invalidations(k, op.vm);
+  const Outcome out = apply(k, actor, op);
+  unlock(k, slots_lock(op.vm));
+  co_return out;
 }
 
 }  // namespace sluice::model
