@@ -97,7 +97,7 @@ Result direct_map_never_merges(const View& view) {
 
 /// bugs.md 63: sev_gmem_invalidate() warns that the page cannot become shared, and frees it. From
 /// there on its next user dies of it, or the guest gets a second page for its address. Who takes
-/// it within the step hides it from the frame's own change.
+/// it within the step, or holds it beyond the step, hides it from the frame's own change.
 Result freed_frame_is_shared(const View& view) {
   const EventLog& log = view.events();
   if (log.has(EventKind::kFrameFreed) && log.has(EventKind::kRmpUpdateRefused)) {
