@@ -310,5 +310,9 @@
   ROW(kApicvInhibitSkipsZap, "apicv_inhibit_skips_zap", "npt.leaf_has_a_slot", \
       "AVIC is inhibited, and the APIC-access page stays mapped") \
   ROW(kApicPageIsOrdinary, "apic_page_is_ordinary", "npt.leaf_has_a_slot", \
-      "a fault maps the APIC-access page as any other, for L2 and while AVIC is inhibited, too")
+      "a fault maps the APIC-access page as any other, for L2 and while AVIC is inhibited, too") \
+  ROW(kZapGfnRangeBlocksNobody, "zap_gfn_range_blocks_nobody", "npt.leaf_has_a_slot", \
+      "kvm_zap_gfn_range() does not keep faults under way from mapping the range again (bugs.md 13)") \
+  ROW(kMmioIgnoresGeneration, "mmio_ignores_generation", "npt.leaf_has_a_slot", \
+      "an MMIO entry counts although memslots have changed since (bugs.md 19)")
 // clang-format on

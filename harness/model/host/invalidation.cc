@@ -46,8 +46,10 @@ bool must_retry(const Vm& vm, std::uint64_t seq, Gfn gfn) {
 }
 
 bool zap_gfn_range_begin(Kernel& k, Vm& vm, const GfnRange& range) {
-  invalidate_begin(k, vm);
-  invalidate_range_add(k, vm, range);
+  if (!planted(Planted::kZapGfnRangeBlocksNobody)) {
+    invalidate_begin(k, vm);
+    invalidate_range_add(k, vm, range);
+  }
   bool flush = false;
   for (std::uint8_t address_space = 0; address_space < kAddressSpaces; ++address_space) {
     flush |= zap_leaves(k, vm, address_space, range);
@@ -57,7 +59,7 @@ bool zap_gfn_range_begin(Kernel& k, Vm& vm, const GfnRange& range) {
 
 void zap_gfn_range_end(Kernel& k, Vm& vm, bool flush) {
   if (flush && !planted(Planted::kRmpFixSkipsFlush)) flush_remote_tlbs(k, vm);
-  invalidate_end(k, vm);
+  if (!planted(Planted::kZapGfnRangeBlocksNobody)) invalidate_end(k, vm);
 }
 
 void zap_gfn_range(Kernel& k, Vm& vm, const GfnRange& range) {

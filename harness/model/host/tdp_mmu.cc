@@ -214,7 +214,8 @@ Walk walk(const Kernel& k, const Root& root, Gfn gfn) {
 LeafView leaf_of(const Vm& vm, const Root& root, const Walk& at, Gfn gfn) {
   LeafView leaf{};
   if (at.spte.mmio()) {
-    leaf.mmio = at.spte.generation() == vm.generation[root.smm ? 1 : 0];
+    leaf.mmio = at.spte.generation() == vm.generation[root.smm ? 1 : 0] ||
+                planted(Planted::kMmioIgnoresGeneration);
     return leaf;
   }
   if (!at.spte.present()) return leaf;
