@@ -242,6 +242,7 @@ Outcome KvmBackend::run(const Step&, const TdxInitMemRegion&) { return skip(Capa
 Outcome KvmBackend::run(const Step&, const TdxFinalize&) { return skip(Capability::kTdx); }
 Outcome KvmBackend::run(const Step&, const TdAccept&) { return skip(Capability::kTdx); }
 Outcome KvmBackend::run(const Step&, const TdMapGpa&) { return skip(Capability::kTdx); }
+Outcome KvmBackend::run(const Step&, const ApCreation&) { return skip(Capability::kSnp); }
 Outcome KvmBackend::run(const Step&, const SeamcallContention&) {
   return skip(Capability::kAdversity);
 }

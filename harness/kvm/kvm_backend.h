@@ -123,6 +123,7 @@ class KvmBackend {
   Outcome run(const Step& step, const TdAccept& op);
   Outcome run(const Step& step, const SeamcallContention& op);
   Outcome run(const Step& step, const TdMapGpa& op);
+  Outcome run(const Step& step, const ApCreation& op);
 
   Outcome touch(std::uintptr_t page, AccessKind kind, std::uint64_t token);
   Outcome skip(Check check, std::string reason);

@@ -50,6 +50,7 @@ class KvmView final : public View {
   std::uint32_t previous_root(VcpuIndex) const override { return kNoRoot; }
   VmIndex vm_of(VcpuIndex) const override { return {}; }
   VcpuView vcpu(VcpuIndex) const override { return {}; }
+  VmsaView vmsa(VcpuIndex) const override { return {}; }
   PscView psc(VcpuIndex) const override { return {}; }
   std::span<const TranslationView> translations() const override { return {}; }
   bool has_td() const override { return false; }

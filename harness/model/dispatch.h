@@ -12,6 +12,7 @@
 #include "model/guest/guest_ops.h"
 #include "model/guest/td_guest.h"
 #include "model/host/adversity.h"
+#include "model/host/ap_creation.h"
 #include "model/host/apic_page.h"
 #include "model/host/handlers.h"
 #include "model/host/kernel.h"

@@ -75,6 +75,7 @@ class ModelView final : public View {
   std::uint32_t previous_root(VcpuIndex vcpu) const override;
   VmIndex vm_of(VcpuIndex vcpu) const override { return k_->vcpu(vcpu).vm; }
   VcpuView vcpu(VcpuIndex vcpu) const override;
+  VmsaView vmsa(VcpuIndex vcpu) const override;
   PscView psc(VcpuIndex vcpu) const override;
   std::span<const TranslationView> translations() const override;
   std::span<const Pfn> occupied_frames() const override;

@@ -1,4 +1,5 @@
 // The view of vCPUs and of the host region.
+#include "model/host/ap_creation.h"
 #include "model/model_view.h"
 
 namespace sluice::model {
@@ -41,6 +42,14 @@ VcpuView ModelView::vcpu(VcpuIndex index) const { return view_of(k_->vcpu(index)
 VcpuView ModelView::vcpu_before(VcpuIndex index) const {
   build();
   return (vcpus_touched_ >> index.value & 1) != 0 ? vcpus_before_[index.value] : vcpu(index);
+}
+
+VmsaView ModelView::vmsa(VcpuIndex index) const {
+  const Vcpu& vcpu = k_->vcpu(index);
+  if (!vcpu.exists) return {};
+  return {.starts = vcpu.sev.ap.named != ApReset::kNone,
+          .named = named_vmsa(vcpu),
+          .held = held_vmsa(vcpu)};
 }
 
 std::optional<Pfn> ModelView::host_page(std::uint64_t page) const {

@@ -296,6 +296,11 @@
   /* TDX once more. */ \
   ROW(kTdRetriesDeletedSlot, "td_retries_deleted_slot", "progress.no_livelock", \
       "a TD's fault on a slot under deletion is retried where it is in 6.18, too (bugs.md 2)") \
+  /* AP creation. */ \
+  ROW(kUnusableVmsaHalts, "unusable_vmsa_halts", "progress.no_livelock", \
+      "a vCPU whose new VMSA cannot be had stays halted (bugs.md 47)") \
+  ROW(kVmsaSwitchKeepsVmcbClean, "vmsa_switch_keeps_vmcb_clean", "tlb.flushed_after_zap", \
+      "the VMCB is not marked dirty when its VMSA changes (bugs.md 49)") \
   /* What memory management does on its own account. */ \
   ROW(kDontneedSkipsNotifier, "dontneed_skips_notifier", "npt.leaf_follows_slot", \
       "MADV_DONTNEED frees pages of user space and tells no notifier") \

@@ -106,6 +106,14 @@ void add_psc(Hash& hash, const PscState& psc) {
   for (std::size_t i = 0; i < count; ++i) add(hash, psc.buffer.words[i]);
 }
 
+/// What AP creation has left; the record for the view is left out, and a frame that counts for
+/// nothing.
+void add_reset(Hash& hash, const ApReset& ap) {
+  if (!ap.waiting && !ap.applied) return;
+  add(hash, ap.waiting, ap.requested, ap.halted, ap.applied, ap.has_vmsa, ap.is_clean,
+      ap.pending.value, ap.has_vmsa ? ap.vmsa.value : 0, ap.is_clean ? ap.held.value : 0);
+}
+
 void add_vcpu(Hash& hash, const Kernel& k, VcpuIndex index) {
   const Vcpu& vcpu = k.vcpu(index);
   add(hash, vcpu.exists);
@@ -118,6 +126,7 @@ void add_vcpu(Hash& hash, const Kernel& k, VcpuIndex index) {
   if (has_root) add(hash, hash_of_root(k, k.vm(vcpu.vm), vcpu.root));
   if (has_previous) add(hash, hash_of_root(k, k.vm(vcpu.vm), vcpu.previous_root));
   add_psc(hash, vcpu.psc);
+  add_reset(hash, vcpu.sev.ap);
 }
 
 void add_gmem(Hash& hash, const Kernel& k, GmemIndex index) {

@@ -413,4 +413,5 @@ struct Domain<ActorId> {
 
 }  // namespace sluice
 
-#include "ops/psc_domains.h"  // more specializations
+#include "ops/ghcb_domains.h"  // more specializations
+#include "ops/psc_domains.h"

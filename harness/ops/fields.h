@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "base/units.h"
+#include "ops/ghcb_fields.h"
 #include "ops/psc_fields.h"
 
 namespace sluice {

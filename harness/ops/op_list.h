@@ -8,6 +8,7 @@
 
 #include "ops/adversity_ops.h"
 #include "ops/apic_ops.h"
+#include "ops/ghcb_ops.h"
 #include "ops/memory_ops.h"
 #include "ops/mode_ops.h"
 #include "ops/psc_ops.h"
@@ -32,7 +33,7 @@ using AllOps =
            TdxInitVm, TdxInitVcpu, TdxInitMemRegion, TdxFinalize, TdAccept, SeamcallContention,  //
            EnterSmm, LeaveSmm, EnterGuestMode, LeaveGuestMode, TdMapGpa,                         //
            HostDontneed, NumaBalancing, HostMemoryFailure, GmemMemoryFailure, DropCaches,        //
-           CreateIrqchip, SetGuestDebug>;
+           CreateIrqchip, SetGuestDebug, ApCreation>;
 using Op = AllOps::Variant;
 
 /// The place of an operation type in the list.

@@ -51,6 +51,14 @@ void maybe_park(Rng& rng, const Context& context, Step& step) {
   }
 }
 
+/// The guest starts its second vCPU from a VMSA of its own.
+void append_ap_start(Sequence& out) {
+  constexpr Gfn kVmsa{3};
+  add(out, Pvalidate{.gfn = kVmsa});
+  add(out, RmpAdjust{.gfn = kVmsa, .vmsa = true});
+  add(out, ApCreation{.gpa = {address_of(kVmsa).value}});
+}
+
 }  // namespace
 
 void append_setup(Rng& rng, Sequence& out) {
@@ -86,7 +94,8 @@ void append_setup(Rng& rng, Sequence& out) {
     add(out, slot);
   }
   add(out, CreateVcpu{});
-  if (rng.one_in(2)) add(out, CreateVcpu{.vcpu = {.value = 1}});
+  const bool has_second_vcpu = rng.one_in(2);
+  if (has_second_vcpu) add(out, CreateVcpu{.vcpu = {.value = 1}});
   if (is_private) add(out, SetMemoryAttributes{.size = {bytes}, .attributes = {.value = 8}});
   if (is_td) {
     add(out, TdxInitVcpu{});
@@ -96,7 +105,9 @@ void append_setup(Rng& rng, Sequence& out) {
   if (is_snp) {
     add(out, LaunchStart{});
     if (rng.one_in(2)) add(out, LaunchUpdate{});
-    if (!rng.one_in(4)) add(out, LaunchFinish{});
+    const bool is_launched = !rng.one_in(4);
+    if (is_launched) add(out, LaunchFinish{});
+    if (is_launched && has_second_vcpu && rng.one_in(4)) append_ap_start(out);
   }
 }
 

@@ -44,6 +44,7 @@ void Oracle::begin(const View& view) {
   bindings_.clear();
   mismatches_.clear();
   a_vm_died_ = false;
+  creates_aps_ = false;
   order_.clear();
   contents_.clear();
   spoiled_ = false;
@@ -126,11 +127,13 @@ std::uint32_t Oracle::touched(const View& view) const {
   if (view.outcome().check == Check::kGuestNotValidated) active |= trigger::kNotValidated;
   if (view.host() != view.host_before()) active |= trigger::kHost;
   if (a_vm_died_) active |= trigger::kDeadVm;
+  if (creates_aps_) active |= trigger::kVmsa;
   if (view.outcome().ok() && ran<GuestAccess, HostAccess, GmemAccess>(view))
     active |= trigger::kAccess;
   if (view.outcome().check == Check::kFaultLoop) active |= trigger::kFaultLoop;
   const ProgressView progress = view.progress();
-  if (progress.deadlock || progress.livelock) active |= trigger::kProgress;
+  const bool waits = view.outcome().check == Check::kRunHalted;
+  if (progress.deadlock || progress.livelock || waits) active |= trigger::kProgress;
   return active;
 }
 
@@ -205,6 +208,7 @@ std::optional<Finding> Oracle::judge(std::size_t row, const View& view, Function
 }
 
 std::optional<Finding> Oracle::check(const View& view) {
+  creates_aps_ |= ran<ApCreation>(view);
   const std::uint32_t active = touched(view);
   const bool had_accepted = acceptance_.anything_accepted();
   if ((active & trigger::kFrames) != 0) acceptance_.note(view);

@@ -120,6 +120,7 @@ class Oracle {
   AcceptanceBook acceptance_;
   BindingBook bindings_;
   MismatchBook mismatches_;
+  bool creates_aps_ = false;  // some vCPU has asked for AP creation
   bool a_vm_died_ = false;
   GuestOrderBook order_;
   ContentBooks contents_;

@@ -109,6 +109,13 @@ const std::vector<InvariantCase>& cases() {
        [](FakeView& v) { v.rmp_value[kFrame].vmpl_mask[2] = 3; }},
       {"rmp.in_use_not_aligned", [](FakeView& v) { v.change(kHead, kInvalid, kFree); },
        [](FakeView& v) { v.rmp_value[kHead].in_use = true; }},
+      {"rmp.in_use_not_aligned",
+       [](FakeView& v) {
+         v.ran(ApCreation{}, kOpBit<ApCreation>);
+         v.vmsas[1] = {.named = kHead, .held = kHead};
+         v.rmp_value[kHead] = with(kInvalid, [](RmpView& e) { e.gpa = {kBytesPer2M}; });
+       },
+       [](FakeView& v) { v.rmp_value[kHead].in_use = true; }},
 
       {"attributes.private_or_absent", made_private,
        [](FakeView& v) { v.odd_attributes[{0x200}] = {.stored = true, .value = 0}; }},
@@ -274,6 +281,11 @@ const std::vector<InvariantCase>& cases() {
        [](FakeView& v) { v.progress_value.deadlock = true; }},
       {"progress.no_livelock", [](FakeView&) {},
        [](FakeView& v) { v.progress_value.livelock = true; }},
+      {"progress.no_livelock",
+       [](FakeView& v) {
+         v.ran(GuestAccess{}, kOpBit<GuestAccess>, outcome_of(Check::kRunHalted));
+       },
+       [](FakeView& v) { v.vmsas[0].starts = true; }},
   };
   return list;
 }

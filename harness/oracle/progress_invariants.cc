@@ -63,6 +63,10 @@ Result no_deadlock(const View& view) {
 
 Result no_livelock(const View& view) {
   const ProgressView progress = view.progress();
+  // Nothing will ever wake a vCPU that was told to run and waits.
+  const VcpuIndex vcpu = acting_vcpu(view);
+  if (view.outcome().check == Check::kRunHalted && view.vmsa(vcpu).starts)
+    return Violation{.subject = vcpu.value};
   return progress.livelock ? Violation{.subject = progress.in_flight} : Result{};
 }
 

@@ -152,6 +152,14 @@ Result in_use_not_aligned(const View& view) {
     const bool held = change.now.use == FrameUse::kVmsa || change.rmp_now.in_use;
     if (held && change.pfn.is_aligned(kFramesPer2M)) return Violation{.subject = change.pfn.value};
   }
+  for (std::uint8_t i = 0; i < kMaxVcpus; ++i) {
+    const auto held = view.vmsa({i}).held;
+    if (!held || !held->is_aligned(kFramesPer2M)) continue;
+    const RmpView entry = view.rmp(*held);
+    // docs/findings.md 4: of a VMSA that the guest has made, KVM looks at the GPA only.
+    const bool known = entry.gpa.value % kBytesPer2M != 0;
+    if (entry.in_use) return Violation{.subject = held->value, .known_upstream = known};
+  }
   return std::nullopt;
 }
 

@@ -1,6 +1,6 @@
 // Invariants T1-T4: what processors may still have cached of page tables that have changed
 // (invariants.md K; kvm.md 7, rmp.md 4.2 row 10). T1 is about nested page tables; user space's own
-// are judged by T4 alone, since no view shows them.
+// are judged by T4 alone, since no view shows them. What the processor keeps of a VMCB counts, too.
 #include <algorithm>
 
 #include "oracle/invariant_list.h"
@@ -137,6 +137,11 @@ std::optional<Violation> freed_before_flush(const View& view) {
 namespace check {
 
 Result flushed_after_zap(const View& view) {
+  for (std::uint8_t i = 0; i < kMaxVcpus; ++i) {
+    const VmsaView vmsa = view.vmsa({i});
+    if (vmsa.held && vmsa.held != vmsa.named)
+      return Violation{.subject = i, .other = vmsa.held->value};
+  }
   for (const TranslationView& t : view.translations()) {
     if (!is_guest(t)) continue;
     const VmIndex vm = view.vm_of(t.vcpu);

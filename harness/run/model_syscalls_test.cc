@@ -177,7 +177,7 @@ TEST_P(EachKernel, RandomSequencesRunInLockstep) {
   Lockstep lockstep(GetParam());
   Rng rng(20261121);
   Sequence sequence;
-  for (int i = 0; i < 1200; ++i) {
+  for (int i = 0; i < 2000; ++i) {
     random_sequence(rng, {.implausible = i % 4 == 0}, sequence);
     lockstep.run(sequence, "random " + std::to_string(i));
   }

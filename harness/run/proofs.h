@@ -38,8 +38,6 @@ struct OutOfReach {
 inline constexpr std::array kOutOfReach = std::to_array<OutOfReach>({
     {Check::kFaultPrepareLookup, "the reverse map covers every frame of the model's machine",
      "none"},
-    {Check::kRmpAdjustInUse, "a guest has no address for the VMSA page that its vCPU holds in use",
-     "model.MachineTest.APageInUseIsNotAdjusted"},
 });
 
 struct Proofs {

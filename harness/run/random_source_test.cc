@@ -44,7 +44,7 @@ TEST(RandomSource, AKernelGetsWhatAKernelCanDo) {
   const HostProfile profile = kernel_profile();
   RandomSource source = open_source(profile, kernel_repertoire(profile), 1);
   std::size_t steps = 0, refused_types = 0;
-  for (int i = 0; i < 500; ++i) {
+  for (int i = 0; i < 2000; ++i) {
     const Sequence& sequence = source.next();
     ASSERT_FALSE(sequence.steps.empty());
     ASSERT_LE(sequence.steps.size(), kMaxOps);
@@ -60,7 +60,7 @@ TEST(RandomSource, AKernelGetsWhatAKernelCanDo) {
       ++steps;
     }
   }
-  EXPECT_GT(steps, 4000u);
+  EXPECT_GT(steps, 16000u);
   EXPECT_GT(refused_types, 0u);
 }
 

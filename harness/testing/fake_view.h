@@ -32,6 +32,7 @@ class FakeView : public View {
   HostView host_value{};
   HostView host_before_value{};
   std::array<VcpuView, kMaxVcpus> vcpus{};
+  std::array<VmsaView, kMaxVcpus> vmsas{};
   std::map<VcpuIndex, VcpuView> vcpus_before{};  // of vCPUs that changed; the others are as now
   std::map<std::uint64_t, Pfn> host_pages{};
   std::map<Pfn, MapLevel> direct_map{};  // 4K where it says nothing
@@ -165,6 +166,7 @@ class FakeView : public View {
   std::uint32_t current_root(VcpuIndex) const override { return 0; }
   std::uint32_t previous_root(VcpuIndex) const override { return previous_root_value; }
   VmIndex vm_of(VcpuIndex vcpu) const override { return vm_of_vcpu[vcpu.value]; }
+  VmsaView vmsa(VcpuIndex vcpu) const override { return vmsas[vcpu.value]; }
   PscView psc(VcpuIndex vcpu) const override { return pscs[vcpu.value]; }
   std::span<const TranslationView> translations() const override { return translations_value; }
   bool has_td() const override { return std::ranges::any_of(tds, &TdView::exists); }

@@ -51,6 +51,12 @@ inline std::vector<InvariantCase> translation_cases() {
          v.events_value.add({.kind = EventKind::kZap, .a = 5, .b = 1});
        },
        [](FakeView& v) { v.events_value.add({.kind = EventKind::kTlbFlush}); }},
+      {"tlb.flushed_after_zap",
+       [](FakeView& v) {
+         v.ran(ApCreation{}, oracle::kOpBit<ApCreation>);
+         v.vmsas[1] = {.named = kFrame, .held = kFrame};
+       },
+       [](FakeView& v) { v.vmsas[1].named = kHead; }},
       {"tlb.assignment_ends_guest_writes", assigned,
        [](FakeView& v) { v.translations_value[0].encrypted = false; }},
       {"tlb.assignment_ends_guest_writes", assigned,

@@ -166,6 +166,9 @@ constexpr std::string_view name_of(StatusKind kind) {
   ROW(kRunNotInitialized,        "run.not_initialized",               kErrno,     EINVAL,      "svm_vcpu_pre_run(): KVM_SEV_INIT2 has not been called") \
   ROW(kRunSignal,                 "run.signal",                         kErrno,     EINTR,       "vcpu_run(), xfer_to_guest_mode_handle_work(): KVM_EXIT_INTR") \
   ROW(kRunNotLaunched,           "run.not_launched",                  kExit,      9,           "rmp.md 6: the VMSA is not the guest's: VMEXIT_INVALID, KVM_EXIT_FAIL_ENTRY") \
+  ROW(kRunHalted,                "run.halted",                        kErrno,     EINTR,       "snp_host.md 8, DESTROY; vcpu_block(): nothing wakes the vCPU, so that user space ends KVM_RUN by a signal") \
+  ROW(kRunNoVmsa,                "run.no_vmsa",                       kExit,      9,           "snp_host.md 8: the VMSA asked for cannot be had; VMRUN without one is VMEXIT_INVALID, KVM_EXIT_FAIL_ENTRY") \
+  ROW(kRunVmsa,                  "run.vmsa",                          kExit,      9,           "rmp.md 6: the VMSA page is not the guest's, immutable, or no VMSA: VMEXIT_INVALID, KVM_EXIT_FAIL_ENTRY") \
   ROW(kRunTdState,               "run.td_state",                      kErrno,     EINVAL,      "tdx_vcpu_pre_run(): vCPU not initialized, or TD not finalized") \
   ROW(kRunUnexpectedPending,     "run.unexpected_pending",            kErrno,     EIO,         "tdx.md 2: a page not accepted, with SEPT_VE_DISABLE; KVM ends the VM") \
   ROW(kGuestNotValidated,        "guest.not_validated",               kException, 29,          "rmp.md 5, #VC 0x404") \
@@ -191,6 +194,16 @@ constexpr std::string_view name_of(StatusKind kind) {
   ROW(kPscHeader,                "psc.header",                        kGhcb,      0x11,        "snp_host.md 5.3 row 2: INVALID_HDR") \
   ROW(kPscEntry,                 "psc.entry",                         kGhcb,      0x12,        "snp_host.md 5.3 row 3a: INVALID_ENTRY") \
   ROW(kPscVmmFailed,             "psc.vmm_failed",                    kGhcb,      0x1000,      "snp_host.md 5.4: user space could not convert and said so; GENERIC") \
+  /* Other events of the GHCB: snp_host.md 5.2 row 1, for all; 8. */ \
+  ROW(kVmgexitUnregisteredKills, "vmgexit.unregistered_kills",        kErrno,     EINVAL,      "snp_host.md 5.2: before 7.0 KVM_RUN fails") \
+  ROW(kVmgexitUnregistered,      "vmgexit.unregistered",              kGhcb,      1,           "snp_host.md 5.2 row 1: the GHCB was not registered") \
+  ROW(kVmgexitUsage,             "vmgexit.usage",                     kGhcb,      2,           "snp_host.md 5.2 row 1: GHCB usage") \
+  ROW(kApCreationMissingInput,   "ap_creation.missing_input",         kGhcb,      4,           "sev_es_validate_vmgexit(): no SNP guest, or RAX not valid and not DESTROY") \
+  ROW(kApCreationApicId,         "ap_creation.apic_id",               kGhcb,      5,           "snp_host.md 8: APIC id unknown") \
+  ROW(kApCreationInjectionMode,  "ap_creation.injection_mode",        kGhcb,      5,           "snp_host.md 8: injection-mode bits in RAX differ from the VM's") \
+  ROW(kApCreationVmsaGpa,        "ap_creation.vmsa_gpa",              kGhcb,      5,           "snp_host.md 8: VMSA gpa invalid") \
+  ROW(kApCreationVmsaAligned,    "ap_creation.vmsa_aligned",          kGhcb,      5,           "snp_host.md 8; rmp.md 6: VMSA gpa 2 MB aligned, erratum") \
+  ROW(kApCreationRequest,        "ap_creation.request",               kGhcb,      5,           "snp_host.md 8: unknown request") \
   /* A guest that finds its host at fault ends itself: snp_host.md 10. */ \
   ROW(kGuestConvertPvalidate,    "guest_convert.pvalidate",           kExit,      24,          "snp_host.md 10: PVALIDATE failed other than by its size, or changed nothing; KVM_EXIT_SYSTEM_EVENT") \
   ROW(kGuestConvertAnswer,       "guest_convert.answer",              kExit,      24,          "snp_host.md 10: the hypervisor answered with an error") \

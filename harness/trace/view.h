@@ -166,6 +166,13 @@ struct VcpuView {
   friend bool operator==(const VcpuView&, const VcpuView&) = default;
 };
 
+/// The VMSAs of a vCPU of an SNP guest (snp_host.md 8).
+struct VmsaView {
+  bool starts = false;         // the last AP creation that KVM applied asked that it run
+  std::optional<Pfn> named{};  // by its VMCB
+  std::optional<Pfn> held{};   // by the processor, since it last entered its guest
+};
+
 /// What the attribute store holds for a GFN. Shared pages are to have no entry at all.
 struct AttributeView {
   bool stored = false;
@@ -408,6 +415,7 @@ class View {
       VcpuIndex vcpu) const = 0;  // that it keeps to come back to, or kNoRoot
   virtual VmIndex vm_of(VcpuIndex vcpu) const = 0;
   virtual VcpuView vcpu(VcpuIndex vcpu) const = 0;
+  virtual VmsaView vmsa(VcpuIndex vcpu) const = 0;
   virtual PscView psc(VcpuIndex vcpu) const = 0;
   /// What all processors have cached. Cost: of the entries.
   virtual std::span<const TranslationView> translations() const = 0;

@@ -1,7 +1,7 @@
 #include "model/guest/run.h"
 
 #include "model/guest/td_guest.h"
-#include "model/host/adversity.h"
+#include "model/host/ap_creation.h"
 #include "model/host/apic_page.h"
 #include "model/host/fault.h"
 #include "model/host/handlers.h"
@@ -197,15 +197,17 @@ bool leaves(Kernel& k, const Vm& vm, const GuestInstruction& in, const FaultResu
 
 /// What KVM_RUN finds before the guest is first entered.
 Check first_entry(Kernel& k, VcpuIndex index, const GuestInstruction& in) {
-  const Check gate = in.reenters ? run_gate(k, index) : enter_gate(k, index);
+  Check gate = in.reenters ? run_gate(k, index) : enter_gate(k, index);
+  if (in.reenters && gate == Check::kOk) gate = enter_again(k, k.vcpu(index), false);
   const bool nested = k.vcpu(index).guest_mode == GuestMode::kNested;
   return gate == Check::kOk && nested ? Check::kSkipNestedPaging : gate;
 }
 
-/// Before each further entry vcpu_run() looks for a signal.
-Check next_entry(Kernel& k, const GuestInstruction& in, bool entered) {
-  const bool looks = entered && !in.reenters;
-  return looks ? check_signal(k, Check::kRunSignal) : Check::kOk;
+/// Before each further entry vcpu_run() looks for a signal, among others.
+// Deviation: a vCPU that starts from another VMSA inside an instruction does that instruction
+// there.
+Check next_entry(Kernel& k, Vcpu& vcpu, const GuestInstruction& in, bool entered) {
+  return entered ? enter_again(k, vcpu, !in.reenters) : Check::kOk;
 }
 
 /// The same fault with the same translation and the same RMP entry: nothing has changed.
@@ -218,10 +220,10 @@ bool is_same(const Try& one, const Try& other) {
 /// The VMSA of a vCPU that is inside its guest is in use (rmp.md 6). Only RMPADJUST and other
 /// actors can tell, so only they pay for the mark.
 void mark_vmsa(Kernel& k, const Vcpu& vcpu) {
-  if (vcpu.sev.has_vmsa) k.machine.rmp.mark_in_use(k.machine.journal, vcpu.sev.vmsa);
+  if (const auto vmsa = held_vmsa(vcpu)) k.machine.rmp.mark_in_use(k.machine.journal, *vmsa);
 }
 void clear_vmsa(Kernel& k, const Vcpu& vcpu) {
-  if (vcpu.sev.has_vmsa) k.machine.rmp.clear_in_use(k.machine.journal, vcpu.sev.vmsa);
+  if (const auto vmsa = held_vmsa(vcpu)) k.machine.rmp.clear_in_use(k.machine.journal, *vmsa);
 }
 Try attempt_marked(Kernel& k, Vcpu& vcpu, const GuestInstruction& in) {
   if (in.action != GuestAction::kRmpAdjust) return attempt(k, vcpu, in);
@@ -235,12 +237,12 @@ Try attempt_marked(Kernel& k, Vcpu& vcpu, const GuestInstruction& in) {
 /// for a root.
 std::optional<Outcome> before_entry(Kernel& k, VcpuIndex index, const GuestInstruction& in,
                                     bool entered) {
-  Check check = next_entry(k, in, entered);
+  Check check = next_entry(k, k.vcpu(index), in, entered);
   if (check == Check::kOk) {
     if (const auto cached = access_cached(k, index, in)) return cached;
     check = reload_root(k, k.vcpu(index));
   }
-  return check == Check::kOk ? std::nullopt : std::optional(refuse(check));
+  return check == Check::kOk ? std::nullopt : std::optional(answer(check));
 }
 
 }  // namespace
@@ -253,9 +255,9 @@ Outcome run_guest(Kernel& k, VcpuIndex index, const GuestInstruction& in) {
   if (const auto cached = access_cached(k, index, in)) return *cached;
   Try last{};
   for (unsigned round = 0; round < kMaxGuestRounds; ++round) {
-    Check check = next_entry(k, in, round > 0);
+    Check check = next_entry(k, vcpu, in, round > 0);
     if (check == Check::kOk) check = reload_root(k, vcpu);
-    if (check != Check::kOk) return refuse(check);
+    if (check != Check::kOk) return answer(check);
     const Try tried = attempt_marked(k, vcpu, in);
     const std::uint64_t npf = tried.result.npf;
     if (npf == 0) return outcome_of_try(k, index, in, tried);

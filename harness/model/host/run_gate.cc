@@ -1,6 +1,7 @@
 #include "model/host/run_gate.h"
 
 #include "model/host/adversity.h"
+#include "model/host/ap_creation.h"
 #include "model/host/handlers.h"
 
 namespace sluice::model {
@@ -14,15 +15,27 @@ Check run_gate(const Kernel& k, VcpuIndex index) {
   }
   if (vm.type != VmType::kSnp) return Check::kOk;
   if (!vm.sev.active) return Check::kRunNotInitialized;
-  if (!vm.sev.launched || !vcpu.sev.has_vmsa) return Check::kRunNotLaunched;
-  return Check::kOk;
+  // A vCPU that came after the launch has a VMSA only by AP creation.
+  const bool has_vmsa = vcpu.sev.has_vmsa || vcpu.sev.ap.requested || vcpu.sev.ap.applied;
+  return vm.sev.launched && has_vmsa ? Check::kOk : Check::kRunNotLaunched;
 }
 
 Check enter_gate(Kernel& k, VcpuIndex index) {
   const Check gate = run_gate(k, index);
-  if (gate != Check::kOk && gate != Check::kRunNotLaunched) return gate;
+  if (gate == Check::kOk) return enter_again(k, k.vcpu(index), true);
+  if (gate != Check::kRunNotLaunched) return gate;
   const Check signal = check_signal(k, Check::kRunSignal);
   return signal != Check::kOk ? signal : gate;
+}
+
+Check enter_again(Kernel& k, Vcpu& vcpu, bool looks_for_signal) {
+  const bool has_vmsa = k.vm(vcpu.vm).sev.active;
+  const Check reset = has_vmsa ? apply_reset(k, vcpu) : Check::kOk;
+  if (row_of(reset).kind == StatusKind::kSkipped) return reset;
+  // A halted vCPU waits, and its wait ends with a signal, too.
+  const Check signal = looks_for_signal ? check_signal(k, Check::kRunSignal) : Check::kOk;
+  if (signal != Check::kOk) return signal;
+  return has_vmsa && reset == Check::kOk ? check_vmsa(k, vcpu) : reset;
 }
 
 }  // namespace sluice::model

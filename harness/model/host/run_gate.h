@@ -1,5 +1,5 @@
-// What KVM_RUN refuses before the guest executes anything (kvm.md 5; rmp.md 6; Linux
-// svm_vcpu_pre_run(), pre_sev_run()).
+// What KVM_RUN refuses before the guest executes anything (kvm.md 5; snp_host.md 8; rmp.md 6; Linux
+// svm_vcpu_pre_run(), vcpu_enter_guest(), pre_sev_run()).
 #pragma once
 #include "model/host/kernel.h"
 
@@ -10,8 +10,13 @@ namespace sluice::model {
 Check run_gate(const Kernel& k, VcpuIndex vcpu);
 
 /// run_gate(), and vcpu_run()'s look for a signal: before VMRUN, behind what svm_vcpu_pre_run()
-/// asks.  Fails: run.signal, too.
+/// asks; then enter_again().  Fails: what either does.
 Check enter_gate(Kernel& k, VcpuIndex vcpu);
+
+/// An entry without a return to user space in between: what AP creation asks of the vCPU, a look
+/// for a signal if wanted, VMRUN.  Fails: run.signal, run.halted, run.no_vmsa, run.vmsa,
+/// skip.limit. Cost: none but for SNP guests.
+Check enter_again(Kernel& k, Vcpu& vcpu, bool looks_for_signal);
 
 /// The vCPU has passed the gate and runs.
 inline void enter_guest(Kernel& k, Vcpu& vcpu) {

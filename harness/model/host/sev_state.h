@@ -19,10 +19,29 @@ struct SevVm {
   std::uint64_t policy = 0;
 };
 
+/// What the guest has asked of this vCPU by AP creation, and what came of it (snp_host.md 8). As
+/// long as nothing was applied, the vCPU runs on KVM's own VMSA page.
+struct ApReset {
+  /// Of an address: there is none (Linux INVALID_PAGE).
+  static constexpr Gpa kNone{~std::uint64_t{0}};
+
+  bool waiting = false;    // snp_ap_waiting_for_reset: `pending` is staged
+  bool requested = false;  // KVM_REQ_UPDATE_PROTECTED_GUEST_STATE
+  bool halted = false;     // mp_state is KVM_MP_STATE_HALTED
+  bool applied = false;    // once; what follows is what counts then
+  bool has_vmsa = false;   // control.vmsa_pa is valid, and `vmsa`
+  bool is_clean = false;   // the processor goes on with `held`, not with what the VMCB says
+  Pfn vmsa{};
+  Pfn held{};
+  Gpa pending = kNone;  // snp_pending_vmsa_gpa
+  Gpa named = kNone;    // what was applied last: a record for the view
+};
+
 struct SevVcpu {
   bool has_page = false;  // the frame below is this vCPU's, from its first LAUNCH_FINISH on
   bool has_vmsa = false;  // and firmware has made it the VMSA
   Pfn vmsa{};
+  ApReset ap{};
 };
 
 /// The host's own SNP state.

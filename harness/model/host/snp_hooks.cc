@@ -1,5 +1,6 @@
 // The SNP side of the architecture hooks (snp_host.md 3; Linux sev_gmem_prepare(),
 // sev_gmem_invalidate(), sev_private_max_mapping_level(), sev_vm_destroy(), sev_free_vcpu()).
+#include "model/host/ap_creation.h"
 #include "model/host/arch_hooks.h"
 #include "model/host/launch.h"
 #include "model/host/snp_rmp.h"
@@ -78,6 +79,7 @@ void arch_destroy_vm(Kernel& k, Vm& vm) {
 }
 void arch_destroy_vcpu(Kernel& k, Vcpu& vcpu) {
   sev_free_vcpu(k, vcpu);
+  forget_reset(k, vcpu);
   const VcpuIndex index{static_cast<std::uint8_t>(&vcpu - k.vcpus.data())};
   if (vcpu.td.initialized) k.machine.sept.set_epoch(k.machine.journal, index, vcpu.vm, 0);
 }
