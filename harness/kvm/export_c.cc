@@ -33,7 +33,8 @@ std::string_view why_no_call(const Step& step) {
     return "its guest program is no hypervisor";
   }
   if (is_one_of<SevInit2, LaunchStart, LaunchUpdate, LaunchFinish, Pvalidate, RmpAdjust, RmpQuery,
-                PscMsr, Psc, GhcbWriteHeader, GhcbWriteEntry, GuestConvert, ApCreation>(step.op)) {
+                PscMsr, Psc, GhcbWriteHeader, GhcbWriteEntry, GuestConvert, ApCreation, GhcbMmio,
+                GhcbPortIo, GhcbWriteScratch>(step.op)) {
     return "it needs SEV-SNP hardware and a guest of its own, which an exported program has not";
   }
   if (is_one_of<TdxInitVm, TdxInitVcpu, TdxInitMemRegion, TdxFinalize, TdAccept, TdMapGpa>(

@@ -243,6 +243,9 @@ Outcome KvmBackend::run(const Step&, const TdxFinalize&) { return skip(Capabilit
 Outcome KvmBackend::run(const Step&, const TdAccept&) { return skip(Capability::kTdx); }
 Outcome KvmBackend::run(const Step&, const TdMapGpa&) { return skip(Capability::kTdx); }
 Outcome KvmBackend::run(const Step&, const ApCreation&) { return skip(Capability::kSnp); }
+Outcome KvmBackend::run(const Step&, const GhcbMmio&) { return skip(Capability::kSnp); }
+Outcome KvmBackend::run(const Step&, const GhcbPortIo&) { return skip(Capability::kSnp); }
+Outcome KvmBackend::run(const Step&, const GhcbWriteScratch&) { return skip(Capability::kSnp); }
 Outcome KvmBackend::run(const Step&, const SeamcallContention&) {
   return skip(Capability::kAdversity);
 }

@@ -124,6 +124,9 @@ class KvmBackend {
   Outcome run(const Step& step, const SeamcallContention& op);
   Outcome run(const Step& step, const TdMapGpa& op);
   Outcome run(const Step& step, const ApCreation& op);
+  Outcome run(const Step& step, const GhcbMmio& op);
+  Outcome run(const Step& step, const GhcbPortIo& op);
+  Outcome run(const Step& step, const GhcbWriteScratch& op);
 
   Outcome touch(std::uintptr_t page, AccessKind kind, std::uint64_t token);
   Outcome skip(Check check, std::string reason);

@@ -14,6 +14,7 @@
 #include "model/host/adversity.h"
 #include "model/host/ap_creation.h"
 #include "model/host/apic_page.h"
+#include "model/host/ghcb.h"
 #include "model/host/handlers.h"
 #include "model/host/kernel.h"
 #include "model/host/launch.h"

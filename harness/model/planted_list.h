@@ -301,6 +301,8 @@
       "a vCPU whose new VMSA cannot be had stays halted (bugs.md 47)") \
   ROW(kVmsaSwitchKeepsVmcbClean, "vmsa_switch_keeps_vmcb_clean", "tlb.flushed_after_zap", \
       "the VMCB is not marked dirty when its VMSA changes (bugs.md 49)") \
+  ROW(kGhcbScratchReadTwice, "ghcb_scratch_read_twice", "psc.index_within_buffer", \
+      "SW_SCRATCH is checked and then read again (bugs.md 70)") \
   /* What memory management does on its own account. */ \
   ROW(kDontneedSkipsNotifier, "dontneed_skips_notifier", "npt.leaf_follows_slot", \
       "MADV_DONTNEED frees pages of user space and tells no notifier") \

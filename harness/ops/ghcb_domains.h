@@ -10,6 +10,9 @@ inline constexpr HotValues kHotApRequests = starting_with({1, 1, 1, 2, 1, 0, 2, 
 inline constexpr HotValues kHotSevFeatures =
     starting_with({1, 1, 1, 1, 0x21, 0, 0x9, 0x11}, kHotFlags);
 
+inline constexpr HotValues kHotGhcbLengths =
+    starting_with({4, 8, 1, 2, 0, 9, 16, 0x7f0}, kHotSizes);
+
 inline constexpr std::array<NamedValue, 3> kApRequestNames{
     {{"create_on_init", 0}, {"create", 1}, {"destroy", 2}}};
 inline constexpr std::array<NamedValue, 4> kSevFeatureNames{
@@ -30,6 +33,16 @@ template <>
 struct Domain<SevFeatures> : domains::OneMember<SevFeatures> {
   static constexpr DomainSpec kSpec = domains::flags(
       0xffffffff, domains::kSevFeatureNames, domains::kHotSevFeatures, "SEV features of a VMSA");
+};
+
+template <>
+struct Domain<GhcbLength> : domains::OneMember<GhcbLength> {
+  static constexpr DomainSpec kSpec =
+      domains::number(domains::kAll, "a length, or a count", domains::kHotGhcbLengths);
+};
+template <>
+struct Domain<IoSize> : domains::OneMember<IoSize> {
+  static constexpr DomainSpec kSpec = domains::index_below(8, "the operand size of port I/O");
 };
 
 }  // namespace sluice

@@ -22,4 +22,17 @@ struct SevFeatures {
   friend constexpr auto operator<=>(SevFeatures, SevFeatures) = default;
 };
 
+/// A length in bytes, or a number of elements, as a guest leaves it in SW_EXITINFO2.
+struct GhcbLength {
+  std::uint64_t value = 0;
+  friend constexpr auto operator<=>(GhcbLength, GhcbLength) = default;
+};
+
+/// The operand size that SW_EXITINFO1 gives of port I/O: 1, 2 or 4, or what else three bits can
+/// say.
+struct IoSize {
+  std::uint8_t value = 0;
+  friend constexpr auto operator<=>(IoSize, IoSize) = default;
+};
+
 }  // namespace sluice

@@ -33,7 +33,7 @@ using AllOps =
            TdxInitVm, TdxInitVcpu, TdxInitMemRegion, TdxFinalize, TdAccept, SeamcallContention,  //
            EnterSmm, LeaveSmm, EnterGuestMode, LeaveGuestMode, TdMapGpa,                         //
            HostDontneed, NumaBalancing, HostMemoryFailure, GmemMemoryFailure, DropCaches,        //
-           CreateIrqchip, SetGuestDebug, ApCreation>;
+           CreateIrqchip, SetGuestDebug, ApCreation, GhcbMmio, GhcbPortIo, GhcbWriteScratch>;
 using Op = AllOps::Variant;
 
 /// The place of an operation type in the list.

@@ -8,8 +8,8 @@ namespace {
 
 bool needs_snp(const Op& op) {
   return is_one_of<SevInit2, LaunchStart, LaunchUpdate, LaunchFinish, Pvalidate, RmpAdjust,
-                   RmpQuery, PscMsr, Psc, GhcbWriteHeader, GhcbWriteEntry, GuestConvert,
-                   ApCreation>(op);
+                   RmpQuery, PscMsr, Psc, GhcbWriteHeader, GhcbWriteEntry, GuestConvert, ApCreation,
+                   GhcbMmio, GhcbPortIo, GhcbWriteScratch>(op);
 }
 
 bool needs_tdx(const Op& op) {

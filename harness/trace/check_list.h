@@ -194,7 +194,7 @@ constexpr std::string_view name_of(StatusKind kind) {
   ROW(kPscHeader,                "psc.header",                        kGhcb,      0x11,        "snp_host.md 5.3 row 2: INVALID_HDR") \
   ROW(kPscEntry,                 "psc.entry",                         kGhcb,      0x12,        "snp_host.md 5.3 row 3a: INVALID_ENTRY") \
   ROW(kPscVmmFailed,             "psc.vmm_failed",                    kGhcb,      0x1000,      "snp_host.md 5.4: user space could not convert and said so; GENERIC") \
-  /* Other events of the GHCB: snp_host.md 5.2 row 1, for all; 8. */ \
+  /* Other events of the GHCB: what is asked of each (snp_host.md 5.2 row 1), AP creation (8), MMIO and port I/O. */ \
   ROW(kVmgexitUnregisteredKills, "vmgexit.unregistered_kills",        kErrno,     EINVAL,      "snp_host.md 5.2: before 7.0 KVM_RUN fails") \
   ROW(kVmgexitUnregistered,      "vmgexit.unregistered",              kGhcb,      1,           "snp_host.md 5.2 row 1: the GHCB was not registered") \
   ROW(kVmgexitUsage,             "vmgexit.usage",                     kGhcb,      2,           "snp_host.md 5.2 row 1: GHCB usage") \
@@ -204,6 +204,14 @@ constexpr std::string_view name_of(StatusKind kind) {
   ROW(kApCreationVmsaGpa,        "ap_creation.vmsa_gpa",              kGhcb,      5,           "snp_host.md 8: VMSA gpa invalid") \
   ROW(kApCreationVmsaAligned,    "ap_creation.vmsa_aligned",          kGhcb,      5,           "snp_host.md 8; rmp.md 6: VMSA gpa 2 MB aligned, erratum") \
   ROW(kApCreationRequest,        "ap_creation.request",               kGhcb,      5,           "snp_host.md 8: unknown request") \
+  ROW(kGhcbMmioMissingInput,     "ghcb_mmio.missing_input",           kGhcb,      4,           "snp_host.md 5.2 row 1; sev_es_validate_vmgexit(): no SEV-ES guest, or SW_SCRATCH not valid") \
+  ROW(kGhcbMmioLength,           "ghcb_mmio.length",                  kGhcb,      5,           "bugs.md 71: more than 8 bytes from a version 2 guest") \
+  ROW(kGhcbMmioScratch,          "ghcb_mmio.scratch",                 kGhcb,      3,           "snp_host.md 5.2 row 3; bugs.md 74") \
+  ROW(kGhcbMmioExit,             "ghcb_mmio.exit",                    kExit,      6,           "kvm_sev_es_mmio_read(), kvm_sev_es_mmio_write(): KVM_EXIT_MMIO") \
+  ROW(kGhcbPortIoMissingInput,   "ghcb_port_io.missing_input",        kGhcb,      4,           "snp_host.md 5.2 row 1; sev_es_validate_vmgexit(): a string without SW_SCRATCH, OUT without RAX") \
+  ROW(kGhcbPortIoCount,          "ghcb_port_io.count",                kErrno,     EINVAL,      "sev_es_string_io(): beyond INT_MAX KVM_RUN fails") \
+  ROW(kGhcbPortIoScratch,        "ghcb_port_io.scratch",              kGhcb,      3,           "snp_host.md 5.2 row 3; bugs.md 74") \
+  ROW(kGhcbPortIoExit,           "ghcb_port_io.exit",                 kExit,      2,           "kvm_fast_pio(), kvm_sev_es_string_io(): KVM_EXIT_IO") \
   /* A guest that finds its host at fault ends itself: snp_host.md 10. */ \
   ROW(kGuestConvertPvalidate,    "guest_convert.pvalidate",           kExit,      24,          "snp_host.md 10: PVALIDATE failed other than by its size, or changed nothing; KVM_EXIT_SYSTEM_EVENT") \
   ROW(kGuestConvertAnswer,       "guest_convert.answer",              kExit,      24,          "snp_host.md 10: the hypervisor answered with an error") \

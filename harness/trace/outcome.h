@@ -34,10 +34,11 @@ struct ExitInfo {
   std::uint32_t reason = 0;      // 0: KVM_RUN did not exit to user space for this operation
   std::uint32_t flags = 0;       // MEMORY_FAULT: 8 = the fault was private
   std::uint64_t gpa = 0;         // MEMORY_FAULT, MMIO: page address; HYPERCALL: args[0]
-  std::uint64_t size = 0;        // MEMORY_FAULT: 4096; HYPERCALL: args[1], pages
+  std::uint64_t size = 0;        // MEMORY_FAULT: 4096; HYPERCALL: args[1], pages; by a GHCB: bytes
   std::uint64_t attributes = 0;  // HYPERCALL: args[2]
   friend constexpr bool operator==(const ExitInfo&, const ExitInfo&) = default;
 };
+inline constexpr std::uint32_t kExitIo = 2;
 inline constexpr std::uint32_t kExitHypercall = 3;
 inline constexpr std::uint32_t kExitMmio = 6;
 inline constexpr std::uint32_t kExitInternalError = 17;

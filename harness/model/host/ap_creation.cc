@@ -1,9 +1,9 @@
 #include "model/host/ap_creation.h"
 
+#include "model/host/ghcb.h"
 #include "model/host/guest_memfd.h"
 #include "model/host/memslots.h"
 #include "model/host/run_gate.h"
-#include "trace/kernel_behavior.h"
 
 namespace sluice::model {
 namespace {
@@ -14,16 +14,8 @@ constexpr VcpuIndex vcpu_of(ActorId actor) { return {actor.index}; }
 constexpr std::uint32_t kInjectionModes =
     SevFeatures::kRestrictedInjection | SevFeatures::kAlternateInjection;
 
-/// sev_handle_vmgexit() up to the event, and what sev_es_validate_vmgexit() asks of this one.
-Check check_vmgexit(const Kernel& k, const Vm& vm, const ApCreation& op) {
-  if (vm.sev.active && op.ghcb == GhcbState::kUnregistered) {
-    const bool told = behavior::unregistered_ghcb_gets_an_error(k.version());
-    const Check check = fail(told ? Check::kVmgexitUnregistered : Check::kVmgexitUnregisteredKills);
-    if (check != Check::kOk) return check;
-  }
-  if (op.ghcb == GhcbState::kBadUsage) {
-    if (const Check check = fail(Check::kVmgexitUsage); check != Check::kOk) return check;
-  }
+/// What sev_es_validate_vmgexit() asks of this event.
+Check check_input(const Vm& vm, const ApCreation& op) {
   // Assumption: a VM that is no SEV-ES VM and has no GHCB answers as one that has it (5.2 row 2).
   const bool needs_rax = op.request.value != ApRequest::kDestroy;
   const bool missing = !vm.sev.active || (needs_rax && !op.rax_valid);
@@ -61,14 +53,6 @@ void stage(Kernel& k, Vcpu& target, const ApCreation& op) {
   if (op.request.value != ApRequest::kCreateOnInit) k.set(ap.requested, true);
 }
 
-Outcome answer_guest(Check check) {
-  Outcome out = outcome_of(check);
-  if (out.kind == StatusKind::kErrno) return out;  // KVM_RUN failed: the guest sees nothing
-  out.has_value = true;
-  out.value = check == Check::kOk ? 0 : row_of(check).number;
-  return out;
-}
-
 /// The page behind a VMSA's address, with the look-up of a fault but none of its questions about
 /// attributes; the reference to it is dropped at once.  Fails: run.no_vmsa, skip.limit.
 Check look_up_vmsa(Kernel& k, Vm& vm, Gpa gpa, Pfn& pfn) {
@@ -102,10 +86,12 @@ Outcome apply(Kernel& k, ActorId actor, const ApCreation& op) {
   if (const Check gate = enter_gate(k, index); gate != Check::kOk) return answer(gate);
   Vcpu& vcpu = k.vcpu(index);
   enter_guest(k, vcpu);
-  Check check = check_vmgexit(k, k.vm(vcpu.vm), op);
+  const Vm& vm = k.vm(vcpu.vm);
+  Check check = check_vmgexit(k, vm, op.ghcb);
+  if (check == Check::kOk) check = check_input(vm, op);
   if (check == Check::kOk) check = check_request(k, vcpu, op);
   if (check == Check::kOk) stage(k, k.vcpu(op.vcpu), op);
-  return answer_guest(check);
+  return answer_vmgexit(check);
 }
 
 LockPlan locks_of(const Kernel&, ActorId actor, const ApCreation&) {

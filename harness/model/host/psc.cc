@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "model/host/ghcb.h"
 #include "trace/kernel_behavior.h"
 
 namespace sluice::model {
@@ -42,17 +43,19 @@ void advance_header(Kernel& k, PscState& psc, unsigned next) {
 /// True if the kernel can find a buffer there; `room` is how many entries it has.
 bool find_room(const PscRequest& request, std::uint16_t& room) {
   const std::uint64_t at = request.scratch.value;
-  const std::uint64_t gpa = kGhcbAddress + at;
-  if (gpa == 0 || gpa + kHeaderBytes < gpa) return false;
+  const bool anywhere = planted(Planted::kPscTakesScratchOutside);
+  const GhcbVersion version = anywhere ? GhcbVersion{.value = 1} : request.version;
+  if (!is_usable({.begin = request.scratch, .version = version, .size = kHeaderBytes})) {
+    return false;
+  }
   if (at < kPageBytes) {
-    if (at < kGhcbBufferBegin || at + kHeaderBytes > kGhcbBufferEnd) return false;
     const std::uint64_t header = planted(Planted::kPscLengthIgnoresHeader) ? 0 : kHeaderBytes;
     room = static_cast<std::uint16_t>((kGhcbBufferEnd - at - header) / kEntryBytes);
     return true;
   }
   // Assumption: a version 1 guest's buffer outside of its GHCB counts as long as the GHCB's own.
   room = kPscMaxEntries;
-  return request.version.value < 2 || planted(Planted::kPscTakesScratchOutside);
+  return true;
 }
 
 Check check_ghcb(const Kernel& k, const Vm& vm, const PscRequest& request) {
@@ -151,6 +154,10 @@ void write_psc_word(Kernel& k, Vcpu& vcpu, unsigned index, std::uint64_t word) {
   k.set(vcpu.psc.written_by_others, true);
 }
 
+void write_scratch(Kernel& k, Vcpu& vcpu, GhcbScratch scratch) {
+  k.set(vcpu.psc.scratch_field, scratch.value);
+}
+
 Check begin_psc(Kernel& k, Vcpu& vcpu, const PscRequest& request) {
   const Check check = check_ghcb(k, k.vm(vcpu.vm), request);
   if (check != Check::kOk) return check;
@@ -159,6 +166,7 @@ Check begin_psc(Kernel& k, Vcpu& vcpu, const PscRequest& request) {
   start_records(k, vcpu.psc);
   k.set(vcpu.psc.version, request.version.value);
   k.set(vcpu.psc.scratch, request.scratch.value);
+  if (vcpu.psc.scratch_field != request.scratch.value) write_scratch(k, vcpu, request.scratch);
   k.set(vcpu.psc.room, room);
   k.set(vcpu.psc.open, true);
   return Check::kOk;
@@ -198,6 +206,7 @@ PscStart find_psc_start(Kernel& k, Vcpu& vcpu) {
 
 bool take_psc_batch(Kernel& k, Vcpu& vcpu, const PscStart& start, ConversionExit& exit) {
   PscState& psc = vcpu.psc;
+  if (planted(Planted::kGhcbScratchReadTwice)) k.set(psc.scratch, psc.scratch_field);
   const unsigned last =
       planted(Planted::kPscReadsHeaderTwice) ? psc.buffer.header().end_entry() : start.last;
   std::uint64_t pages = start.pages;

@@ -28,6 +28,8 @@ struct PscRequest {
 void fill_psc_buffer(Kernel& k, Vcpu& vcpu, PscHeader header, std::span<const PscEntry> entries);
 /// Somebody else writes a word of it. Pre: index below the buffer's end.
 void write_psc_word(Kernel& k, Vcpu& vcpu, unsigned index, std::uint64_t word);
+/// The same of SW_SCRATCH, of which KVM has a copy.
+void write_scratch(Kernel& k, Vcpu& vcpu, GhcbScratch scratch);
 
 /// snp_host.md 5.2, in order; kOk begins the request.  Fails: psc.unregistered_kills,
 /// psc.unregistered, psc.usage, psc.missing_input, psc.scratch, psc.disabled.

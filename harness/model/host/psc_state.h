@@ -38,6 +38,7 @@ struct PscState {
   std::uint64_t requests = 0;  // rises with each
   std::uint8_t version = 0;
   std::uint64_t scratch = 0;
+  std::uint64_t scratch_field = 0;  // SW_SCRATCH, as the GHCB has it now
   PscBuffer at_start{};
   /// Every entry gives one exit, and every write of somebody else may cost one more.
   std::array<PscExit, kPscMaxEntries + 64> exits{};

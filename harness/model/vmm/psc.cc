@@ -185,4 +185,11 @@ Outcome apply(Kernel& k, ActorId, const GhcbWriteEntry& op) {
   return {};
 }
 
+Outcome apply(Kernel& k, ActorId, const GhcbWriteScratch& op) {
+  Vcpu& vcpu = k.vcpu(op.vcpu);
+  if (!vcpu.exists) return skip(Check::kSkipNoVcpu);
+  write_scratch(k, vcpu, op.scratch);
+  return {};
+}
+
 }  // namespace sluice::model

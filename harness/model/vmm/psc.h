@@ -8,6 +8,7 @@
 #pragma once
 #include "model/host/psc.h"
 #include "model/schedule/task.h"
+#include "ops/ghcb_ops.h"
 #include "ops/psc_ops.h"
 
 namespace sluice::model {
@@ -25,6 +26,7 @@ Task<Outcome> start(Kernel& k, ActorId actor, const Psc& op);
 /// Skipped where there is no such vCPU. Never refused: the page is shared.
 Outcome apply(Kernel& k, ActorId actor, const GhcbWriteHeader& op);
 Outcome apply(Kernel& k, ActorId actor, const GhcbWriteEntry& op);
+Outcome apply(Kernel& k, ActorId actor, const GhcbWriteScratch& op);
 
 /// A request that begin_psc() began, to its end. Pre: the vCPU exists and the request is open.
 Outcome run_psc(Kernel& k, ActorId actor, VcpuIndex vcpu);
