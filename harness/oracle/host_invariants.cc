@@ -29,7 +29,7 @@ class Placement {
   }
 
   const View& view_;
-  std::optional<Pfn> block_;
+  Pfn block_{~std::uint64_t{0}};  // at first the head of no block
   bool assigned_ = false;
 };
 

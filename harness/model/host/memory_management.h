@@ -5,6 +5,7 @@
 // A memory failure is found by the hardware, not by who uses the page: nobody consumes the poison.
 // Left out: the SIGBUS that memory_failure() itself sends, which a process must ask for
 // (PR_MCE_KILL_EARLY).
+// Assumption: NUMA balancing moves no page: whoever touches it next is on its node.
 #pragma once
 #include "model/host/kernel.h"
 #include "model/schedule/lock_plan.h"
