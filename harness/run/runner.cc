@@ -93,6 +93,7 @@ HostProfile profile_without(const HostProfile& profile, const Sequence& sequence
     if (absent == Capability::kTdp || absent == Capability::kPreFault) out.tdp = false;
     if (absent == Capability::kHypercallExit) out.exit_hypercall = false;
     if (absent == Capability::kSnp || absent == Capability::kRmpInstructions) out.snp = false;
+    if (absent == Capability::kSnp) out.vm_types &= ~(1u << static_cast<unsigned>(VmType::kSnp));
     if (absent == Capability::kSmmAddressSpace) out.smm_address_space = false;
     if (absent == Capability::kSwProtectedVm) {
       out.vm_types &= ~(1u << static_cast<unsigned>(VmType::kSwProtected));

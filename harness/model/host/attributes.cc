@@ -5,6 +5,7 @@
 #include "model/host/guest_memfd.h"
 #include "model/host/handlers.h"
 #include "model/host/memslots.h"
+#include "model/host/planted_effects.h"
 #include "model/host/tdp_mmu.h"
 #include "model/schedule/scheduler.h"
 
@@ -62,6 +63,11 @@ Check reserve_entries(Kernel& k, Vm& vm, const Conversion& c) {
   return check;
 }
 
+Check checked(Kernel& k, Vm& vm, const SetMemoryAttributes& op) {
+  const Conversion c = conversion_of(op);
+  return plant_in_refusal(k, vm, c.range, c.to_private, check_arguments(k, vm, op));
+}
+
 /// kvm_pre_set_memory_attributes(), under mmu_lock.
 Begun begin_conversion(Kernel& k, Vm& vm, const Conversion& c) {
   Begun begun{};
@@ -82,28 +88,6 @@ void flush_conversion(Kernel& k, const Vm& vm, const Begun& begun) {
   if (begun.flush && !planted(Planted::kAttributesSkipFlush)) flush_remote_tlbs(k, vm);
 }
 
-/// What planted bugs do to the first page of a conversion to shared.
-void plant_in_pages(Kernel& k, Vm& vm, const Memslot& slot, Gfn gfn) {
-  const bool wipes = planted(Planted::kConversionWipesPages);
-  const bool takes_back = planted(Planted::kConversionTouchesRmp);
-  if ((!wipes && !takes_back) || slot.gmem == GmemRef::kNone) return;
-  const std::uint64_t index = (gfn - slot.base).value + slot.gmem_page_offset;
-  const GmemPage page = find_page(k, k.gmems[slot.gmem], index);
-  if (!page.present()) return;
-  if (wipes) k.machine.frames.set_content(k.machine.journal, page.pfn(), 0);
-  if (takes_back && vm.sev.active) gmem_invalidate(k, page.pfn(), {1});
-}
-
-/// Planted bugs that are in how a conversion is refused.
-Check refuse_by_mistake(Kernel& k, Vm& vm, const SetMemoryAttributes& op, Check check) {
-  const Conversion c = conversion_of(op);
-  if (check == Check::kAttributesFlags && planted(Planted::kAttributesFailLate)) {
-    store_attributes(k, vm, c.range, c.to_private);
-  }
-  if (check != Check::kOk || !planted(Planted::kAttributesNeedSlot)) return check;
-  return slots_in(vm, c.range) != 0 ? check : Check::kAttributesValue;
-}
-
 /// The end of the invalidation, and kvm_arch_post_set_memory_attributes(), under mmu_lock.
 void end_conversion(Kernel& k, Vm& vm, const Conversion& c) {
   invalidate_end(k, vm);
@@ -111,7 +95,7 @@ void end_conversion(Kernel& k, Vm& vm, const Conversion& c) {
     const GfnRange part = c.range.clip(range_of(slot));
     if (part.empty()) return;
     update_mixed(k, vm, slot, part, c.to_private);
-    if (!c.to_private) plant_in_pages(k, vm, slot, part.first);
+    if (!c.to_private) plant_in_conversion(k, vm, slot, part.first);
   });
 }
 
@@ -120,7 +104,7 @@ void end_conversion(Kernel& k, Vm& vm, const Conversion& c) {
 Outcome apply(Kernel& k, ActorId, const SetMemoryAttributes& op) {
   if (const Check gate = vm_gate(k, op.vm); gate != Check::kOk) return answer(gate);
   Vm& vm = k.vm(op.vm);
-  const Check check = refuse_by_mistake(k, vm, op, check_arguments(k, vm, op));
+  const Check check = checked(k, vm, op);
   if (check != Check::kOk) return refuse(check);
   const Conversion conversion = conversion_of(op);
   if (is_done_already(k, vm, conversion)) return {};
@@ -137,7 +121,7 @@ Task<Outcome> start(Kernel& k, ActorId, const SetMemoryAttributes& op) {
   const Check gate = vm_gate(k, op.vm);
   if (gate != Check::kOk) co_return answer(gate);
   Vm& vm = k.vm(op.vm);
-  const Check check = refuse_by_mistake(k, vm, op, check_arguments(k, vm, op));
+  const Check check = checked(k, vm, op);
   if (check != Check::kOk) co_return refuse(check);
   const Conversion conversion = conversion_of(op);
   const LockId mmu = mmu_lock(op.vm);

@@ -9,6 +9,7 @@
 #include "model/host/guest_memfd.h"
 #include "model/host/host_region.h"
 #include "model/host/memslots.h"
+#include "model/host/planted_effects.h"
 #include "model/host/td_mirror.h"
 #include "trace/kernel_behavior.h"
 
@@ -115,18 +116,6 @@ MapLevel goal_level(const Kernel& k, const Vm& vm, const Memslot& slot, const Pa
     if (!is_lpage_disallowed(k, vm, slot, fault.gfn, level)) return level;
   }
   return MapLevel::k4K;
-}
-
-/// What planted bugs do beside a pre-fault's leaf.
-void plant_in_install(Kernel& k, Vm& vm, const Vcpu& vcpu, const PageFault& fault) {
-  if (!fault.prefetch) return;
-  const Gfn next = fault.gfn + PageCount{1};
-  if (planted(Planted::kPreFaultPastSlotEnd) && next == vm.slots[fault.slot].end()) {
-    map_leaf(k, vm, vcpu.root, {.gfn = next, .pfn = fault.pfn, .prefetch = true, .seq = fault.seq});
-  }
-  if (planted(Planted::kPreFaultMakesPrivate) && !fault.is_private && vm.has_private_memory()) {
-    store_attributes(k, vm, {.first = fault.gfn, .last = next}, true);
-  }
 }
 
 /// Step 9: the slot is that of the APIC-access page, and this vCPU may not have it mapped.

@@ -374,15 +374,6 @@ void detach_slots(Kernel& k, Gmem& gmem) {
   }
 }
 
-SlotIndex binding_of(const Gmem& gmem, std::uint64_t index) {
-  for (const Binding& binding : gmem.bindings) {
-    if (binding.used && index >= binding.first && index < binding.first + binding.count) {
-      return binding.slot;
-    }
-  }
-  return kNoSlot;
-}
-
 Check bind(Kernel& k, Gmem& gmem, SlotIndex slot, const Memslot& next) {
   const PageRange pages{.first = next.gmem_page_offset,
                         .last = next.gmem_page_offset + next.page_count.value};

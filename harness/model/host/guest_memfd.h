@@ -47,8 +47,6 @@ GmemPage find_page(const Kernel& k, const Gmem& gmem, std::uint64_t index);
 GmemPageView view_page(const Kernel& k, const Gmem& gmem, std::uint64_t index);
 /// What view_page() would have said of this word (and, for a large folio, its head's).
 GmemPageView view_page_word(std::uint64_t word, std::uint64_t head_word);
-/// The slot that a page is bound to, kNoSlot if none.
-SlotIndex binding_of(const Gmem& gmem, std::uint64_t index);
 
 /// kvm_gmem_get_folio(): finds or allocates.  Under policy gmem_order=2M a whole free block of 512
 /// becomes one folio.  Fails: skip.limit where the machine has no frame left; `no_memory` where an

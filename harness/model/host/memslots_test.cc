@@ -2,6 +2,7 @@
 // first.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <functional>
 
 #include "model/host/host_fixture.h"
@@ -154,6 +155,15 @@ TEST(SetMemoryRegion, BindingRefusals) {
   EXPECT_EQ(bind(0, std::uint64_t{1} << 63, kPageBytes), Check::kRegionBindRange);
   EXPECT_EQ(bind(0, 0, kPageBytes), Check::kRegionBindTaken);
   EXPECT_EQ(find_slot_id(host.vm(), 0, 1), kNoSlot);
+}
+
+/// The slot that a page is bound to; kNoSlot if none.
+SlotIndex binding_of(const Gmem& gmem, std::uint64_t index) {
+  const auto holds = [index](const Binding& binding) {
+    return binding.used && index - binding.first < binding.count;
+  };
+  const auto found = std::ranges::find_if(gmem.bindings, holds);
+  return found != gmem.bindings.end() ? found->slot : kNoSlot;
 }
 
 TEST(SetMemoryRegion, FailedCreationGivesTheBindingBack) {
