@@ -5,7 +5,7 @@
 #include "model/host/arch_hooks.h"
 #include "model/host/attributes.h"
 #include "model/host/guest_memfd.h"
-#include "model/host/invalidation.h"
+#include "model/host/memslots.h"
 #include "model/host/tdp_mmu.h"
 
 namespace sluice::model {
