@@ -1,6 +1,7 @@
 // Field types of what a guest asks for by its GHCB (snp_host.md 5.2, 8), page state changes
 // (psc_fields.h) apart: as fields.h, which includes this file.
 #pragma once
+#include <compare>
 #include <cstdint>
 
 namespace sluice {
