@@ -296,6 +296,9 @@ SysResult set_smm(const Vcpu& vcpu, bool smm) {
   const SysResult got = vcpu.ioctl(KVM_GET_VCPU_EVENTS, &events);
   if (!got.ok()) return got;
   events.flags |= KVM_VCPUEVENT_VALID_SMM;
+  // An exception that a command broken off left pending reads as injected, which KVM_SET_REGS does
+  // not take back: the next command would die of it.
+  events.exception = {};
   events.smi.smm = smm ? 1 : 0;
   return vcpu.ioctl(KVM_SET_VCPU_EVENTS, &events);
 }
