@@ -91,7 +91,8 @@ SysResult set_supported_cpuid(const Kvm& kvm, const Vcpu& vcpu,
 /// Sets the vCPU's own CPUID again, changed in MAXPHYADDR only. After a run KVM takes nothing but
 /// what the vCPU has, and KVM itself has changed that since (it follows XCR0, CR4 and others).
 SysResult change_phys_addr_bits(const Vcpu& vcpu, std::uint8_t phys_addr_bits);
-/// System management mode on or off, as KVM_SET_VCPU_EVENTS does it; all other events stay.
+/// System management mode on or off, as KVM_SET_VCPU_EVENTS does it; all other events stay but an
+/// exception, which goes.
 SysResult set_smm(const Vcpu& vcpu, bool smm);
 
 }  // namespace sluice::kvm

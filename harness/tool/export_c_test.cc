@@ -1,5 +1,6 @@
 // Exported programs: what has no system call is refused by name and line, what is exported compiles
 // without a warning, and on this machine's kernel it finds what `sluice run --backend kvm` finds.
+// What it hands to a kernel is seen by a stand-in for /dev/kvm, linked in.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -22,14 +23,18 @@ class ExportC : public ::testing::Test {
   std::string file(const std::string& name, std::string_view contents) {
     return folder_.file(name, contents);
   }
-  /// Exports, compiles; the path of the program.
-  std::string compiled(const std::string& sequence, const std::vector<std::string>& more = {}) {
+  /// Exports, compiles, with `beside` linked in if it is a file; the path of the program.
+  std::string compiled(const std::string& sequence, const std::vector<std::string>& more = {},
+                       const std::string& beside = {}) {
     const std::string source = root_ + "/exported.c", program = root_ + "/exported";
     std::vector<std::string> command{SLUICE_PROGRAM, "export-c", sequence, "--out", source};
     command.insert(command.end(), more.begin(), more.end());
     const Answer exported = run(command);
     EXPECT_EQ(exported.status, kFine) << exported.text;
-    const Answer built = run({"cc", "-O2", "-Wall", "-Wextra", "-Werror", "-o", program, source});
+    std::vector<std::string> compile{"cc",      "-O2", "-Wall", "-Wextra",
+                                     "-Werror", "-o",  program, source};
+    if (!beside.empty()) compile.push_back(beside);
+    const Answer built = run(compile);
     EXPECT_EQ(built.status, 0) << built.text;
     return program;
   }
@@ -139,6 +144,21 @@ TEST_F(ExportC, ADifferenceIsStatusOne) {
   EXPECT_EQ(ran.status, 1);
   EXPECT_THAT(ran.text, HasSubstr("DIFFERENT line 3: create_vcpu"));
   EXPECT_THAT(ran.text, HasSubstr("3 steps, 1 different"));
+}
+
+/// As SetSmm of kvm/guest_test.cc: a pending exception that is put back would be an injected one.
+TEST_F(ExportC, AChangeOfSmmLeavesNoExceptionBehind) {
+  const std::string program =
+      compiled(file("x.ops", "create_vm\ncreate_vcpu\nenter_smm\nleave_smm\n"), {},
+               std::string(SLUICE_SOURCE_DIR) + "/harness/kvm/export/pending_exception.c");
+  if (HasFailure()) return;
+  const Answer ran = run({program});
+  EXPECT_EQ(ran.status, 0) << ran.text;
+  const std::string set =
+      "set injected=0 pending=0 nr=0 has_error_code=0 error_code=0, masked=1, valid_smm=1 ";
+  EXPECT_THAT(ran.text, HasSubstr(set + "smm=1\n"));
+  EXPECT_THAT(ran.text, HasSubstr(set + "smm=0\n"));
+  EXPECT_THAT(ran.text, HasSubstr("4 steps, 0 different"));
 }
 
 }  // namespace

@@ -160,11 +160,13 @@ HELPER struct answer set_cpuid(int vcpu, uint32_t phys_addr_bits) {
   return status(set);
 }
 
-/* System management mode on or off; all other events stay. */
+/* System management mode on or off; all other events but an exception stay: one that an access
+ * broken off left pending reads as injected, and the next access would die of it. */
 HELPER struct answer set_smm(int vcpu, int smm) {
   struct kvm_vcpu_events events = {0};
   const int got = call(vcpus[vcpu].fd, KVM_GET_VCPU_EVENTS, &events);
   if (got < 0) return status(got);
+  memset(&events.exception, 0, sizeof events.exception);
   events.flags |= KVM_VCPUEVENT_VALID_SMM;
   events.smi.smm = (uint8_t)smm;
   return status(call(vcpus[vcpu].fd, KVM_SET_VCPU_EVENTS, &events));
