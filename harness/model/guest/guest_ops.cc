@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "model/guest/td_guest.h"
+#include "model/host/handlers.h"
 #include "model/schedule/scheduler.h"
 
 namespace sluice::model {
@@ -47,8 +48,6 @@ GuestInstruction instruction_of(const RmpQuery& op) {
           .target_vmpl = op.target_vmpl.value,
           .gfn = op.gfn};
 }
-
-constexpr VcpuIndex vcpu_of(ActorId actor) { return {actor.index}; }
 
 /// The access as the processor sees it.
 GuestInstruction access_of(const Kernel& k, ActorId actor, const GuestAccess& op) {

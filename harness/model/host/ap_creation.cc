@@ -2,24 +2,21 @@
 
 #include "model/host/ghcb.h"
 #include "model/host/guest_memfd.h"
+#include "model/host/handlers.h"
 #include "model/host/memslots.h"
 #include "model/host/run_gate.h"
 
 namespace sluice::model {
 namespace {
 
-constexpr VcpuIndex vcpu_of(ActorId actor) { return {actor.index}; }
-
 /// Linux SVM_SEV_FEAT_INT_INJ_MODES.
 constexpr std::uint32_t kInjectionModes =
     SevFeatures::kRestrictedInjection | SevFeatures::kAlternateInjection;
 
 /// What sev_es_validate_vmgexit() asks of this event.
-Check check_input(const Vm& vm, const ApCreation& op) {
-  // Assumption: a VM that is no SEV-ES VM and has no GHCB answers as one that has it (5.2 row 2).
+Check check_input(const ApCreation& op) {
   const bool needs_rax = op.request.value != ApRequest::kDestroy;
-  const bool missing = !vm.sev.active || (needs_rax && !op.rax_valid);
-  return missing ? fail(Check::kApCreationMissingInput) : Check::kOk;
+  return needs_rax && !op.rax_valid ? fail(Check::kApCreationMissingInput) : Check::kOk;
 }
 
 /// page_address_valid(), by the CPUID of the vCPU that asks.
@@ -83,20 +80,15 @@ void mark_vmcb_dirty(Kernel& k, Vcpu& vcpu) {
 
 Outcome apply(Kernel& k, ActorId actor, const ApCreation& op) {
   const VcpuIndex index = vcpu_of(actor);
-  if (const Check gate = enter_gate(k, index); gate != Check::kOk) return answer(gate);
-  Vcpu& vcpu = k.vcpu(index);
-  enter_guest(k, vcpu);
-  const Vm& vm = k.vm(vcpu.vm);
-  Check check = check_vmgexit(k, vm, op.ghcb);
-  if (check == Check::kOk) check = check_input(vm, op);
-  if (check == Check::kOk) check = check_request(k, vcpu, op);
+  const auto out = before_event(k, index, op.ghcb, Check::kApCreationMissingInput);
+  if (out) return *out;
+  Check check = check_input(op);
+  if (check == Check::kOk) check = check_request(k, k.vcpu(index), op);
   if (check == Check::kOk) stage(k, k.vcpu(op.vcpu), op);
   return answer_vmgexit(check);
 }
 
-LockPlan locks_of(const Kernel&, ActorId actor, const ApCreation&) {
-  return LockPlan{}.then(vcpu_mutex(vcpu_of(actor)));
-}
+LockPlan locks_of(const Kernel&, ActorId actor, const ApCreation&) { return mutex_of(actor); }
 
 // Assumption: all modelled kernels do as 6.12.117 does, which has the fix for bugs.md 47; what else
 // wakes a halted vCPU, as an interrupt, is left out.

@@ -37,15 +37,6 @@ Conversion conversion_of(const SetMemoryAttributes& op) {
           .to_private = (op.attributes.value & kAttributePrivate) != 0};
 }
 
-/// The slots that the range overlaps.
-SlotMask slots_in(const Vm& vm, const GfnRange& range) {
-  SlotMask slots = 0;
-  for_each_slot(vm, [&](SlotIndex i, const Memslot& slot) {
-    if (range.overlaps(range_of(slot))) slots |= mask_of(i);
-  });
-  return slots;
-}
-
 /// Row 6: nothing to do, and nothing may be seen to happen.
 bool is_done_already(const Kernel& k, const Vm& vm, const Conversion& c) {
   if (planted(Planted::kAttributesAlwaysInvalidate)) return false;

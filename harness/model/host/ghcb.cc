@@ -2,14 +2,12 @@
 
 #include <algorithm>
 
+#include "model/host/handlers.h"
 #include "model/host/run_gate.h"
 #include "trace/kernel_behavior.h"
 
 namespace sluice::model {
 namespace {
-
-constexpr VcpuIndex vcpu_of(ActorId actor) { return {actor.index}; }
-LockPlan mutex_of(ActorId actor) { return LockPlan{}.then(vcpu_mutex(vcpu_of(actor))); }
 
 /// Linux GHCB_SCRATCH_AREA_LIMIT: of an area outside of the GHCB.
 constexpr std::uint64_t kScratchLimit = 16 * kPageBytes;
@@ -68,18 +66,6 @@ Outcome port_io(Kernel& k, const Vm& vm, const GhcbPortIo& op) {
   return op.string ? string_io(k, vm, op, exit) : leave(k, vm, Check::kGhcbPortIoExit, exit);
 }
 
-/// KVM_RUN up to the event: the answer where it does not come to that.
-std::optional<Outcome> before_event(Kernel& k, VcpuIndex index, GhcbState ghcb, Check not_sev) {
-  if (const Check gate = enter_gate(k, index); gate != Check::kOk) return answer(gate);
-  Vcpu& vcpu = k.vcpu(index);
-  enter_guest(k, vcpu);
-  const Vm& vm = k.vm(vcpu.vm);
-  Check check = check_vmgexit(k, vm, ghcb);
-  // Assumption: a VM that is no SEV-ES VM and has no GHCB answers as one that has it (5.2 row 2).
-  if (check == Check::kOk && !vm.sev.active) check = fail(not_sev);
-  return check == Check::kOk ? std::nullopt : std::optional(answer_vmgexit(check));
-}
-
 }  // namespace
 
 Check check_vmgexit(const Kernel& k, const Vm& vm, GhcbState ghcb) {
@@ -97,6 +83,17 @@ Outcome answer_vmgexit(Check check) {
   out.has_value = true;
   out.value = check == Check::kOk ? 0 : row_of(check).number;
   return out;
+}
+
+std::optional<Outcome> before_event(Kernel& k, VcpuIndex index, GhcbState ghcb, Check not_sev) {
+  if (const Check gate = enter_gate(k, index); gate != Check::kOk) return answer(gate);
+  Vcpu& vcpu = k.vcpu(index);
+  enter_guest(k, vcpu);
+  const Vm& vm = k.vm(vcpu.vm);
+  Check check = check_vmgexit(k, vm, ghcb);
+  // Assumption: a VM that is no SEV-ES VM and has no GHCB answers as one that has it (5.2 row 2).
+  if (check == Check::kOk && !vm.sev.active) check = fail(not_sev);
+  return check == Check::kOk ? std::nullopt : std::optional(answer_vmgexit(check));
 }
 
 bool is_usable(const ScratchArea& area) {

@@ -5,6 +5,8 @@
 //
 // Left out: what the scratch area holds, so that no data comes or goes.
 #pragma once
+#include <optional>
+
 #include "model/host/kernel.h"
 #include "model/schedule/lock_plan.h"
 #include "ops/ghcb_ops.h"
@@ -15,6 +17,10 @@ namespace sluice::model {
 Check check_vmgexit(const Kernel& k, const Vm& vm, GhcbState ghcb);
 /// What the guest finds: value = SW_EXITINFO2, unless KVM_RUN failed or has left for user space.
 Outcome answer_vmgexit(Check check);
+/// KVM_RUN up to the event, for an event that only SEV-ES VMs have: the answer where it does not
+/// come to that, nullopt where the event is next.  Fails: what KVM_RUN refuses, vmgexit.*, and
+/// `not_sev` where the VM is none.  Cost: O(1).
+std::optional<Outcome> before_event(Kernel& k, VcpuIndex index, GhcbState ghcb, Check not_sev);
 
 /// SW_SCRATCH and the bytes that an event needs there.
 struct ScratchArea {

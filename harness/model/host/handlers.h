@@ -47,4 +47,9 @@ Check vm_gate(const Kernel& k, VmIndex vm);
 /// The same for a vCPU ioctl of the acting vCPU: skip.no_vcpu, then vm.dead.
 Check vcpu_gate(const Kernel& k, VcpuIndex vcpu);
 
+/// The vCPU that acts.  Pre: the operation is a vCPU's.
+constexpr VcpuIndex vcpu_of(ActorId actor) { return {actor.index}; }
+/// What a vCPU ioctl that has no point of its own holds from end to end.  Pre: as vcpu_of().
+inline LockPlan mutex_of(ActorId actor) { return LockPlan{}.then(vcpu_mutex(vcpu_of(actor))); }
+
 }  // namespace sluice::model

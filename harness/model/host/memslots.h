@@ -33,6 +33,9 @@ void for_each_slot(const Vm& vm, Visit&& visit) {
   }
 }
 
+/// The slots of all address spaces that the range overlaps.  Cost: O(slots of the VM).
+SlotMask slots_in(const Vm& vm, const GfnRange& range);
+
 /// Frees all slots: VM destruction.  Pre: no bindings are left.
 void free_slots(Kernel& k, Vm& vm);
 

@@ -25,10 +25,7 @@ Check plant_in_refusal(Kernel& k, Vm& vm, const GfnRange& range, bool to_private
   if (check == Check::kAttributesFlags && planted(Planted::kAttributesFailLate))
     store_attributes(k, vm, range, to_private);
   if (check != Check::kOk || !planted(Planted::kAttributesNeedSlot)) return check;
-  bool has_slot = false;
-  for_each_slot(
-      vm, [&](SlotIndex, const Memslot& slot) { has_slot |= !range.clip(range_of(slot)).empty(); });
-  return has_slot ? check : Check::kAttributesValue;
+  return slots_in(vm, range) != 0 ? check : Check::kAttributesValue;
 }
 
 void plant_in_install(Kernel& k, Vm& vm, const Vcpu& vcpu, const PageFault& fault) {

@@ -29,6 +29,14 @@ SlotIndex find_slot_id(const Vm& vm, std::uint8_t address_space, std::uint16_t i
   return kNoSlot;
 }
 
+SlotMask slots_in(const Vm& vm, const GfnRange& range) {
+  SlotMask slots = 0;
+  for_each_slot(vm, [&](SlotIndex i, const Memslot& slot) {
+    if (range.overlaps(range_of(slot))) slots |= mask_of(i);
+  });
+  return slots;
+}
+
 unsigned address_space_count(const Kernel& k, const Vm& vm) {
   const bool one = vm.has_private_memory() && !planted(Planted::kPrivateVmHasSmm);
   return !one && k.machine.profile.smm_address_space ? 2 : 1;

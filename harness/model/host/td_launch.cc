@@ -185,14 +185,12 @@ Outcome apply(Kernel& k, ActorId, const TdxFinalize& op) {
 LockPlan locks_of(const Kernel&, ActorId, const TdxInitVm& op) {
   return LockPlan{}.then(kvm_lock(op.vm));
 }
-LockPlan locks_of(const Kernel&, ActorId actor, const TdxInitVcpu&) {
-  return LockPlan{}.then(vcpu_mutex({actor.index}));
-}
+LockPlan locks_of(const Kernel&, ActorId actor, const TdxInitVcpu&) { return mutex_of(actor); }
 /// Whoever holds off mappings of the slot has one of these; source pages are looked up under
 /// mmap_lock, which a munmap holds while its range is invalid.
 LockPlan locks_of(const Kernel& k, ActorId actor, const TdxInitMemRegion& op) {
   const VcpuIndex index{actor.index};
-  LockPlan plan = LockPlan{}.then(vcpu_mutex(index));
+  LockPlan plan = mutex_of(actor);
   if (vcpu_gate(k, index) != Check::kOk) return plan;
   const Vcpu& vcpu = k.vcpu(index);
   const Vm& vm = k.vm(vcpu.vm);

@@ -9,9 +9,6 @@
 namespace sluice::model {
 namespace {
 
-constexpr VcpuIndex vcpu_of(ActorId actor) { return {actor.index}; }
-LockPlan mutex_of(ActorId actor) { return LockPlan{}.then(vcpu_mutex(vcpu_of(actor))); }
-
 /// kvm_mmu_reset_context(): the next entry or pre-fault loads a root of the new role.
 void reset_context(Kernel& k, Vcpu& vcpu) {
   if (!planted(Planted::kRoleChangeKeepsRoot)) unload_root(k, vcpu);
