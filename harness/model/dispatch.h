@@ -16,6 +16,7 @@
 #include "model/host/apic_page.h"
 #include "model/host/ghcb.h"
 #include "model/host/handlers.h"
+#include "model/host/host_region.h"
 #include "model/host/kernel.h"
 #include "model/host/launch.h"
 #include "model/host/memory_management.h"

@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "model/host/handlers.h"
-#include "model/host/memory_management.h"
 #include "model/host/memslots.h"
 #include "model/host/snp_rmp.h"
 #include "model/host/tdp_mmu.h"
@@ -375,7 +374,7 @@ Outcome change_region(Kernel& k, const RegionCall& call) {
 /// The change under mmap_lock: every VM there is hears of it before and after.
 // Deviation: madvise() and NUMA balancing hold mmap_lock shared, memory_failure() has the page
 // locked; here each has mmap_lock for itself.
-Task<Outcome> change_told(Kernel& k, RegionPages pages, RegionChange change) {
+Task<void> change_told(Kernel& k, RegionPages pages, RegionChange change) {
   const RegionPages range = told_part(k, pages, change);
   if (change == RegionChange::kUnmap) close_ends(k, pages);
   std::array<bool, kMaxVms> told{};
@@ -411,7 +410,6 @@ Task<Outcome> change_told(Kernel& k, RegionPages pages, RegionChange change) {
     }
     end_active_invalidation(k, VmIndex{i});
   }
-  co_return Outcome{};
 }
 
 Task<Outcome> start_change(Kernel& k, RegionCall call) {
@@ -419,8 +417,7 @@ Task<Outcome> start_change(Kernel& k, RegionCall call) {
   co_await lock(k, mmap_lock());
   const RegionPlan plan = plan_of(k, call);  // others may have been there
   if (!plan.empty()) {
-    const Outcome done = co_await change_told(k, plan.pages, call.change);
-    static_cast<void>(done);
+    co_await change_told(k, plan.pages, call.change);
   }
   unlock(k, mmap_lock());
   co_return answer_of(plan);

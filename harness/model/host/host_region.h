@@ -1,8 +1,15 @@
 // The region of host memory that the sequence's user space maps: what shared memslots point into,
 // what host_access touches, and what munmap(2), madvise(2), NUMA balancing and memory failures do
-// to it. Of all these KVM hears by its MMU notifier.
+// to it. Of all these KVM hears by its MMU notifier. Source: kvm.md 4, 5.
+//
+// What user space asks for itself is declared in handlers.h; of a memory failure
+// memory_management.h says more.
+//
+// Assumption: NUMA balancing moves no page: whoever touches it next is on its node.
 #pragma once
 #include "model/host/kernel.h"
+#include "model/schedule/task.h"
+#include "ops/adversity_ops.h"
 
 namespace sluice::model {
 
@@ -23,6 +30,14 @@ struct UserTouch {
 std::optional<Outcome> touch_cached(Kernel& k, const UserTouch& touch);
 /// Through a mapping of this level of a frame.  Fails: host_access.rmp_violation.
 Outcome touch_as_user(Kernel& k, Pfn pfn, MapLevel level, const UserTouch& touch);
+
+/// NUMA balancing and memory failures befall the region without user space's doing.
+/// Fails: skip.outside_host_region.
+Outcome apply(Kernel& k, ActorId actor, const NumaBalancing& op);
+/// Fails: skip.outside_host_region, skip.no_page.
+Outcome apply(Kernel& k, ActorId actor, const HostMemoryFailure& op);
+Task<Outcome> start(Kernel& k, ActorId actor, const NumaBalancing& op);
+Task<Outcome> start(Kernel& k, ActorId actor, const HostMemoryFailure& op);
 
 /// A planted bug's: the page gets another frame, and nobody is told.
 void move_host_page(Kernel& k, std::uint64_t hva);

@@ -1,25 +1,15 @@
-// What memory management does to a VM's pages on its own account: NUMA balancing and memory
-// failures of the host region (host_region.cc), memory failures of guest_memfds, and KVM's shrinker
-// (memory_management.cc). Source: kvm.md 1.7, 4, 5.
+// What memory management does to a VM's pages on its own account, without the host region
+// (host_region.h): memory failures of guest_memfds, and KVM's shrinker. Source: kvm.md 1.7, 4, 5.
 //
 // A memory failure is found by the hardware, not by who uses the page: nobody consumes the poison.
 // Left out: the SIGBUS that memory_failure() itself sends, which a process must ask for
 // (PR_MCE_KILL_EARLY).
-// Assumption: NUMA balancing moves no page: whoever touches it next is on its node.
 #pragma once
 #include "model/host/kernel.h"
 #include "model/schedule/lock_plan.h"
-#include "model/schedule/task.h"
 #include "ops/adversity_ops.h"
 
 namespace sluice::model {
-
-/// Fails: skip.outside_host_region.
-Outcome apply(Kernel& k, ActorId actor, const NumaBalancing& op);
-/// Fails: skip.outside_host_region, skip.no_page.
-Outcome apply(Kernel& k, ActorId actor, const HostMemoryFailure& op);
-Task<Outcome> start(Kernel& k, ActorId actor, const NumaBalancing& op);
-Task<Outcome> start(Kernel& k, ActorId actor, const HostMemoryFailure& op);
 
 /// Fails: skip.no_gmem, skip.no_page.
 Outcome apply(Kernel& k, ActorId actor, const GmemMemoryFailure& op);

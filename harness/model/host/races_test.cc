@@ -5,7 +5,7 @@
 #include <variant>
 
 #include "model/host/host_fixture.h"
-#include "model/host/memory_management.h"
+#include "model/host/host_region.h"
 
 namespace sluice::model {
 namespace {

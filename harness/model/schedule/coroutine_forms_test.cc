@@ -52,6 +52,13 @@ Task<std::uint64_t> echo(Scheduler& s, std::uint64_t value) {
   co_return value;
 }
 
+Task<void> add(Scheduler& s, int& sum, int value) {
+  const Guard guard{value};
+  co_await point(s, Point::kFaultAfterPfn);
+  if (value == 0) co_return;
+  sum += guard.value();
+}
+
 // ---- Forms our rule allows ----
 
 Task<int> assigned(Scheduler& s) {
@@ -81,6 +88,13 @@ Task<int> loop_with_break_and_continue(Scheduler& s) {
     if (got == 0) break;
     if (i == 1) continue;
     sum += guard.value();
+  }
+  co_return sum;
+}
+Task<int> without_a_result(Scheduler& s) {
+  int sum = 0;
+  for (int i = 0; i < 3; ++i) {
+    co_await add(s, sum, i);
   }
   co_return sum;
 }
@@ -191,6 +205,7 @@ const Form kForms[] = {
     {"reference_to_local", reference_to_local, 9},
     {"one_after_another", one_after_another, 8},
     {"loop_with_break_and_continue", loop_with_break_and_continue, 5},
+    {"without_a_result", without_a_result, 3},
     {"guards_in_nested_scopes", guards_in_nested_scopes, 3},
     {"optional_across_a_stop", optional_across_a_stop, 3},
     {"expected_across_a_stop", expected_across_a_stop, 4},
