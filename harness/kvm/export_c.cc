@@ -8,6 +8,7 @@
 #include "base/check.h"
 #include "kvm/export/text.h"
 #include "kvm/payload/payload.h"
+#include "ops/repertoire.h"
 #include "ops/text.h"
 
 namespace sluice::kvm {
@@ -22,8 +23,8 @@ std::string_view why_no_call(const Step& step) {
     return "stopping inside an operation is possible in the model only";
   }
   if (info_of(step.op).machine_scope_only ||
-      is_one_of<RmpContention, SendSignal, FailAllocation, HostMemoryFailure, GmemMemoryFailure,
-                DropCaches>(step.op)) {
+      is_one_of<RmpContention, SeamcallContention, SendSignal, FailAllocation, HostMemoryFailure,
+                GmemMemoryFailure, DropCaches>(step.op)) {
     return "no system call executes it; it exists in the model only";
   }
   if (is_one_of<CreateIrqchip, SetGuestDebug>(step.op)) {
@@ -32,13 +33,10 @@ std::string_view why_no_call(const Step& step) {
   if (is_one_of<EnterGuestMode, LeaveGuestMode>(step.op)) {
     return "its guest program is no hypervisor";
   }
-  if (is_one_of<SevInit2, LaunchStart, LaunchUpdate, LaunchFinish, Pvalidate, RmpAdjust, RmpQuery,
-                PscMsr, Psc, GhcbWriteHeader, GhcbWriteEntry, GuestConvert, ApCreation, GhcbMmio,
-                GhcbPortIo, GhcbWriteScratch>(step.op)) {
+  if (needs_snp(step.op)) {
     return "it needs SEV-SNP hardware and a guest of its own, which an exported program has not";
   }
-  if (is_one_of<TdxInitVm, TdxInitVcpu, TdxInitMemRegion, TdxFinalize, TdAccept, TdMapGpa>(
-          step.op)) {
+  if (needs_tdx(step.op)) {
     return "it needs TDX hardware and a guest of its own, which an exported program has not";
   }
   return {};

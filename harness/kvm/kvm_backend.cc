@@ -83,7 +83,7 @@ void KvmBackend::look_ahead(std::span<const Step> steps) {
     // CPUID is fixed once a vCPU ran, and without nested paging a VM remembers for good that it had
     // a memslot (kvm.md 4, ENOSPC): such a sequence could tell a recycled VM from a new one.
     if (is_one_of<SetCpuid>(step.op)) fresh_vms_ = true;
-    runs_guest_ = runs_guest_ || is_one_of<GuestAccess>(step.op) || is_one_of<MapGpaRange>(step.op);
+    runs_guest_ = runs_guest_ || is_one_of<GuestAccess, MapGpaRange>(step.op);
     if (is_one_of<PreFaultMemory>(step.op) && !probe_.tdp) fresh_vms_ = true;
   }
 }

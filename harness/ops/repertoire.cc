@@ -6,17 +6,6 @@
 namespace sluice {
 namespace {
 
-bool needs_snp(const Op& op) {
-  return is_one_of<SevInit2, LaunchStart, LaunchUpdate, LaunchFinish, Pvalidate, RmpAdjust,
-                   RmpQuery, PscMsr, Psc, GhcbWriteHeader, GhcbWriteEntry, GuestConvert, ApCreation,
-                   GhcbMmio, GhcbPortIo, GhcbWriteScratch>(op);
-}
-
-bool needs_tdx(const Op& op) {
-  return is_one_of<TdxInitVm, TdxInitVcpu, TdxInitMemRegion, TdxFinalize, TdAccept,
-                   SeamcallContention, TdMapGpa>(op);
-}
-
 bool can_do(const Op& op, const Repertoire& able) {
   if (!able.snp && needs_snp(op)) return false;
   if (able.only_kernel && needs_tdx(op)) return false;
@@ -57,6 +46,17 @@ void fit_type(CreateVm& create, const Repertoire& able, Rng& rng) {
 }
 
 }  // namespace
+
+bool needs_snp(const Op& op) {
+  return is_one_of<SevInit2, LaunchStart, LaunchUpdate, LaunchFinish, Pvalidate, RmpAdjust,
+                   RmpQuery, PscMsr, Psc, GhcbWriteHeader, GhcbWriteEntry, GuestConvert, ApCreation,
+                   GhcbMmio, GhcbPortIo, GhcbWriteScratch>(op);
+}
+
+bool needs_tdx(const Op& op) {
+  return is_one_of<TdxInitVm, TdxInitVcpu, TdxInitMemRegion, TdxFinalize, TdAccept,
+                   SeamcallContention, TdMapGpa>(op);
+}
 
 void fit(Sequence& sequence, const Repertoire& able, Rng& rng) {
   if (able.kernel) sequence.header.kernel = *able.kernel;

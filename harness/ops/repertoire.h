@@ -18,6 +18,11 @@ struct Repertoire {
                              // operation, and of the policies those that user space decides
 };
 
+/// Only a processor with SNP, or with TDX, has what the operation does: launches, what such a guest
+/// asks for, who else is in the way of it.
+bool needs_snp(const Op& op);
+bool needs_tdx(const Op& op);
+
 /// Drops the steps that `able` cannot do and moves the header and the types of VMs into it; one VM
 /// in 16 keeps a type that is refused, since that answer counts, too. On a kernel, of the ranges
 /// that take long one in 32 keeps its size. Deterministic.

@@ -55,6 +55,9 @@ TEST_F(ExportC, WhatHasNoSystemCallIsRefused) {
   refused("# scope: machine\nrmpupdate spa=0x1000\n",
           "x.ops:2: rmpupdate spa=0x1000: no system call executes it");
   refused("create_vm type=snp\nsev_init2\n", "x.ops:2: sev_init2: it needs SEV-SNP");
+  refused("create_vm type=tdx\ntdx_init_vm\n", "x.ops:2: tdx_init_vm: it needs TDX");
+  refused("create_vm\nseamcall_contention\n",
+          "x.ops:2: seamcall_contention: no system call executes it");
 }
 
 TEST_F(ExportC, WhatTheHarnessLeavesOutIsSaid) {
