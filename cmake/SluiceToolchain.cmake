@@ -31,6 +31,18 @@ if(SLUICE_COVERAGE)
   target_compile_options(sluice_flags INTERFACE -fprofile-instr-generate -fcoverage-mapping)
   target_link_options(sluice_flags INTERFACE -fprofile-instr-generate -fcoverage-mapping)
 endif()
+# For who runs for hours (ci/campaign): the whole program optimized at once, by what a run of it did. `train` makes the
+# program that records a profile, anything else is the file with one. clang only.
+if(SLUICE_PROFILE)
+  set(profile_options -flto=thin -march=native)
+  if(SLUICE_PROFILE STREQUAL "train")
+    list(APPEND profile_options -fprofile-generate)
+  else()
+    list(APPEND profile_options -fprofile-use=${SLUICE_PROFILE} -Wno-profile-instr-unprofiled -Wno-profile-instr-out-of-date)
+  endif()
+  target_compile_options(sluice_flags INTERFACE ${profile_options})
+  target_link_options(sluice_flags INTERFACE ${profile_options} -fuse-ld=lld)
+endif()
 # What a room that fuzzing explores is compiled with (sluice_room(... COVERED)), and what takes it away again for one
 # source. Comparisons are not traced: our mutator does not read them, and the callbacks took a third of a run.
 set(SLUICE_COVERAGE_OPTIONS)

@@ -15,10 +15,11 @@ Repertoire kernel_repertoire(const HostProfile& profile) {
 }
 
 Expected<RandomSource> RandomSource::open(const HostProfile& profile, const Repertoire& able,
-                                          std::uint64_t seed) {
+                                          std::uint64_t seed, std::size_t length) {
+  SLUICE_DCHECK(length >= 1 && length <= kMaxOps);
   auto model = model::ModelBackend::open(profile);
   if (!model) return std::unexpected(model.error());
-  return RandomSource(*std::move(model), able, seed);
+  return RandomSource(*std::move(model), able, seed, length);
 }
 
 void RandomSource::draw() {
@@ -36,6 +37,7 @@ void RandomSource::fill() {
   do {
     draw();
     fit(sequence_, able_, rng_);
+    if (sequence_.steps.size() > length_) sequence_.steps.resize(length_);
   } while (sequence_.steps.empty());
 }
 

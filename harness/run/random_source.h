@@ -17,12 +17,13 @@ namespace sluice::run {
 /// What a running kernel with this profile can do.
 Repertoire kernel_repertoire(const HostProfile& profile);
 
-/// Deterministic: the same profile, repertoire and seed give the same sequences, whatever the
-/// subject answers to them. Thread: compatible. Cost: some microseconds a sequence.
+/// Deterministic: the same profile, repertoire, seed and length give the same sequences, whatever
+/// the subject answers to them. Thread: compatible. Cost: some microseconds a sequence.
 class RandomSource {
  public:
+  /// Pre: 1 <= `length` <= kMaxOps, of operations in a sequence at most.
   static Expected<RandomSource> open(const HostProfile& profile, const Repertoire& able,
-                                     std::uint64_t seed);
+                                     std::uint64_t seed, std::size_t length = kMaxOps);
   /// The next sequence, never empty; stands until the next call. Runs it on a model of its own.
   const Sequence& next();
   /// The same sequences for who runs them on such a model anyway: each propose() is followed by
@@ -38,8 +39,9 @@ class RandomSource {
   static constexpr std::size_t kFeatures = std::size_t{1} << 16;
   static constexpr std::size_t kMaxPool = 1024;
 
-  RandomSource(model::ModelBackend model, const Repertoire& able, std::uint64_t seed)
-      : model_(std::move(model)), able_(able), rng_(seed), mutator_(seed) {}
+  RandomSource(model::ModelBackend model, const Repertoire& able, std::uint64_t seed,
+               std::size_t length)
+      : model_(std::move(model)), able_(able), rng_(seed), mutator_(seed), length_(length) {}
   void draw();
   const Sequence& pick() { return pool_[rng_.below(pool_.size())]; }
   void fill();
@@ -51,6 +53,7 @@ class RandomSource {
   Repertoire able_;
   Rng rng_;
   Mutator mutator_;
+  std::size_t length_;
   Sequence sequence_{};
   std::vector<Sequence> pool_{};
   std::bitset<kFeatures> answers_{};

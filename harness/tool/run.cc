@@ -66,6 +66,10 @@ void add_random_options(CLI::App& command, RunCommand& options) {
       .add_option("--first", options.first,
                   "Number of the first of them (0); those before are made but not run")
       ->check(CLI::NonNegativeNumber);
+  command
+      .add_option("--length", options.length,
+                  "Operations of one of them at most: shorter ones are more in the same time")
+      ->check(CLI::Range(std::size_t{1}, kMaxOps));
   command.add_option("--out", options.out,
                      "Folder for the .ops files of what --random finds, and for the number of the "
                      "sequence that runs");

@@ -23,6 +23,8 @@ constexpr std::size_t kEnough = 10;
 /// A backend on the kernel is given up after so many sequences: what a finding may need of those
 /// before it is never more.
 constexpr std::size_t kRenewAfter = 1024;
+/// One sequence in so many runs on the model twice (target F5).
+constexpr std::uint64_t kTwiceOneIn = 64;
 
 /// FOLDER/running holds the number of the sequence that runs, so that a machine that dies leaves
 /// behind what it died of. Without a folder it does nothing.
@@ -74,6 +76,9 @@ class RandomRun {
     if (session_.model) {
       const run::Verdict verdict = run_on_model(session_, sequence, how);
       if (auto taken = take(verdict, sequence, number); !taken) return taken;
+      const bool twice = number % kTwiceOneIn == 0 && !verdict.bad();
+      if (auto steady = twice ? run_again(sequence, how.file) : Expected<void>{}; !steady)
+        return steady;
     }
     if (!session_.kvm) return {};
     const run::Verdict verdict = run_on_kernel(session_, sequence, how);
@@ -87,6 +92,17 @@ class RandomRun {
   bool has_enough() const { return session_.random->found.size() >= kEnough; }
 
  private:
+  /// On the model, on which it has just run: it is to end in the same state.
+  Expected<void> run_again(const Sequence& sequence, const std::string& name) {
+    const std::uint64_t first = session_.model->state_hash();
+    static_cast<void>(run_on_model(session_, sequence, {.file = name}));
+    if (session_.model->state_hash() != first)
+      return input_error(name + " ended in two states on the model: report this as a mistake in " +
+                         "Sluice, with the seed and the number");
+    ++session_.random->ran_twice;
+    return {};
+  }
+
   Expected<void> take(const run::Verdict& verdict, const Sequence& sequence, std::uint64_t number) {
     count(session_, verdict, sequence);
     if (!verdict.bad()) return {};
@@ -174,7 +190,7 @@ int run_random(Session& session, const RunCommand& command,
       session.kvm ? Expected<HostProfile>(session.kvm->profile()) : profile_for(command);
   if (!profile) return complain(profile.error());
   const Repertoire able = session.kvm ? run::kernel_repertoire(*profile) : Repertoire{};
-  auto source = run::RandomSource::open(*profile, able, command.seed);
+  auto source = run::RandomSource::open(*profile, able, command.seed, command.length);
   if (!source) return complain(source.error());
   if (!command.out.empty()) {
     std::error_code error;

@@ -110,6 +110,30 @@ TEST(RandomOnTheModel, RepeatsItselfAndCounts) {
   EXPECT_GT(random["by_kernel"].size(), 1u);
 }
 
+TEST(RandomOnTheModel, OneIn64RunsTwiceToTheSameState) {
+  const Answer answer = sluice({"run", "--random", "130", "--first", "1", "--seed", "5", "--json"});
+  EXPECT_EQ(answer.status, kFine) << answer.out;
+  const nlohmann::json report = nlohmann::json::parse(answer.out, nullptr, false);
+  EXPECT_EQ(report["random"]["ran_twice"], 2) << "numbers 64 and 128";
+  EXPECT_EQ(report["random"]["known_upstream"], 0);
+}
+
+TEST(RandomOnTheModel, NoSequenceIsLongerThanAskedFor) {
+  const auto operations = [](const std::string& length) {
+    const Answer answer =
+        sluice({"run", "--random", "400", "--seed", "3", "--length", length, "--json"});
+    EXPECT_EQ(answer.status, kFine) << answer.out;
+    const nlohmann::json report = nlohmann::json::parse(answer.out, nullptr, false);
+    return report["random"]["operations"].get<std::uint64_t>();
+  };
+  EXPECT_EQ(operations("1"), 400u);
+  EXPECT_GT(operations("5"), 400u);
+  EXPECT_LE(operations("5"), 2000u);
+  EXPECT_GT(operations("64"), operations("5"));
+  EXPECT_EQ(sluice({"run", "--random", "1", "--length", "65"}).status, kUsage);
+  EXPECT_EQ(sluice({"run", "--random", "1", "--length", "0"}).status, kUsage);
+}
+
 TEST(RandomOnTheModel, ASequenceCanBeRunByItsNumber) {
   const auto operations = [](const char* first, const char* count) {
     const Answer answer =

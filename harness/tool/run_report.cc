@@ -70,6 +70,8 @@ Json json_of(const RandomReport& random, const Session& session) {
               {"operations", sum.steps},
               {"acted", sum.acted},
               {"answers", random.answers},
+              {"ran_twice", random.ran_twice},
+              {"known_upstream", session.tally.known_upstream},
               {"seconds", random.seconds},
               {"by_operation", Json::object()},
               {"found", Json::array()}};
@@ -113,6 +115,8 @@ void print_random(const Session& session) {
   fmt::print(
       "seed {}, numbers {} to {}: {:.0f} sequences a second, {} different answers of the model\n",
       random.seed, random.first, random.first + random.sequences - 1, rate, random.answers);
+  if (random.ran_twice != 0)
+    fmt::print("{} ran twice on the model, each to the same state\n", random.ran_twice);
   fmt::print("{:<28}{:>10}{:>10}\n", "kernel", "host", "machine");
   for (std::size_t i = 0; i < kModeledKernels.size(); ++i) {
     const auto& [host, machine] = random.of_kernel[i];

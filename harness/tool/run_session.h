@@ -20,7 +20,7 @@ struct RunCommand {
   std::string backend = "model";
   std::string policy{}, profile{};
   RowTarget rows{};
-  std::uint64_t random = 0, seed = 1, first = 0;
+  std::uint64_t random = 0, seed = 1, first = 0, length = kMaxOps;
   std::string out{};
   bool on_this_host = false, json = false, audit = false;
 
@@ -48,7 +48,8 @@ struct RandomReport {
   std::uint64_t seed = 0, first = 0, sequences = 0;
   // By kernel version (kModeledKernels) and scope (host, machine).
   std::array<std::array<std::uint64_t, 2>, kModeledKernels.size()> of_kernel{};
-  std::size_t answers = 0;  // different ones of the model
+  std::size_t answers = 0;      // different ones of the model
+  std::uint64_t ran_twice = 0;  // on the model, from the start to the same state
   double seconds = 0;
   std::vector<RandomFound> found{};
 };
