@@ -60,16 +60,24 @@ Outcome run_straight(Kernel& k, ActorId actor, const Op& op) {
   }
 }
 
-/// An operation in one piece, under its locks.
+/// An operation in one piece, under its locks. What a lock guards says which lock comes next (the
+/// file of a slot, looked up under slots_lock), so the plan is made again after each: others may
+/// have been there while it was waited for.
 template <class O>
 Task<Outcome> start_in_one_piece(Kernel& k, ActorId actor, const O& op) {
-  LockPlan plan{};
-  if constexpr (HasLockPlan<O>) plan = locks_of(k, actor, op);
-  for (std::size_t i = 0; i < plan.count; ++i) {
-    co_await lock(k, plan.locks[i]);
+  LockPlan held{};
+  if constexpr (HasLockPlan<O>) {
+    for (;;) {
+      const LockPlan plan = locks_of(k, actor, op);
+      const std::size_t common = plan.common_with(held);
+      while (held.count > common) unlock(k, held.locks[--held.count]);
+      if (held.count == plan.count) break;
+      co_await lock(k, plan.locks[common]);
+      held.then(plan.locks[common]);
+    }
   }
   const Outcome out = run_straight<O>(k, actor, Op{op});
-  for (std::size_t i = plan.count; i > 0; --i) unlock(k, plan.locks[i - 1]);
+  while (held.count > 0) unlock(k, held.locks[--held.count]);
   co_return out;
 }
 

@@ -16,6 +16,12 @@ struct LockPlan {
     locks[count++] = id;
     return *this;
   }
+  /// How many locks this plan and `other` begin with alike.
+  constexpr std::size_t common_with(const LockPlan& other) const {
+    std::size_t common = 0;
+    while (common < count && common < other.count && locks[common] == other.locks[common]) ++common;
+    return common;
+  }
 };
 
 }  // namespace sluice::model
