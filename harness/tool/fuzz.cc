@@ -207,6 +207,8 @@ record::FuzzFinding explain(const fs::path& crash, const std::string& target) {
 int fuzz(const Options& options) {
   const std::uint64_t seconds = seconds_of(options.time);
   if (seconds == 0) return complain("--time wants seconds, or 90s, 10m, 2h");
+  if (const auto writable = check_writable(options.rows); !writable)
+    return complain(writable.error());
   const auto engine = find_engine(options);
   if (!engine) return complain(engine.error());
   const fs::path place = fs::path(options.out) / options.engine / options.target;

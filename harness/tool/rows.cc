@@ -31,6 +31,12 @@ Expected<void> RowWriter::append(record::Row row) {
   return sink_->append(row);
 }
 
+Expected<void> check_writable(const RowTarget& target) {
+  if (target.file.empty()) return {};
+  const auto sink = record::RowSink::open(target.file);
+  return sink ? Expected<void>{} : std::unexpected(sink.error());
+}
+
 Expected<void> append_row(const RowTarget& target, record::Row row) {
   auto writer = RowWriter::open(target);
   return writer ? writer->append(std::move(row)) : std::unexpected(writer.error());

@@ -27,6 +27,10 @@ class RowWriter {
   record::Head head_{};
 };
 
+/// Opens the file and closes it, for who would learn only after long work that it cannot be
+/// written. Errors: the file's. Does nothing without a file.
+Expected<void> check_writable(const RowTarget& target);
+
 /// Appends the host's row and then `row`, its head filled in. Errors: the file's. Does nothing
 /// without a file.
 Expected<void> append_row(const RowTarget& target, record::Row row);

@@ -49,6 +49,14 @@ int run(const RunCommand& command) {
           "). 'sluice lane -- sluice run --random N --backend both' runs them in one; "
           "--on-this-host says that you mean this machine; --backend model needs neither");
   }
+  if (!command.rows.file.empty()) {
+    if (!command.on_kvm())
+      return complain(
+          "--rows: the row is of the comparison with the real kernel, and the model alone has none "
+          "to compare with (--backend kvm or both)");
+    if (const auto writable = check_writable(command.rows); !writable)
+      return complain(writable.error());
+  }
   auto session = open_session(command);
   if (!session) return complain(session.error());
   return command.random != 0 ? run_random(*session, command, policy)
@@ -59,7 +67,7 @@ void add_random_options(CLI::App& command, RunCommand& options) {
   command
       .add_option("--random", options.random,
                   "Run N random sequences instead of files; what goes wrong is minimized")
-      ->check(CLI::PositiveNumber);
+      ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{1} << 40));
   command.add_option("--seed", options.seed, "Seed of --random: same seed, same sequences")
       ->check(CLI::NonNegativeNumber);
   command

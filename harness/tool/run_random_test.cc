@@ -156,6 +156,22 @@ TEST(RandomOnTheModel, PeopleSeeTheShareThatActed) {
   fs::remove_all(out);
 }
 
+TEST(RandomRows, ThatCannotBeWrittenAreRefusedBeforeTheRun) {
+  const Answer alone = sluice_with_errors("run --random 5 --rows rows.jsonl");
+  EXPECT_EQ(alone.status, kUsage);
+  EXPECT_THAT(alone.out, HasSubstr("the model alone has none"));
+  EXPECT_FALSE(fs::exists("rows.jsonl"));
+  const Answer nowhere =
+      sluice_with_errors("run --random 5 --backend both --on-this-host --rows /nowhere/rows.jsonl");
+  EXPECT_EQ(nowhere.status, kUsage);
+  EXPECT_THAT(nowhere.out, HasSubstr("/nowhere/rows.jsonl"));
+  EXPECT_EQ(nowhere.out.find("operation"), std::string::npos) << nowhere.out;
+  const Answer fuzzed =
+      sluice_with_errors("fuzz fuzz_sequence --time 1 --rows /nowhere/rows.jsonl");
+  EXPECT_EQ(fuzzed.status, kUsage);
+  EXPECT_THAT(fuzzed.out, HasSubstr("/nowhere/rows.jsonl"));
+}
+
 TEST(RandomRows, TheDrawStandsInTheRow) {
   Session session;
   session.tally_of["kvm"].sequences = 40;

@@ -70,6 +70,7 @@ std::string format_profile(const HostProfile& profile) {
 
 Expected<HostProfile> parse_profile(std::string_view text, std::string_view file_name) {
   HostProfile profile{};
+  bool has_field = false;
   for (unsigned line_number = 1; !text.empty(); ++line_number) {
     const std::size_t end = text.find('\n');
     const std::string_view line = text.substr(0, end);
@@ -87,7 +88,11 @@ Expected<HostProfile> parse_profile(std::string_view text, std::string_view file
           "{}:{}: {} '{}'; keys are those that 'sluice doctor --profile' prints", file_name,
           line_number, known ? "value out of range for" : "unknown key", line.substr(0, equals)));
     }
+    has_field = true;
   }
+  if (!has_field)
+    return input_error(fmt::format(
+        "{}: no profile in it; 'sluice doctor --profile' prints that of this host", file_name));
   return profile;
 }
 

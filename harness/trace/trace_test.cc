@@ -95,6 +95,11 @@ TEST(HostProfile, BadInputNamesFileAndLine) {
             "host.profile:2:");
   EXPECT_NE(parse_profile("tdp=2\n", "p").error().what.find("out of range"), std::string::npos);
   EXPECT_FALSE(parse_profile("tdp\n", "p").has_value());
+  for (const char* const empty : {"", "\n", "# of which host?\n"}) {
+    const auto profile = parse_profile(empty, "host.profile");
+    ASSERT_FALSE(profile.has_value()) << '"' << empty << '"';
+    EXPECT_EQ(profile.error().what.substr(0, 14), "host.profile: ");
+  }
 }
 
 TEST(EventLog, CountsWhatItCannotKeep) {
