@@ -23,7 +23,7 @@ bool BackendTraits<model::ModelBackend>::lacks(const model::ModelBackend& model,
     case Capability::kHypercallExit:
       return !profile.exit_hypercall;
     case Capability::kSwProtectedVm:
-      return !profile.has_vm_type(VmType::kSwProtected);
+      return !profile.tdp || !profile.has_vm_type(VmType::kSwProtected);
     case Capability::kSnp:
       return !profile.snp || !profile.has_vm_type(VmType::kSnp);
     case Capability::kTdx:

@@ -126,13 +126,17 @@ Task<Outcome> start(Kernel& k, ActorId, const SetMemoryAttributes& op) {
     unlock(k, slots_lock(op.vm));
     co_return refuse(reserved);
   }
-  co_await lock(k, mmu);
+  // Slots cannot change under slots_lock: where none is concerned, mmu_lock is not taken.
+  const bool concerns_slots = slots_in(vm, conversion.range) != 0;
+  if (concerns_slots) {
+    co_await lock(k, mmu);
+  }
   const Begun begun = begin_conversion(k, vm, conversion);
   if (begun.flush && has_translations(k, vm)) {
     co_await point(k, Point::kZapBeforeFlush);
   }
   flush_conversion(k, vm, begun);
-  unlock(k, mmu);
+  if (concerns_slots) unlock(k, mmu);
   co_await point(k, Point::kAttributesAfterPre);
   store_attributes(k, vm, conversion.range, conversion.to_private);
   co_await point(k, Point::kAttributesAfterStore);

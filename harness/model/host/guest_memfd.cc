@@ -71,6 +71,17 @@ void finish_close(Kernel& k, Gmem& gmem) {
   put_vm(k, vm);
 }
 
+/// The slots to which one of these pages is bound.
+SlotMask bound_slots(const Gmem& gmem, const PageRange& pages) {
+  SlotMask slots = 0;
+  for (const Binding& binding : gmem.bindings) {
+    const bool overlaps =
+        binding.used && binding.first < pages.last && pages.first < binding.first + binding.count;
+    if (overlaps) slots |= mask_of(binding.slot);
+  }
+  return slots;
+}
+
 /// What an allocate or a punch is about to do; refused or skipped where `check` says so.
 struct FallocateCall {
   Check check = Check::kOk;
@@ -168,10 +179,11 @@ Outcome apply(Kernel& k, ActorId, const CloseGuestMemfd& op) {
   Gmem& gmem = k.gmem(op.gmem);
   if (!gmem.has_descriptor()) return skip(Check::kSkipNoGmem);
   const PageRange all{.first = 0, .last = gmem.page_count};
+  detach_slots(k, gmem);
   const Begun begun = gmem_invalidate_begin(k, gmem, all);
   gmem_flush(k, gmem, begun);
   if (begun.slots != 0) gmem_invalidate_end(k, gmem);
-  detach_slots(k, gmem);
+  drop_bindings(k, gmem);
   finish_close(k, gmem);
   return {};
 }
@@ -184,15 +196,21 @@ Task<Outcome> start(Kernel& k, ActorId, const CloseGuestMemfd& op) {
   co_await lock(k, slots_lock(vm));
   co_await lock(k, invalidate_lock(op.gmem));
   const PageRange all{.first = 0, .last = gmem.page_count};
-  co_await lock(k, mmu_lock(vm));
+  const bool is_bound = bound_slots(gmem, all) != 0;
+  if (is_bound) {
+    co_await lock(k, mmu_lock(vm));
+  }
+  // Under mmu_lock already, so that nobody gets between this and the zap: a fault that has found a
+  // page holds the file in Linux, which is not released before that fault has prepared the page.
+  detach_slots(k, gmem);
   const Begun begun = gmem_invalidate_begin(k, gmem, all);
   if (begun.flush && has_translations(k, k.vm(vm))) {
     co_await point(k, Point::kZapBeforeFlush);
   }
   gmem_flush(k, gmem, begun);
   if (begun.slots != 0) gmem_invalidate_end(k, gmem);
-  unlock(k, mmu_lock(vm));
-  detach_slots(k, gmem);
+  if (is_bound) unlock(k, mmu_lock(vm));
+  drop_bindings(k, gmem);
   unlock(k, invalidate_lock(op.gmem));
   unlock(k, slots_lock(vm));
   co_await point(k, Point::kReleaseAfterZap);
@@ -223,17 +241,6 @@ Outcome apply(Kernel& k, ActorId, const GmemAllocate& op) {
 
 namespace {
 
-/// The slots to which one of these pages is bound.
-SlotMask bound_slots(const Gmem& gmem, const PageRange& pages) {
-  SlotMask slots = 0;
-  for (const Binding& binding : gmem.bindings) {
-    const bool overlaps =
-        binding.used && binding.first < pages.last && pages.first < binding.first + binding.count;
-    if (overlaps) slots |= mask_of(binding.slot);
-  }
-  return slots;
-}
-
 Task<Outcome> punch(Kernel& k, GmemIndex index, PageRange pages) {
   Gmem& gmem = k.gmem(index);
   const VmIndex vm = gmem.vm;
@@ -242,14 +249,18 @@ Task<Outcome> punch(Kernel& k, GmemIndex index, PageRange pages) {
     unlock(k, invalidate_lock(index));
     co_return skip(Check::kSkipNoGmem);
   }
-  co_await lock(k, mmu_lock(vm));
+  // Bindings cannot change under invalidate_lock: where none is concerned, mmu_lock is not taken.
+  const bool is_bound = bound_slots(gmem, pages) != 0;
+  if (is_bound) {
+    co_await lock(k, mmu_lock(vm));
+  }
   const Begun begun = gmem_invalidate_begin(k, gmem, pages);
   if (begun.flush && has_translations(k, k.vm(vm))) {
     co_await point(k, Point::kZapBeforeFlush);
   }
   const bool late = planted(Planted::kPunchFlushesLate);
   if (!late) gmem_flush(k, gmem, begun);
-  unlock(k, mmu_lock(vm));
+  if (is_bound) unlock(k, mmu_lock(vm));
   co_await point(k, Point::kPunchAfterBegin);
   drop_pages(k, gmem, pages);
   if (late) gmem_flush(k, gmem, begun);
@@ -368,9 +379,13 @@ void gmem_invalidate_end(Kernel& k, Gmem& gmem) { invalidate_end(k, k.vm(gmem.vm
 void detach_slots(Kernel& k, Gmem& gmem) {
   Vm& vm = k.vm(gmem.vm);
   for (Binding& binding : gmem.bindings) {
-    if (!binding.used) continue;
-    k.set(vm.slots[binding.slot].gmem, GmemRef::kNone);
-    k.set(binding.used, false);
+    if (binding.used) k.set(vm.slots[binding.slot].gmem, GmemRef::kNone);
+  }
+}
+
+void drop_bindings(Kernel& k, Gmem& gmem) {
+  for (Binding& binding : gmem.bindings) {
+    if (binding.used) k.set(binding.used, false);
   }
 }
 
@@ -441,7 +456,7 @@ PopulateResult gmem_populate(Kernel& k, Vm& vm, const GfnRange& range, const Pop
   const SlotIndex index = find_slot(vm, 0, range.first);
   if (index == kNoSlot || !vm.slots[index].has_gmem()) return {.check = call.checks.slot};
   const Memslot& slot = vm.slots[index];
-  if (slot.gmem == GmemRef::kNone) return {.check = call.checks.file_gone};
+  if (!has_live_file(k, slot)) return {.check = call.checks.file_gone};
   const GfnRange part = range.clip(range_of(slot));  // row 3
   PopulateResult result{};
   for (Gfn gfn = part.first; gfn < part.last; gfn = gfn + PageCount{1}) {

@@ -53,6 +53,11 @@ GmemPageView view_page_word(std::uint64_t word, std::uint64_t head_word);
 /// allocation fails, which it never does for kOk.
 Check get_folio(Kernel& k, Gmem& gmem, std::uint64_t index, Check no_memory);
 
+/// kvm_gmem_get_file(): the slot's file is there, and not dying: its last descriptor is open.
+inline bool has_live_file(const Kernel& k, const Memslot& slot) {
+  return slot.gmem != GmemRef::kNone && k.gmems[slot.gmem].has_descriptor();
+}
+
 /// A page held by a fault.
 struct GmemHold {
   Pfn pfn{};
@@ -120,8 +125,10 @@ void gmem_invalidate_end(Kernel& k, Gmem& gmem);
 /// truncate_inode_pages(): pages leave the page cache; each is the hypervisor's again at once and
 /// free with its last reference.
 void drop_pages(Kernel& k, Gmem& gmem, const PageRange& pages);
-/// Bound slots lose the file.
+/// Bound slots lose the file; what of it they map, the bindings still say.
 void detach_slots(Kernel& k, Gmem& gmem);
+/// The bindings go with the file.
+void drop_bindings(Kernel& k, Gmem& gmem);
 
 /// kvm_put_kvm(): the VM goes with its last user.
 void put_vm(Kernel& k, Vm& vm);

@@ -202,6 +202,9 @@ TEST(Populate, FillsPrivatePagesOnceAndCountsThem) {
   EXPECT_EQ(again.check, Check::kLaunchUpdatePrepared);
   EXPECT_EQ(calls, 3U);
   EXPECT_EQ(host.page(510).references, 1U);
+  host.k().set(host.k().gmems[0].closing, true);  // its release waits for slots_lock
+  EXPECT_EQ(populate(0, 1).check, Check::kLaunchUpdateFileGone);
+  host.k().set(host.k().gmems[0].closing, false);
   host.run(CloseGuestMemfd{});
   EXPECT_EQ(populate(0, 1).check, Check::kLaunchUpdateFileGone);
 }

@@ -385,14 +385,19 @@ Task<void> change_told(Kernel& k, RegionPages pages, RegionChange change) {
     life[i] = k.vms[i].life;
     begin_active_invalidation(k, VmIndex{i});
     told[i] = true;
-    co_await lock(k, mmu_lock(VmIndex{i}));
+    // Slots cannot change while an invalidation is active: where none lies there, mmu_lock is not
+    // taken (Linux kvm_handle_hva_range()).
+    const bool concerns_slots = slots_over(k.vms[i], range) != 0;
+    if (concerns_slots) {
+      co_await lock(k, mmu_lock(VmIndex{i}));
+    }
     const Begun zapped = notifier_begin(k, k.vms[i], range, change);
     if (zapped.flush && has_translations(k, k.vms[i])) {
       co_await point(k, Point::kZapBeforeFlush);
     }
     notifier_flush(k, k.vms[i], zapped, change);
     begun[i] = zapped.slots;
-    unlock(k, mmu_lock(VmIndex{i}));
+    if (concerns_slots) unlock(k, mmu_lock(VmIndex{i}));
   }
   co_await point(k, Point::kNotifierAfterStart);
   change_pages(k, pages, change);

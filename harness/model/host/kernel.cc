@@ -27,7 +27,7 @@ Expected<std::unique_ptr<Kernel>> Kernel::open(Machine& machine, Scheduler& sche
   if (!map) return std::unexpected(map.error());
   auto pages = ReservedArray<HostPage>::open(kHostRegionPages);
   if (!pages) return std::unexpected(pages.error());
-  const std::uint64_t gfn_count = machine.profile.max_gfn + 1;
+  const std::uint64_t gfn_count = max_gfn(machine.profile).value + 1;
   auto first = open_levels(gfn_count);
   if (!first) return std::unexpected(first.error());
   auto second = open_levels(gfn_count);

@@ -207,7 +207,7 @@ struct HostPage {
 };
 
 /// Mixed bits (bit 31 of disallow_lpage, kvm.md 3) of the blocks of one level, one per GFN block
-/// below HostProfile::max_gfn, of a VM with private memory. A block that does not lie fully inside
+/// up to that of max_gfn(), of a VM with private memory. A block that does not lie fully inside
 /// one slot reads 0.
 using MixedBits = ReservedArray<std::uint64_t>;
 
@@ -227,6 +227,13 @@ struct AttributeLog {
     }
   }
 };
+
+/// kvm_mmu_max_gfn(): the last GFN that a slot may hold on such a host (kvm.md 2 row 19).
+constexpr Gfn max_gfn(const HostProfile& profile) {
+  constexpr unsigned kGfnBitsWithoutTdp = 52 - kPageShift;
+  if (profile.tdp) return {profile.max_gfn};
+  return {(std::uint64_t{1} << kGfnBitsWithoutTdp) - 1};
+}
 
 /// What waits for an actor: it comes when the actor asks, after `left` questions in vain.
 struct Countdowns {

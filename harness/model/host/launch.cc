@@ -291,7 +291,7 @@ LockPlan locks_of(const Kernel& k, ActorId, const LaunchUpdate& op) {
   const Vm& vm = k.vm(op.vm);
   if (check_launch_update(k, vm, op) != Check::kOk) return plan;
   const SlotIndex slot = find_slot(vm, 0, op.gfn);
-  if (slot == kNoSlot || vm.slots[slot].gmem == GmemRef::kNone) return plan;
+  if (slot == kNoSlot || !has_live_file(k, vm.slots[slot])) return plan;
   return plan.then(invalidate_lock({vm.slots[slot].gmem}));
 }
 LockPlan locks_of(const Kernel&, ActorId, const LaunchFinish& op) {

@@ -46,16 +46,19 @@ std::uint32_t known_flags(const Kernel& k, const Vm& vm, std::uint32_t flags) {
   return known;
 }
 
-/// Rows 2 to 11, which need no slot.
+/// Rows 2 and 3, which come before slots_lock.
+Check check_call(const SetMemoryRegion& op) {
+  const bool new_flags = (op.flags.value & ~(kMemLogDirtyPages | kMemReadonly)) != 0;
+  if (op.legacy && new_flags) return Check::kRegionLegacyFlags;
+  return static_cast<std::uint16_t>(op.slot.value) >= kUserSlots ? Check::kRegionSlotId
+                                                                 : Check::kOk;
+}
+
+/// Rows 4 to 11, under slots_lock, which need no slot.
 Check check_arguments(const Kernel& k, const Vm& vm, const SetMemoryRegion& op) {
   const std::uint32_t flags = op.flags.value;
-  const auto id = static_cast<std::uint16_t>(op.slot.value);
   const std::uint64_t hva = resolve(op.hva);
   const std::uint64_t limit = k.machine.profile.max_hva;
-  if (op.legacy && (flags & ~(kMemLogDirtyPages | kMemReadonly)) != 0) {
-    return Check::kRegionLegacyFlags;
-  }
-  if (id >= kUserSlots) return Check::kRegionSlotId;
   if ((flags & ~known_flags(k, vm, flags)) != 0) return Check::kRegionFlags;
   if (!is_aligned(op.size.value)) return Check::kRegionSizeUnaligned;
   if (!is_aligned(op.gpa.value)) return Check::kRegionGpaUnaligned;
@@ -139,9 +142,10 @@ Check allocate_bitmap(Kernel& k, const Memslot& next) {
   return (next.flags & kMemLogDirtyPages) != 0 ? allocate_metadata(k) : Check::kOk;
 }
 
-/// Everything up to the change itself, under slots_lock: rows 12 to 17, and the file of row 18.
+/// Everything up to the change itself, under slots_lock: rows 4 to 17, and the file of row 18.
 Region plan(Kernel& k, const SetMemoryRegion& op) {
   const Vm& vm = k.vm(op.vm);
+  if (const Check check = check_arguments(k, vm, op); check != Check::kOk) return {.check = check};
   Region region{.vm = op.vm, .next = requested(op)};
   Memslot& next = region.next;
   region.slot = find_slot_id(vm, next.address_space, next.id);
@@ -363,7 +367,7 @@ void free_slots(Kernel& k, Vm& vm) {
 
 Outcome apply(Kernel& k, ActorId, const SetMemoryRegion& op) {
   if (const Check gate = vm_gate(k, op.vm); gate != Check::kOk) return answer(gate);
-  Check check = check_arguments(k, k.vm(op.vm), op);
+  Check check = check_call(op);
   if (check != Check::kOk) return refuse(check);
   const Region region = plan(k, op);
   check = region.check == Check::kOk ? carry_out(k, region) : region.check;
@@ -457,8 +461,8 @@ Task<Check> create_or_flags(Kernel& k, const Region& region) {
 Task<Outcome> start(Kernel& k, ActorId, const SetMemoryRegion& op) {
   const Check gate = vm_gate(k, op.vm);
   if (gate != Check::kOk) co_return answer(gate);
-  const Check arguments = check_arguments(k, k.vm(op.vm), op);
-  if (arguments != Check::kOk) co_return refuse(arguments);
+  const Check call = check_call(op);
+  if (call != Check::kOk) co_return refuse(call);
   co_await lock(k, slots_lock(op.vm));
   Region region = plan(k, op);
   Check check = region.check;

@@ -188,6 +188,22 @@ TEST(SetMemoryRegion, AddressSpacesAreApart) {
   EXPECT_EQ(find_slot(host.vm(), 1, Gfn{0}), 1);
 }
 
+TEST(Kernel, HasMixedBitsForEverySlotThatCanBe) {
+  for (const bool tdp : {true, false}) {
+    HostProfile profile = Host::profile_of(kDefaultKernel);
+    profile.tdp = tdp;
+    Host host(profile);
+    const Gfn last = max_gfn(host.k());
+    host.succeed(CreateVm{});
+    const std::uint64_t block = last.value / kFramesPer2M * kBytesPer2M;
+    EXPECT_TRUE(host.run(SetMemoryRegion{.gpa = {block}, .size = {k2M}}).ok());
+    for (const auto& levels : host.k().mixed) {
+      EXPECT_GT(levels[0].size(), last.value / kFramesPer2M / 64);
+      EXPECT_GT(levels[1].size(), last.value / kFramesPer1G / 64);
+    }
+  }
+}
+
 TEST(SetMemoryRegion, DeletionZapsAllOnlyForDefaultVms) {
   for (const VmType type : {VmType::kDefault, VmType::kSwProtected}) {
     Host host(KernelVersion{6, 16});  // whose pre-fault replaces an obsolete root

@@ -248,7 +248,7 @@ Check map_for_user(Kernel& k, Gmem& gmem, std::uint64_t index) {
 }
 
 Check hold_page(Kernel& k, const Memslot& slot, Gfn gfn, GmemHold& hold, Check no_memory) {
-  if (slot.gmem == GmemRef::kNone) return Check::kFaultGmemGone;  // kvm.md 1.5 row 1
+  if (!has_live_file(k, slot)) return Check::kFaultGmemGone;  // kvm.md 1.5 row 1
   Gmem& gmem = k.gmems[slot.gmem];
   const bool forgets = planted(Planted::kFileIndexIgnoresOffset);
   const std::uint64_t index = gfn.value - slot.base.value + (forgets ? 0 : slot.gmem_page_offset);

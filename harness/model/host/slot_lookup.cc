@@ -3,12 +3,6 @@
 #include "model/host/memslots.h"
 
 namespace sluice::model {
-namespace {
-
-constexpr std::uint64_t kGfnBitsWithoutTdp = 52 - kPageShift;
-
-}  // namespace
-
 SlotIndex find_slot(const Vm& vm, std::uint8_t address_space, Gfn gfn) {
   for (std::uint64_t i = 0; i < vm.slot_high_water; ++i) {
     const Memslot& slot = vm.slots[i];
@@ -42,10 +36,7 @@ unsigned address_space_count(const Kernel& k, const Vm& vm) {
   return !one && k.machine.profile.smm_address_space ? 2 : 1;
 }
 
-Gfn max_gfn(const Kernel& k) {
-  if (k.machine.profile.tdp) return {k.machine.profile.max_gfn};
-  return {(std::uint64_t{1} << kGfnBitsWithoutTdp) - 1};
-}
+Gfn max_gfn(const Kernel& k) { return max_gfn(k.machine.profile); }
 
 bool is_lpage_disallowed(const Kernel& k, const Vm& vm, const Memslot& slot, Gfn gfn,
                          MapLevel level) {

@@ -197,7 +197,7 @@ LockPlan locks_of(const Kernel& k, ActorId actor, const TdxInitMemRegion& op) {
   if (check_region(vm, vcpu, op) != Check::kOk) return plan;
   plan.then(slots_lock(vcpu.vm));
   const SlotIndex slot = find_slot(vm, 0, Gfn{op.gpa.value >> kPageShift});
-  if (slot != kNoSlot && vm.slots[slot].gmem != GmemRef::kNone) {
+  if (slot != kNoSlot && has_live_file(k, vm.slots[slot])) {
     plan.then(invalidate_lock({vm.slots[slot].gmem}));
   }
   return plan.then(mmap_lock()).then(mmu_lock(vcpu.vm));

@@ -33,6 +33,15 @@ void destroy(Kernel& k, Vm& vm) {
   for (std::uint64_t& generation : vm.generation) k.set(generation, 0);
 }
 
+/// kvm_is_vm_type_supported(): private memory is what only the TDP MMU maps.
+// Assumption: SNP and TDX need nested paging as SW_PROTECTED does; shadow paging would have to read
+// the guest's page tables, which are encrypted.
+bool has_vm_type(const HostProfile& profile, VmType type) {
+  VmCore vm{};
+  vm.type = type;
+  return profile.has_vm_type(type) && (profile.tdp || !vm.has_private_memory());
+}
+
 /// Closes the descriptors of the VM's vCPUs and of the VM.
 void close_descriptors(Kernel& k, Vm& vm) {
   for (Vcpu& vcpu : k.vcpus) {
@@ -79,7 +88,7 @@ Outcome apply(Kernel& k, ActorId, const CreateVm& op) {
   if (vm.exists) return skip(Check::kSkipVmExists);
   const Check no_memory = check_allocation(k, Check::kCreateVmNoMemory);
   if (no_memory != Check::kOk) return refuse(no_memory);
-  if (!k.machine.profile.has_vm_type(op.type)) return refuse(Check::kCreateVmType);
+  if (!has_vm_type(k.machine.profile, op.type)) return refuse(Check::kCreateVmType);
   k.set(vm.exists, true);
   k.set(vm.open, true);
   k.set(vm.type, op.type);
