@@ -128,6 +128,14 @@ bool is_from_gmem(const Memslot& slot, const PageFault& fault) {
   return fault.is_private || slot.gmem_only;
 }
 
+/// The fault's slot with its file as of now: the file's last close takes itself from the slot that
+/// it was bound to, whoever has a pointer to it.  Pre: found and not INVALID, so that no other slot
+/// takes its place before this reader is done.
+const Memslot& with_file(const Vm& vm, PageFault& fault) {
+  fault.memslot.gmem = vm.slots[fault.slot].gmem;
+  return fault.memslot;
+}
+
 }  // namespace
 
 FaultResult fault_begin(Kernel& k, Vcpu& vcpu, PageFault& fault) {
@@ -141,6 +149,7 @@ FaultResult fault_begin(Kernel& k, Vcpu& vcpu, PageFault& fault) {
   }
   const bool wrong_space = fault.prefetch && planted(Planted::kPreFaultForgetsSmm);
   fault.slot = find_slot(vm, wrong_space ? 0 : address_space_of(vcpu), fault.gfn);
+  if (fault.slot != kNoSlot) fault.memslot = vm.slots[fault.slot];
   fault.goal_level = MapLevel::k4K;
   fault.max_level = MapLevel::k1G;
   fault.has_folio = false;
@@ -178,14 +187,14 @@ FaultResult fault_check(Kernel& k, Vcpu& vcpu, PageFault& fault) {
     if (fault.gfn > max_gfn(k)) return emulate(fault, Check::kFaultMmio);
     return {};
   }
-  if (vm.slots[fault.slot].invalid) {  // step 8
+  if (fault.memslot.invalid) {  // step 8
     if (fault.prefetch && behavior::prefault_eagain_on_invalid_slot(k.version()) &&
         !planted(Planted::kPreFaultRetriesDeletedSlot)) {
       return error_of(Check::kPreFaultSlotInvalid);
     }
     return retry_because(RetryReason::kSlotInvalid);
   }
-  if (meets_hidden_apic(k, vm, vcpu, vm.slots[fault.slot])) {
+  if (meets_hidden_apic(k, vm, vcpu, fault.memslot)) {
     // Inhibited, it is emulated, and nothing is cached that would have to go when it no longer is.
     if (vcpu.guest_mode == GuestMode::kNone) {
       return fault.is_private ? memory_fault(fault, Check::kFaultPrivateEmulated)  // step 15
@@ -200,7 +209,7 @@ FaultResult fault_check(Kernel& k, Vcpu& vcpu, PageFault& fault) {
 
 FaultResult fault_look_up(Kernel& k, Vcpu& vcpu, PageFault& fault) {
   Vm& vm = k.vm(vcpu.vm);
-  const Memslot& slot = vm.slots[fault.slot];
+  const Memslot& slot = with_file(vm, fault);
   FaultResult result{};
   if (!is_from_gmem(slot, fault)) {
     result = look_up_host_page(k, vm, slot, fault);
@@ -227,7 +236,7 @@ FaultResult fault_prepare(Kernel& k, Vcpu& vcpu, PageFault& fault) {
     GmemHold hold{.pfn = fault.pfn,
                   .max_order = fault.max_level == MapLevel::k4K ? 0U : 9U,
                   .index = fault.gmem_index};
-    const Check check = prepare_page(k, vm, vm.slots[fault.slot], fault.gfn, hold);
+    const Check check = prepare_page(k, vm, with_file(vm, fault), fault.gfn, hold);
     if (check != Check::kOk) {
       fault_release(k, fault);
       return memory_fault(fault, check);
@@ -264,7 +273,7 @@ FaultResult fault_install(Kernel& k, Vcpu& vcpu, PageFault& fault) {
     if (fault.gfn.value >> (9 * root.level) == 0) map_mmio(k, vm, vcpu.root, fault.gfn);
     return emulate(fault, Check::kFaultMmio);
   }
-  fault.goal_level = goal_level(k, vm, vm.slots[fault.slot], fault);
+  fault.goal_level = goal_level(k, vm, fault.memslot, fault);
   const bool beside = planted(Planted::kLongRootMapsNeighbor) && vm.roots[vcpu.root].level == 5;
   const bool elsewhere = fault.prefetch && vcpu.previous_root != kNoRootIndex &&
                          planted(Planted::kPreFaultFillsPreviousRoot);
@@ -321,7 +330,7 @@ Task<FaultResult> start_fault(Kernel& k, VcpuIndex index, PageFault& fault) {
   if (checked.status != FaultStatus::kContinue) co_return checked;
   co_await point(k, Point::kFaultAfterAttributeCheck);
   if (fault.slot != kNoSlot) {
-    const std::uint8_t gmem = k.vm(vcpu.vm).slots[fault.slot].gmem;
+    const std::uint8_t gmem = fault.memslot.gmem;
     if (planted(Planted::kGmemLockOverGracePeriod) && gmem != GmemRef::kNone) {
       co_await lock_shared(k, invalidate_lock(GmemIndex{gmem}));
       unlock(k, invalidate_lock(GmemIndex{gmem}));

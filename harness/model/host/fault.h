@@ -30,6 +30,9 @@ struct PageFault {
 
   // What was found.
   SlotIndex slot = kNoSlot;
+  // That slot as it was at the look-up, whatever becomes of it: Linux has a pointer to one that
+  // SRCU keeps, and a change publishes another.
+  Memslot memslot{};
   bool has_snapshot = false;  // `seq` was read in some attempt
   bool has_folio = false;     // a reference to a page-cache folio is held
   bool map_writable = false;

@@ -243,21 +243,25 @@ void flush_slot(Kernel& k, const Vm& vm, bool owed) {
   if (owed && !planted(Planted::kDeleteSkipsFlush)) flush_remote_tlbs(k, vm);
 }
 
+/// kvm_delete_memslot(): vCPUs find nothing from here. The binding still leads to the slot.
 void remove_slot(Kernel& k, Vm& vm, SlotIndex index) {
   const Memslot& slot = vm.slots[index];
-  if (slot.gmem != GmemRef::kNone) {
-    Gmem& gmem = k.gmems[slot.gmem];
-    unbind(k, gmem, index);
-    const std::uint64_t first = slot.gmem_page_offset;
-    if (planted(Planted::kDeleteFreesPages)) {
-      drop_pages(k, gmem, {.first = first, .last = first + slot.page_count.value});
-    }
-  }
   forget_mixed(k, vm, slot);
   if (planted(Planted::kDeleteClearsAttributes)) {
     store_attributes(k, vm, range_of(slot), false);
   }
   write_slot(k, vm, index, Memslot{});
+}
+
+/// kvm_free_memslot(): the file forgets a slot that nobody reads any more.
+void free_removed(Kernel& k, SlotIndex index, const Memslot& old) {
+  if (old.gmem == GmemRef::kNone) return;
+  Gmem& gmem = k.gmems[old.gmem];
+  unbind(k, gmem, index);
+  const std::uint64_t first = old.gmem_page_offset;
+  if (planted(Planted::kDeleteFreesPages)) {
+    drop_pages(k, gmem, {.first = first, .last = first + old.page_count.value});
+  }
 }
 
 void move_slot(Kernel& k, Vm& vm, SlotIndex index, const Memslot& next) {
@@ -297,28 +301,31 @@ void create_slot(Kernel& k, Vm& vm, const Region& region) {
 
 std::uint8_t address_space_of(const Region& region) { return region.next.address_space; }
 
-/// The second half of a deletion or move: the final set of slots.
-Check finish_delete_or_move(Kernel& k, Vm& vm, const Region& region) {
-  if (region.change == Change::kDelete) {
-    remove_slot(k, vm, region.slot);
-    return Check::kOk;
-  }
+/// kvm_prepare_memory_region() of a deletion, where nothing can fail, or a move: row 19.
+Check prepare_delete_or_move(Kernel& k, const Vm& vm, const Region& region) {
+  if (region.change == Change::kDelete) return Check::kOk;
   Check check = Check::kOk;
   const bool has_bitmap = (vm.slots[region.slot].flags & kMemLogDirtyPages) != 0;
   if (!has_bitmap) check = allocate_bitmap(k, region.next);
   if (check == Check::kOk) check = check_last_gfn(k, vm, region.next);
-  if (check == Check::kOk) check = allocate_metadata(k);
-  if (check == Check::kOk) {
-    move_slot(k, vm, region.slot, region.next);
-  } else {
+  return check == Check::kOk ? allocate_metadata(k) : check;
+}
+
+/// The final set of slots becomes active; `prepared` says whether it is the one that was asked for.
+void publish_final(Kernel& k, Vm& vm, const Region& region, Check prepared) {
+  if (prepared != Check::kOk) {
     restore_slot(k, vm, region.slot);
+  } else if (region.change == Change::kDelete) {
+    remove_slot(k, vm, region.slot);
+  } else {
+    move_slot(k, vm, region.slot, region.next);
   }
-  return check;
 }
 
 /// The change in one go.
 Check carry_out(Kernel& k, const Region& region) {
   Vm& vm = k.vm(region.vm);
+  const Memslot old = vm.slots[region.slot];
   Check check = Check::kOk;
   switch (region.change) {
     case Change::kNothing:
@@ -339,7 +346,9 @@ Check carry_out(Kernel& k, const Region& region) {
       publish_invalid(k, vm, region.slot);
       end_update(k, vm, address_space_of(region));
       flush_slot(k, vm, zap_slot(k, vm, region.slot));
-      check = finish_delete_or_move(k, vm, region);
+      check = prepare_delete_or_move(k, vm, region);
+      publish_final(k, vm, region, check);
+      if (region.change == Change::kDelete) free_removed(k, region.slot, old);
       break;
   }
   end_update(k, vm, address_space_of(region));
@@ -379,18 +388,19 @@ namespace {
 /// kvm_swap_active_memslots(): waits for notifiers, publishes by `publish`, waits for readers.
 Task<Check> delete_or_move(Kernel& k, const Region& region) {
   Vm& vm = k.vm(region.vm);
+  const Memslot old = vm.slots[region.slot];  // a close of its file waits for slots_lock
+  const bool is_bound = old.gmem != GmemRef::kNone;
   co_await wait_no_active_invalidations(k, region.vm);
   publish_invalid(k, vm, region.slot);
   begin_update(k, vm, address_space_of(region));
-  const std::uint8_t bound = vm.slots[region.slot].gmem;
-  const bool holds = planted(Planted::kGmemLockOverGracePeriod) && bound != GmemRef::kNone;
+  const bool holds = planted(Planted::kGmemLockOverGracePeriod) && is_bound;
   if (holds) {
-    co_await lock(k, invalidate_lock(GmemIndex{bound}));
+    co_await lock(k, invalidate_lock(GmemIndex{old.gmem}));
   }
   if (!planted(Planted::kDeleteSkipsGracePeriod)) {
     co_await synchronize_srcu(k, region.vm);
   }
-  if (holds) unlock(k, invalidate_lock(GmemIndex{bound}));
+  if (holds) unlock(k, invalidate_lock(GmemIndex{old.gmem}));
   end_update(k, vm, address_space_of(region));
   co_await point(k, Point::kSlotInvalidPublished);
   co_await lock(k, mmu_lock(region.vm));
@@ -401,19 +411,19 @@ Task<Check> delete_or_move(Kernel& k, const Region& region) {
   flush_slot(k, vm, flush);
   unlock(k, mmu_lock(region.vm));
   co_await point(k, Point::kSlotZapped);
-  const bool unbinds = region.change == Change::kDelete;
-  const std::uint8_t gmem = unbinds ? vm.slots[region.slot].gmem : GmemRef::kNone;
-  if (gmem != GmemRef::kNone) {
-    co_await lock(k, invalidate_lock(GmemIndex{gmem}));
-  }
-  // Linux unbinds after the swap; here both are one piece, so the lock is taken before the wait.
+  const Check check = prepare_delete_or_move(k, vm, region);
   co_await wait_no_active_invalidations(k, region.vm);
-  const Check check = finish_delete_or_move(k, vm, region);
-  if (gmem != GmemRef::kNone) unlock(k, invalidate_lock(GmemIndex{gmem}));
+  publish_final(k, vm, region, check);
   begin_update(k, vm, address_space_of(region));
   co_await synchronize_srcu(k, region.vm);
   end_update(k, vm, address_space_of(region));
   co_await point(k, Point::kSlotBeforeCommit);
+  const bool unbinds = region.change == Change::kDelete && is_bound;
+  if (unbinds) {
+    co_await lock(k, invalidate_lock(GmemIndex{old.gmem}));
+    free_removed(k, region.slot, old);
+    unlock(k, invalidate_lock(GmemIndex{old.gmem}));
+  }
   co_return check;
 }
 

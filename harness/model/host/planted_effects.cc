@@ -31,7 +31,7 @@ Check plant_in_refusal(Kernel& k, Vm& vm, const GfnRange& range, bool to_private
 void plant_in_install(Kernel& k, Vm& vm, const Vcpu& vcpu, const PageFault& fault) {
   if (!fault.prefetch) return;
   const Gfn next = fault.gfn + PageCount{1};
-  if (planted(Planted::kPreFaultPastSlotEnd) && next == vm.slots[fault.slot].end()) {
+  if (planted(Planted::kPreFaultPastSlotEnd) && next == fault.memslot.end()) {
     map_leaf(k, vm, vcpu.root, {.gfn = next, .pfn = fault.pfn, .prefetch = true, .seq = fault.seq});
   }
   if (planted(Planted::kPreFaultMakesPrivate) && !fault.is_private && vm.has_private_memory())
