@@ -61,7 +61,7 @@ const std::array<InvariantRow, kInvariantCount> kInvariants{{
     {"N12", "npt.logged_leaf_is_small", "In a slot that logs dirty pages no leaf is huge; a read-only slot, which logs nothing, keeps those it had.", kHard, true, t::kLeaves | t::kSlots, {F::kLeaves, F::kSlots}, "invariants.md N12; kvm.md 2, 6; kvm_mmu_slot_apply_flags()", check::logged_leaf_is_small, check::audit_logged},
     {"N13", "npt.one_address_space", "A VM with private memory has one address space.", kHard, true, t::kSlots, {F::kSlots, F::kVms}, "invariants.md N13; kvm.md 0", check::one_address_space, nullptr},
     {"N14", "npt.root_count", "A VM has at most six valid roots, and a vCPU that has entered its guest keeps no other.", kQuiescent, true, t::kLeaves, {F::kVms, F::kLeaves}, "invariants.md N14; kvm.md 7; bugs.md 22", check::root_count, check::audit_root_count},
-    {"N15", "npt.hole_has_no_leaf", "When a hole has been punched, no bound GFN of it is mapped.", kHard, true, t::kFile, {F::kLeaves, F::kSlots}, "invariants.md N15; kvm.md 1.3", check::hole_has_no_leaf, nullptr},
+    {"N15", "npt.hole_has_no_leaf", "When a hole has been punched, no bound GFN of it is mapped.", kHard, true, t::kFile | t::kGmemPages, {F::kLeaves, F::kSlots, F::kGmem}, "invariants.md N15; kvm.md 1.3", check::hole_has_no_leaf, nullptr},
     {"N16", "npt.prefetch_is_not_accessed", "A pre-fault leaves no leaf accessed that was not so before.", kHard, true, t::kPreFault, {F::kLeaves}, "invariants.md N16; kvm.md 4", check::prefetch_is_not_accessed, nullptr},
 
     {"A1", "attributes.private_or_absent", "A GFN is stored as private or not at all.", kHard, true, t::kAttributes, {F::kAttributes}, "invariants.md A1; bugs.md 35", check::attribute_is_private_or_absent, nullptr},

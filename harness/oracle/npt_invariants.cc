@@ -32,9 +32,10 @@ Violation wrong_at(const LeafRecord& r) {
 Result judge_kind(const View& view, const LeafRecord& r) {
   if (!r.maps() || r.slot == nullptr) return std::nullopt;
   const bool from_file = view.frame(r.leaf.pfn).use == FrameUse::kGmem;
-  const bool should_be = r.slot->gmem_only || view.is_private(r.vm, r.gfn);
+  const bool is_private = view.is_private(r.vm, r.gfn);
+  const bool should_be = r.slot->gmem_only || is_private;
   const bool right_half =
-      view.vm(r.vm).type != VmType::kTdx || view.root(r.vm, r.root).mirror == should_be;
+      view.vm(r.vm).type != VmType::kTdx || view.root(r.vm, r.root).mirror == is_private;
   return from_file == should_be && right_half ? Result{} : wrong_at(r);
 }
 

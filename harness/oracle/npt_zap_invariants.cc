@@ -67,6 +67,29 @@ const GmemPunchHole* ended_punch(const View& view) {
   return op == nullptr ? nullptr : std::get_if<GmemPunchHole>(op);
 }
 
+/// The page of the slot's file behind a leaf is gone, or has failed.
+bool has_lost_its_page(const View& view, const LeafRecord& r) {
+  if (!r.slot->gmem.is_gmem()) return true;
+  const std::uint64_t index = r.slot->gmem_page_offset + (r.gfn - r.slot->base).value;
+  const GmemPageView page = view.gmem_page({r.slot->gmem.value}, index);
+  return !page.present || page.poisoned || page.pfn != r.leaf.pfn;
+}
+
+/// docs/findings.md 5: the shared half of a TD maps pages of a mappable file, and what the file
+/// says of pages that go is about the private half only. From there on the guest has a freed frame.
+std::optional<Violation> td_keeps_file_page(const View& view, VmIndex vm) {
+  std::optional<Violation> wrong{};
+  for (const SlotView& slot : view.slots(vm)) {
+    if (!slot.gmem_only) continue;
+    wrong = first_leaf_in(view, vm, slot.address_space, span_of(slot), [&](const LeafRecord& r) {
+      return !view.root(vm, r.root).mirror && has_lost_its_page(view, r);
+    });
+    if (wrong) wrong->known_upstream = wrong->spoils_the_rest = true;
+    if (wrong) return wrong;
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 namespace check {
@@ -107,6 +130,11 @@ Result delete_spares_others(const View& view) {
 }
 
 Result hole_has_no_leaf(const View& view) {
+  for (std::uint8_t i = 0; i < kMaxVms; ++i) {
+    const bool is_td = view.vm({i}).exists && view.vm({i}).type == VmType::kTdx;
+    if (!is_td || view.gmem_page_changes().empty()) continue;
+    if (auto kept = td_keeps_file_page(view, {i}); kept) return kept;
+  }
   const auto* const op = ended_punch(view);
   if (op == nullptr) return std::nullopt;
   const std::uint64_t first = op->offset.value >> kPageShift;

@@ -25,6 +25,9 @@ constexpr bool gmem_for_every_vm(KernelVersion v) { return v >= KernelVersion{6,
 constexpr bool gmem_init_shared(KernelVersion v) { return v >= KernelVersion{6, 18}; }
 /// A guest_memfd may be mapped by user space, if it was made so (kvm.md 1.2).
 constexpr bool gmem_mmap(KernelVersion v) { return v >= KernelVersion{6, 17}; }
+/// A guest_memfd of a VM with private memory may have the MMAP flag, too (kvm.md 1.1; Linux
+/// kvm_arch_supports_gmem_mmap(), gone in 6.18).
+constexpr bool gmem_mmap_for_every_vm(KernelVersion v) { return v >= KernelVersion{6, 18}; }
 /// get_pfn always asks the architecture to prepare, populate no longer looks at uptodate
 /// (kvm.md 1.5, 1.6).
 constexpr bool gmem_always_prepares(KernelVersion v) { return v >= KernelVersion{7, 0}; }

@@ -11,13 +11,12 @@ namespace {
 
 constexpr std::uint64_t kMaxFileBytes = 0x7fff'ffff'ffff'ffff;
 
-/// The file is one that user space may fault pages of.
-// Assumption: in 6.17, before INIT_SHARED, that was every mappable file of a VM without private
-// memory, and none of a VM with it.
+/// The file is one that user space may fault pages of: before INIT_SHARED every mappable one, which
+/// no VM with private memory had (kvm.md 1.1).
 bool serves_user_faults(const Kernel& k, const Gmem& gmem) {
   if (planted(Planted::kMmapIgnoresInitShared)) return true;
   if (behavior::gmem_init_shared(k.version())) return (gmem.flags & kGmemFlagInitShared) != 0;
-  return !k.vm(gmem.vm).has_private_memory();
+  return true;
 }
 
 }  // namespace

@@ -155,6 +155,8 @@ Outcome apply(Kernel& k, ActorId, const CreateGuestMemfd& op) {
   // INIT_SHARED is for VMs without private memory (kvm.md 1.1, from 6.18).
   std::uint64_t known = k.machine.profile.gmem_flags;
   if (vm.has_private_memory()) known &= ~kGmemFlagInitShared;
+  const bool mmap = behavior::gmem_mmap_for_every_vm(k.version()) || !vm.has_private_memory();
+  if (!mmap) known &= ~kGmemFlagMmap;
   if ((op.flags.value & ~known) != 0) return refuse(Check::kCreateGmemFlags);
   if (static_cast<std::int64_t>(op.size.value) <= 0 || !is_page_multiple(op.size.value)) {
     return refuse(Check::kCreateGmemSize);
@@ -343,10 +345,18 @@ GfnRange range_to_retry(const Kernel& k, const Binding& binding, const GfnRange&
   return blocks.clip(bound_range(binding, binding.first, binding.first + binding.count));
 }
 
+/// kvm_gmem_get_invalidate_filter(): which kind of mapping a file's pages have (kvm.md 1.3).
+ZapFilter filter_of(const Kernel& k, const Gmem& gmem) {
+  const bool shared =
+      behavior::gmem_init_shared(k.version()) && (gmem.flags & kGmemFlagInitShared) != 0;
+  return shared ? ZapFilter::kShared : ZapFilter::kPrivate;
+}
+
 }  // namespace
 
 Begun gmem_invalidate_begin(Kernel& k, Gmem& gmem, const PageRange& pages) {
   Vm& vm = k.vm(gmem.vm);
+  const ZapFilter filter = filter_of(k, gmem);
   Begun begun{};
   for (const Binding& binding : gmem.bindings) {
     if (!binding.used) continue;
@@ -360,7 +370,7 @@ Begun gmem_invalidate_begin(Kernel& k, Gmem& gmem, const PageRange& pages) {
       invalidate_range_add(k, vm, range_to_retry(k, binding, range));
     }
     if (!planted(Planted::kPunchSkipsZap)) {
-      begun.flush |= zap_leaves(k, vm, binding.address_space, range, ZapFilter::kPrivate);
+      begun.flush |= zap_leaves(k, vm, binding.address_space, range, filter);
     }
   }
   if (begun.slots == 0 && planted(Planted::kPunchUnboundCounts)) {

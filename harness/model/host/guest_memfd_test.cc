@@ -40,6 +40,15 @@ TEST(CreateGuestMemfd, KnowsFlagsByVersionAndVmType) {
   EXPECT_EQ(on_private(kGmemFlagMmap), Check::kOk);
 }
 
+TEST(CreateGuestMemfd, Before618NoFileOfAVmWithPrivateMemoryIsMappable) {
+  Host host(KernelVersion{6, 17});
+  host.run(CreateVm{.vm = {0}, .type = VmType::kDefault});
+  host.run(CreateVm{.vm = {1}, .type = VmType::kSwProtected});
+  EXPECT_TRUE(host.run(CreateGuestMemfd{.vm = {0}, .flags = {kGmemFlagMmap}}).ok());
+  EXPECT_EQ(host.run(CreateGuestMemfd{.vm = {1}, .gmem = {1}, .flags = {kGmemFlagMmap}}).check,
+            Check::kCreateGmemFlags);
+}
+
 struct FallocateRow {
   std::uint64_t offset;
   std::uint64_t size;

@@ -175,9 +175,8 @@ Region plan(Kernel& k, const SetMemoryRegion& op) {
   } else if (next.has_gmem()) {
     region.check = check_binding(k, op);
     next.gmem = op.gmem.value;
-    // Assumption: a guest_memfd with MMAP serves shared faults only of VMs without private memory.
     next.gmem_only = region.check == Check::kOk && behavior::gmem_only_slots(k.version()) &&
-                     k.machine.profile.gmem_only_slots && !vm.has_private_memory() &&
+                     k.machine.profile.gmem_only_slots &&
                      (k.gmems[op.gmem.value].flags & kGmemFlagMmap) != 0;
   }
   return region;
