@@ -295,6 +295,7 @@ constexpr std::string_view name_of(StatusKind kind) {
   ROW(kLaunchFinishNotSnp,       "launch_finish.not_snp",             kErrno,     ENOTTY,      "snp_host.md 7, LAUNCH_FINISH") \
   ROW(kLaunchFinishNoContext,    "launch_finish.no_context",          kErrno,     EINVAL,      "snp_host.md 7, LAUNCH_FINISH") \
   ROW(kLaunchFinishFlags,        "launch_finish.flags",               kErrno,     EINVAL,      "snp_host.md 7, LAUNCH_FINISH") \
+  ROW(kLaunchFinishBusy,         "launch_finish.busy",                kErrno,     EBUSY,       "snp_host.md 7, LAUNCH_FINISH: a vCPU is being created (as from 6.12.83)") \
   ROW(kLaunchFinishProtected,    "launch_finish.protected",           kErrno,     EINVAL,      "sev_es_sync_vmsa(): the vCPU's state is encrypted already") \
   ROW(kLaunchFinishAssign,       "launch_finish.assign",              kErrno,     EFAULT,      "snp_launch_update_vmsa(): the VMSA page cannot be assigned") \
   ROW(kLaunchFinishFirmware,     "launch_finish.firmware",            kErrno,     EIO,         "snp_host.md 7, LAUNCH_FINISH: firmware refuses a guest that runs") \

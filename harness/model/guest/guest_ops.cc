@@ -95,7 +95,7 @@ Outcome apply(Kernel& k, ActorId actor, const GuestAccess& op) {
   if (is_stepped_over(out)) return step_over(op.kind);
   if (!accepts(k, out)) return out;
   const Outcome accepted = run_guest(k, vcpu_of(actor), acceptance_of(op));
-  return accepted.ok() ? run_guest(k, vcpu_of(actor), instruction_of(op)) : accepted;
+  return accepted.ok() ? run_guest(k, vcpu_of(actor), access_of(k, actor, op)) : accepted;
 }
 Outcome apply(Kernel& k, ActorId actor, const Pvalidate& op) {
   return run_guest(k, vcpu_of(actor), instruction_of(op));
@@ -111,7 +111,7 @@ Task<Outcome> start(Kernel& k, ActorId actor, const GuestAccess& op) {
   const bool handles_vc = k.machine.header.policy.guest == GuestPolicy::kAcceptsOnVc ||
                           planted(Planted::kVcHandlerSkipsAccess);
   if (handles_vc) {
-    return start_accepting(k, vcpu_of(actor), instruction_of(op), acceptance_of(op));
+    return start_accepting(k, vcpu_of(actor), access_of(k, actor, op), acceptance_of(op));
   }
   return start_guest(k, vcpu_of(actor), access_of(k, actor, op));
 }

@@ -174,9 +174,12 @@ Outcome mmio_exit(Kernel& k, const Vm& vm, const GuestInstruction& in) {
                      {.reason = kExitMmio, .gpa = address_of(in.gfn).value});
 }
 
-/// The access meets an MMIO entry, and is emulated at once.
-bool is_mmio(const Kernel& k, const Vcpu& vcpu, const GuestInstruction& in) {
-  return !is_td_private(k.vm(vcpu.vm), in) && is_cached_mmio(k, vcpu, in.gfn);
+/// The access meets an MMIO entry, and is emulated at once (kvm.md 5 row 0b). Not one that the
+/// processor says is private: nothing of that can be emulated (row 15).
+bool is_mmio(const Kernel& k, const Vcpu& vcpu, const GuestInstruction& in, std::uint64_t npf) {
+  const Vm& vm = k.vm(vcpu.vm);
+  if (is_td_private(vm, in) || (vm.sev.active && (npf & npf::kEncrypted) != 0)) return false;
+  return is_cached_mmio(k, vcpu, in.gfn);
 }
 
 /// True if the MMU's answer ends KVM_RUN: `out` is what user space gets.
@@ -264,7 +267,7 @@ Outcome run_guest(Kernel& k, VcpuIndex index, const GuestInstruction& in) {
     if (round > 0 && is_same(tried, last)) break;
     last = tried;
     k.event(EventKind::kNpf, vm, in.gfn.value, npf);
-    if (is_mmio(k, vcpu, in)) return mmio_exit(k, vm, in);
+    if (is_mmio(k, vcpu, in, npf)) return mmio_exit(k, vm, in);
     PageFault fault = fault_of(vm, in, npf);
     const FaultResult result = handle_fault(k, vcpu, fault);
     Outcome out{};
@@ -310,7 +313,7 @@ Task<Outcome> start_guest(Kernel& k, VcpuIndex index, GuestInstruction in) {
     compare = true;
     srcu_read_lock(k, vm_index);
     k.event(EventKind::kNpf, vm, in.gfn.value, npf);
-    if (is_mmio(k, vcpu, in)) {
+    if (is_mmio(k, vcpu, in, npf)) {
       out = mmio_exit(k, vm, in);
       srcu_read_unlock(k, vm_index);
       break;

@@ -70,7 +70,7 @@ Outcome apply(Kernel& k, ActorId, const CreateIrqchip& op) {
   Vm& vm = k.vm(op.vm);
   if (vm.irqchip) return refuse(Check::kCreateIrqchipExists);
   // Assumption: a TD takes none; the end of its interrupts is the TDX module's to see.
-  if (vm.vcpu_count > 0 || vm.type == VmType::kTdx) return refuse(Check::kCreateIrqchipLate);
+  if (has_vcpus(vm) || vm.type == VmType::kTdx) return refuse(Check::kCreateIrqchipLate);
   k.set(vm.irqchip, true);
   return {};
 }

@@ -44,6 +44,8 @@ LockPlan locks_of(const Kernel& k, ActorId actor, const CreateVm& op);
 
 /// The gate of every VM ioctl: skip.no_vm, then vm.dead.  kOk if the call goes on.
 Check vm_gate(const Kernel& k, VmIndex vm);
+/// It has a vCPU, or is about to (Linux kvm->created_vcpus != 0).
+inline bool has_vcpus(const Vm& vm) { return vm.vcpu_count + vm.vcpus_in_creation != 0; }
 /// The same for a vCPU ioctl of the acting vCPU: skip.no_vcpu, then vm.dead.
 Check vcpu_gate(const Kernel& k, VcpuIndex vcpu);
 

@@ -109,8 +109,9 @@ struct VmCore {
   bool irqchip = false;              // has an interrupt controller in the kernel
   bool apic_access_enabled = false;  // the APIC-access page has its slots (apic_page.h)
   std::uint8_t vcpu_count = 0;
-  std::uint32_t life = 0;   // VMs of this index that have been destroyed
-  std::uint32_t users = 0;  // VM descriptor + vCPU descriptors + open guest_memfds
+  std::uint8_t vcpus_in_creation = 0;  // counted in Linux's created_vcpus, not in online_vcpus
+  std::uint32_t life = 0;              // VMs of this index that have been destroyed
+  std::uint32_t users = 0;             // VM descriptor + vCPU descriptors + open guest_memfds
   std::uint64_t invalidate_seq = 0;
   std::int64_t invalidate_in_progress = 0;
   Gfn invalidate_first{};  // union of the ranges under invalidation; first > last means unset

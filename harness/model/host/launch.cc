@@ -211,7 +211,7 @@ Outcome apply(Kernel& k, ActorId, const SevInit2& op) {
   // anything.
   if (vm.sev.active) return refuse(Check::kSevInitTwice);
   if (vm.type != VmType::kSnp) return refuse(Check::kSevInitNotSev);
-  if (vm.vcpu_count != 0) return refuse(Check::kSevInitVcpus);
+  if (has_vcpus(vm)) return refuse(Check::kSevInitVcpus);
   if (op.flags.value != 0) return refuse(Check::kSevInitFlags);
   k.set(vm.sev.asid, take_asid(k));
   k.set(vm.sev.active, true);
@@ -267,6 +267,9 @@ Outcome apply(Kernel& k, ActorId, const LaunchFinish& op) {
   if (!vm.sev.active) return refuse(Check::kLaunchFinishNotSnp);
   if (!vm.sev.context) return refuse(Check::kLaunchFinishNoContext);
   if (op.flags.value != 0) return refuse(Check::kLaunchFinishFlags);
+  // Assumption: every modelled version looks for a creation under way, as 6.12 does from 6.12.83
+  // on.
+  if (vm.vcpus_in_creation != 0) return refuse(Check::kLaunchFinishBusy);
   for (Vcpu& vcpu : k.vcpus) {
     if (!vcpu.exists || vcpu.vm != op.vm) continue;
     if (const Check bad = launch_vmsa(k, vm, vcpu); bad != Check::kOk) return outcome_of(bad);

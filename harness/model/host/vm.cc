@@ -58,6 +58,7 @@ void close_descriptors(Kernel& k, Vm& vm) {
     put_vm(k, vm);
   }
   k.set(vm.vcpu_count, 0);
+  k.set(vm.vcpus_in_creation, 0);
   put_vm(k, vm);
 }
 
@@ -155,13 +156,22 @@ Outcome apply(Kernel& k, ActorId, const CreateVcpu& op) {
 }
 
 Task<Outcome> start(Kernel& k, ActorId actor, const CreateVcpu& op) {
-  const bool adds_slot = k.vm(op.vm).open && needs_apic_page(k, k.vm(op.vm));
-  if (!adds_slot) co_return apply(k, actor, op);
-  co_await lock(k, slots_lock(op.vm));
-  // Nobody reads the VM's slots: it has no vCPU yet.
-  co_await wait_no_active_invalidations(k, op.vm);
+  if (k.vcpu(op.vcpu).exists || vm_gate(k, op.vm) != Check::kOk) co_return apply(k, actor, op);
+  Vm& vm = k.vm(op.vm);
+  const std::uint32_t life = vm.life;
+  k.set(vm.vcpus_in_creation, static_cast<std::uint8_t>(vm.vcpus_in_creation + 1));
+  co_await point(k, Point::kVcpuInCreation);
+  const bool adds_slot = vm.open && needs_apic_page(k, vm);
+  if (adds_slot) {
+    co_await lock(k, slots_lock(op.vm));
+    // Nobody reads the VM's slots: it has no vCPU yet.
+    co_await wait_no_active_invalidations(k, op.vm);
+  }
   const Outcome out = apply(k, actor, op);
-  unlock(k, slots_lock(op.vm));
+  if (adds_slot) unlock(k, slots_lock(op.vm));
+  // A VM that has gone meanwhile took its count with it.
+  if (vm.life == life && vm.exists)
+    k.set(vm.vcpus_in_creation, static_cast<std::uint8_t>(vm.vcpus_in_creation - 1));
   co_return out;
 }
 

@@ -125,7 +125,7 @@ GuestResult rmpadjust(Rmp& rmp, Journal& journal, const GuestPage& page,
   }
   // Assumption: a page held in use by a running vCPU is FAIL_INUSE (rmp.md 6), seen after the
   // ownership rows.
-  if (rmp.is_in_use(page.leaf.pfn)) return refuse(Check::kRmpAdjustInUse);
+  if (rmp.covering_in_use(page.leaf.pfn)) return refuse(Check::kRmpAdjustInUse);
   RmpEntry entry = rmp.covering(page.leaf.pfn);
   if (!entry.validated()) return refuse(Check::kRmpAdjustNotValidated);
   if (how == Fit::kEntrySmaller) return refuse(Check::kRmpAdjustSizeMismatch);

@@ -94,6 +94,12 @@ bool Rmp::block_in_use(Pfn head) const {
          });
 }
 
+bool Rmp::covering_in_use(Pfn pfn) const {
+  if (in_use_count_ == 0) return false;
+  const Pfn head = pfn.align_down(kFramesPer2M);
+  return raw(head).is_live_2m() ? block_in_use(head) : is_in_use(pfn);
+}
+
 void Rmp::mark_in_use(Journal& journal, Pfn pfn) {
   std::uint64_t* const place = std::ranges::find(in_use_, 0u);
   SLUICE_CHECK(place != in_use_.end());

@@ -75,6 +75,8 @@ class Rmp {
   void mark_in_use(Journal& journal, Pfn pfn);
   void clear_in_use(Journal& journal, Pfn pfn);
   bool is_in_use(Pfn pfn) const;
+  /// Some frame of the entry that covers this one is.  Pre: covered.
+  bool covering_in_use(Pfn pfn) const;
 
   // Look-ups.
 

@@ -262,6 +262,23 @@ void compare_accesses(const spec::RmpState& state, const Rmp& rmp, std::uint64_t
   }
 }
 
+/// Every trial once more, with a frame inside the block that some vCPU has in use.
+void compare_in_use(const spec::RmpState& state, Machine& m, const std::vector<Trial>& alphabet,
+                    std::set<std::string_view>& rows) {
+  const auto here = m.journal.mark();
+  const Pfn marked{kPfns[0] + 1};
+  const spec::RmpState in_use = state.with_in_use(marked, true);
+  for (const Trial& t : alphabet) {
+    m.rmp.mark_in_use(m.journal, marked);
+    const spec::Answer want = restate(in_use, t);
+    rows.insert(want.row);
+    ASSERT_EQ(want.result, execute(m, t))
+        << want.row << " in state " << key_of(state) << " with a frame in use, kind "
+        << static_cast<int>(t.kind) << " pfn " << t.pfn << " gpa " << t.record.gpa;
+    m.journal.roll_back(here);
+  }
+}
+
 struct Found {
   std::vector<std::size_t> path;
   spec::RmpState state;
@@ -289,6 +306,7 @@ TEST(RmpExhaustive, TheModelAgreesWithTheRestatementInEveryReachableState) {
       m->journal.roll_back(0);
       for (const std::size_t letter : found.path) (void)execute(*m, alphabet[letter]);
       compare_accesses(found.state, m->rmp, compared);
+      compare_in_use(found.state, *m, alphabet, rows);
       if (HasFatalFailure()) return;
       const auto here = m->journal.mark();
       for (std::size_t letter = 0; letter < alphabet.size(); ++letter) {

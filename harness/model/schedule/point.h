@@ -22,6 +22,8 @@ enum class Point : std::uint8_t {
   kGuestReentry,
   // Pre-fault, kvm.md 4.
   kPreFaultNextPage,
+  // vCPUs, kvm.md 0.
+  kVcpuInCreation,
   // guest_memfd, kvm.md 1.
   kGmemFolioFound,
   kAllocateNextPage,
@@ -74,6 +76,8 @@ inline constexpr auto kPoints = std::to_array<PointRow>({
     {Point::kGuestReentry, "guest.reentry", "fault handled, the guest has not yet tried again"},
     {Point::kPreFaultNextPage, "pre_fault.next_page",
      "one block done, the next not begun (cond_resched)"},
+    {Point::kVcpuInCreation, "create_vcpu.in_creation",
+     "the vCPU counts among those created, and is not yet there"},
     {Point::kGmemFolioFound, "gmem.folio_found",
      "folio looked up or allocated, not yet prepared for the guest"},
     {Point::kAllocateNextPage, "gmem_allocate.next_page",
