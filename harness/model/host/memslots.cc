@@ -223,8 +223,10 @@ void end_update(Kernel& k, Vm& vm, std::uint8_t address_space) {
 /// kvm_invalidate_memslot(): vCPUs see the INVALID slot from here.
 void publish_invalid(Kernel& k, Vm& vm, SlotIndex index) { k.set(vm.slots[index].invalid, true); }
 
-/// kvm_arch_flush_shadow_memslot(), up to the flush; true if one is owed. The quirk SLOT_ZAP_ALL is
-/// on by default, and flushes as it goes.
+/// kvm_arch_flush_shadow_memslot(), up to the flush; true if one is owed. The quirk SLOT_ZAP_ALL
+/// flushes as it goes.
+// Assumption: user space leaves the quirk SLOT_ZAP_ALL on, as it is by default: no operation is
+// KVM_CAP_DISABLE_QUIRKS2.
 bool zap_slot(Kernel& k, Vm& vm, SlotIndex index) {
   const Memslot& slot = vm.slots[index];
   if (planted(Planted::kDeleteSkipsZap)) return false;

@@ -38,6 +38,8 @@ unsigned address_space_count(const Kernel& k, const Vm& vm) {
 
 Gfn max_gfn(const Kernel& k) { return max_gfn(k.machine.profile); }
 
+// Assumption: a slot that takes all its pages from a file is congruent, or not, by its user address
+// as others are; kvm.md 2 leaves open whether the offset in the file counts from 6.17 on.
 bool is_lpage_disallowed(const Kernel& k, const Vm& vm, const Memslot& slot, Gfn gfn,
                          MapLevel level) {
   const std::uint64_t frames = frames_in(level);
