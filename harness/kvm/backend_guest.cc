@@ -148,7 +148,7 @@ Outcome KvmBackend::run(const Step& step, const PreFaultMemory& op) {
   Outcome out = of_result(result);
   out.has_progress = true;
   out.progress = {.gpa = range.gpa, .left = range.size};
-  // A private fault that failed has left its exit behind (kvm.md 4).
+  // A private fault that failed has left its exit behind, also where others succeeded (kvm.md 4).
   const GuestExit left = decode_exit(result, page);
   if (left.kind == ExitKind::kMemoryFault) out.exit = exit_outcome(left).exit;
   note_mmio(acting, out);

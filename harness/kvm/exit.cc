@@ -8,11 +8,14 @@
 namespace sluice::kvm {
 namespace {
 
-uapi::MemoryFaultExit memory_fault_of(const kvm_run& run) {
+void take_memory_fault(const kvm_run& run, GuestExit& exit) {
   uapi::MemoryFaultExit fault;
   std::memcpy(&fault, reinterpret_cast<const std::byte*>(&run) + uapi::kRunUnionOffset,
               sizeof fault);
-  return fault;
+  exit.kind = ExitKind::kMemoryFault;
+  exit.gpa = fault.gpa;
+  exit.size = fault.size;
+  exit.flags = fault.flags;
 }
 
 // KVM_RUN returned -1. Only a memory fault comes with both an errno and a valid exit.
@@ -21,11 +24,7 @@ GuestExit decode_failure(int error, const kvm_run& run) {
   if (error == EINTR) {
     exit.kind = ExitKind::kInterrupted;
   } else if (run.exit_reason == uapi::kExitMemoryFault) {
-    const uapi::MemoryFaultExit fault = memory_fault_of(run);
-    exit.kind = ExitKind::kMemoryFault;
-    exit.gpa = fault.gpa;
-    exit.size = fault.size;
-    exit.flags = fault.flags;
+    take_memory_fault(run, exit);
   }
   return exit;
 }
@@ -63,6 +62,9 @@ GuestExit decode_exit(SysResult result, const kvm_run& run) {
       exit.nr = run.hypercall.nr;
       for (std::size_t i = 0; i < exit.args.size(); ++i) exit.args[i] = run.hypercall.args[i];
       exit.flags = run.hypercall.longmode;
+      break;
+    case uapi::kExitMemoryFault:  // never of KVM_RUN, but left by a pre-fault that did some pages
+      take_memory_fault(run, exit);
       break;
     case KVM_EXIT_HLT:
       exit.kind = ExitKind::kHalt;

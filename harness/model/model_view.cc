@@ -280,9 +280,11 @@ ProgressView ModelView::progress_now() const {
   // The same of a TD's fault (bugs.md 2), which ends from the same kernel on.
   static_assert(behavior::td_leaves_fault_on_invalid_slot({6, 18}) &&
                 behavior::prefault_eagain_on_invalid_slot({6, 18}));
-  // A pre-fault of a vCPU whose root a slot's deletion made obsolete.
-  const bool root = liveness.livelock_reason == RetryReason::kRootObsolete &&
-                    !behavior::prefault_renews_obsolete_root(k_->version());
+  // A pre-fault of a vCPU whose root a slot's deletion made obsolete, or does while the fault loop
+  // runs, which renews no root in any version (kvm.md 4 rows 7 and 9).
+  const bool root = liveness.livelock_reason == RetryReason::kRootWentMeanwhile ||
+                    (liveness.livelock_reason == RetryReason::kRootObsolete &&
+                     !behavior::prefault_renews_obsolete_root(k_->version()));
   // snp_host.md 1: the loop around RMPUPDATE has no bound in any version.
   const bool overlap = liveness.livelock_reason == RetryReason::kRmpOverlap;
   view.known_upstream = liveness.livelock && !liveness.deadlock && (prefault || root || overlap);

@@ -14,8 +14,11 @@ Result memory_fault_format(const View& view) {
   if (out.exit.reason != kExitMemoryFault) return std::nullopt;
   // The last four are what looking the page up may answer.
   constexpr std::array kErrnos{EFAULT, EHWPOISON, ENOMEM, EIO, EINVAL, ENOENT};
+  // A pre-fault that did some pages succeeds beside what the next one left (kvm.md 4).
+  const bool beside_success =
+      out.ok() && out.has_progress && out.progress.left > 0 && out.exit.gpa == out.progress.gpa;
   const bool right_answer =
-      out.kind == StatusKind::kExit ||
+      out.kind == StatusKind::kExit || beside_success ||
       (out.kind == StatusKind::kErrno && std::ranges::find(kErrnos, out.number) != kErrnos.end());
   const bool right_fields = out.exit.gpa % kPageBytes == 0 && out.exit.size == kPageBytes &&
                             (out.exit.flags & ~kMemoryFaultPrivate) == 0;

@@ -179,7 +179,9 @@ Result idempotent(const View& view) {
 }
 
 Result ends_when_slot_goes(const View& view) {
-  const bool looping = view.progress().livelock && ran<PreFaultMemory>(view);
+  // A loop whose cause is known to be another is W2's.
+  const ProgressView progress = view.progress();
+  const bool looping = progress.livelock && !progress.known_upstream && ran<PreFaultMemory>(view);
   const bool must_end = behavior::prefault_eagain_on_invalid_slot(view.header().kernel);
   return looping && must_end ? Violation{.subject = acting_vcpu(view).value} : Result{};
 }

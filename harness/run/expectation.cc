@@ -90,6 +90,11 @@ std::optional<std::string> take_argument(std::string_view argument, Expectation&
   }
   const std::size_t equals = argument.find('=');
   const std::string_view key = argument.substr(0, equals);
+  if (key == "exit" && equals != std::string_view::npos) {
+    out.left_exit = find_exit(argument.substr(equals + 1));
+    if (out.left_exit) return std::nullopt;
+    return fmt::format("'{}' is no exit; write exit=memory_fault", argument);
+  }
   const auto number =
       equals == std::string_view::npos ? std::nullopt : parse_number(argument.substr(equals + 1));
   std::optional<std::uint64_t>* const field = key == "gpa"     ? &out.gpa
@@ -99,7 +104,7 @@ std::optional<std::string> take_argument(std::string_view argument, Expectation&
   if (field == nullptr || !number) {
     return fmt::format(
         "'{}' is no value an operation hands back; write gpa=, left= or value= "
-        "and a number",
+        "and a number, or exit=memory_fault",
         argument);
   }
   *field = number;
@@ -168,6 +173,7 @@ bool meets(const Expectation& expected, const Outcome& outcome) {
       *expected.is_private != ((outcome.exit.flags & kMemoryFaultPrivate) != 0)) {
     return false;
   }
+  if (expected.left_exit && *expected.left_exit != outcome.exit.reason) return false;
   const bool is_exit = expected.kind == Kind::kExit;
   const std::uint64_t gpa = is_exit ? outcome.exit.gpa : outcome.progress.gpa;
   if (expected.gpa && (*expected.gpa != gpa || (!is_exit && !outcome.has_progress))) return false;

@@ -1,6 +1,7 @@
 // What the author of a sequence expects of a step: the text behind `=>`, resolved.
 //
 //   ok    ok(gpa=0x1000, left=0x1ff000)    ok(value=0x5)      success, and what it hands back
+//   ok(exit=memory_fault)                                     success beside an exit left behind
 //   EAGAIN                                                    an errno, whatever the reason
 //   set_memory_region.overlap                                 a reason (docs/checks.md)
 //   memory_fault(private)   memory_fault(shared, gpa=0x1000)   mmio   hypercall   exits
@@ -26,7 +27,8 @@ struct Expectation {
   std::uint16_t number = 0;  // kErrno: errno; kExit: reason
   Check check = Check::kOk;  // kCheck
   std::optional<WaitFor> wait{};
-  std::optional<bool> is_private{};  // memory_fault
+  std::optional<bool> is_private{};          // memory_fault
+  std::optional<std::uint16_t> left_exit{};  // beside the answer of a pre-fault: reason
   std::optional<std::uint64_t> gpa{};
   std::optional<std::uint64_t> left{};
   std::optional<std::uint64_t> value{};

@@ -45,6 +45,11 @@ TEST(Expectation, Success) {
   EXPECT_TRUE(meets_text("ok(gpa=0x1000, left=0x1ff000)", out));
   EXPECT_TRUE(meets_text("ok(left=2093056)", out));
   EXPECT_FALSE(meets_text("ok(gpa=0x2000)", out));
+  EXPECT_FALSE(meets_text("ok(exit=memory_fault)", out));
+  out.exit.reason = kExitMemoryFault;
+  EXPECT_TRUE(meets_text("ok(gpa=0x1000, exit=memory_fault)", out));
+  EXPECT_EQ(describe(out), "ok(gpa=0x1000, left=0x1ff000, exit=memory_fault)");
+  EXPECT_FALSE(parse_expectation("ok(exit=memory)").has_value());
   out.has_value = true;
   out.value = 5;
   EXPECT_TRUE(meets_text("ok(value=5)", out));

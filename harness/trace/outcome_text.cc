@@ -94,6 +94,9 @@ std::string describe(const Outcome& outcome) {
   if (outcome.has_value && outcome.kind == StatusKind::kOk) {
     details += fmt::format("{}value={:#x}", details.empty() ? "" : ", ", outcome.value);
   }
+  if (outcome.exit.reason == kExitMemoryFault && outcome.kind == StatusKind::kOk) {
+    details += fmt::format("{}exit=memory_fault", details.empty() ? "" : ", ");
+  }
   if (!details.empty()) text += "(" + details + ")";
   return text + reason_name(outcome);
 }

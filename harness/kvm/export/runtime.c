@@ -250,9 +250,9 @@ HELPER struct answer pre_fault_memory(int vcpu, struct pre_fault range) {
   out.has_progress = 1;
   out.gpa = range.gpa;
   out.left = range.size;
-  /* A private fault that failed leaves its exit behind. */
-  const int failed = out.kind == ERRNO && out.number != EINTR;
-  if (failed && vcpus[vcpu].run->exit_reason == EXIT_MEMORY_FAULT) {
+  /* A private fault that failed leaves its exit behind, also where others succeeded. */
+  const int interrupted = out.kind == ERRNO && out.number == EINTR;
+  if (!interrupted && vcpus[vcpu].run->exit_reason == EXIT_MEMORY_FAULT) {
     take_memory_fault(vcpus[vcpu].run, &out);
   }
   return out;

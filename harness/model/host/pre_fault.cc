@@ -9,6 +9,7 @@
 #include "model/host/memslots.h"
 #include "model/host/td_mirror.h"
 #include "trace/kernel_behavior.h"
+#include "trace/memory_fault_errno.h"
 
 namespace sluice::model {
 namespace {
@@ -49,6 +50,36 @@ bool is_refused_alias(const Kernel& k, const Vm& vm, std::uint64_t gpa) {
          behavior::prefault_refuses_alias(k.version()) && !planted(Planted::kTdPreFaultMapsAlias);
 }
 
+bool is_nested(const Vcpu& vcpu) {
+  return vcpu.guest_mode == GuestMode::kNested && !planted(Planted::kPreFaultInNestedGuest);
+}
+
+/// Row 7.
+Check check_root(Kernel& k, Vcpu& vcpu) {
+  const Vm& vm = k.vm(vcpu.vm);
+  const bool shadow = !k.machine.profile.tdp;
+  // Assumption: under nested paging a vCPU has no root yet each time, as nothing but this loads one
+  // for it.
+  const bool nested = is_nested(vcpu);
+  if (nested || (shadow && !vm.had_slot)) {
+    const Check no_memory = check_allocation(k, Check::kFaultNoMemory);
+    if (no_memory != Check::kOk) return no_memory;
+    // Roots of the shadow MMU need pages that KVM has only from the first memslot on.
+    return vm.had_slot ? Check::kOk : Check::kPreFaultNoRoot;
+  }
+  const bool loaded = vcpu.root != kNoRootIndex;
+  if (loaded && !behavior::prefault_renews_obsolete_root(k.version())) return Check::kOk;
+  return reload_root(k, vcpu);
+}
+
+/// Row 9, before each round: what ends the loop in kvm_tdp_map_page().
+Check check_round(Kernel& k, const Vm& vm) {
+  const Check signal = check_signal(k, Check::kPreFaultSignal);
+  if (signal != Check::kOk) return signal;
+  const bool ends = vm.dead && behavior::prefault_checks_vm_dead(k.version());
+  return ends ? fail(Check::kVmDead) : Check::kOk;
+}
+
 /// What must hold before a page can be faulted in: rows 4 to 8, and row 9's first look.
 Check begin_page(Kernel& k, Vcpu& vcpu, std::uint64_t gpa) {
   const Vm& vm = k.vm(vcpu.vm);
@@ -58,30 +89,25 @@ Check begin_page(Kernel& k, Vcpu& vcpu, std::uint64_t gpa) {
     return Check::kPreFaultNotAllowed;
   }
   if (is_refused_alias(k, vm, gpa)) return Check::kPreFaultAlias;
-  const bool nested =
-      vcpu.guest_mode == GuestMode::kNested && !planted(Planted::kPreFaultInNestedGuest);
-  if (!k.machine.profile.tdp || nested) {
-    // Roots of the shadow MMU need pages that KVM has only from the first memslot on.
-    return vm.had_slot ? Check::kPreFaultNotTdp : Check::kPreFaultNoRoot;
-  }
-  const bool obsolete = vcpu.root != kNoRootIndex;
-  if (!obsolete || behavior::prefault_renews_obsolete_root(k.version())) {
-    if (const Check check = reload_root(k, vcpu); check != Check::kOk) return check;
-  }
+  if (const Check check = check_root(k, vcpu); check != Check::kOk) return check;
+  if (!k.machine.profile.tdp || is_nested(vcpu)) return Check::kPreFaultNotTdp;
   if (planted(Planted::kPreFaultMarksRun)) k.set(vcpu.ran, true);
-  return check_signal(k, Check::kPreFaultSignal);
+  return check_round(k, vm);
 }
 
-/// The loop in kvm_tdp_map_page() meets a root that nothing replaces while it runs: a livelock
-/// (W2), known upstream.  Deviation: the model notes it and goes on as if a signal had ended the
-/// loop, since nothing else of the sequence could be seen otherwise.
-Check retry_until_signal(Kernel& k) {
-  k.scheduler.report_livelock(RetryReason::kRootObsolete);
+/// The loop in kvm_tdp_map_page() meets an obsolete root, which nothing replaces while it runs,
+/// since that is row 7's: a livelock (W2), known upstream.  Deviation: the model notes it and goes
+/// on as if a signal had ended the loop, since nothing else of the sequence could be seen
+/// otherwise.
+Check retry_until_signal(Kernel& k, bool began_with_root) {
+  const Check signal = check_signal(k, Check::kPreFaultSignal);
+  if (signal != Check::kOk) return signal;
+  k.scheduler.report_livelock(began_with_root ? RetryReason::kRootWentMeanwhile
+                                              : RetryReason::kRootObsolete);
   return fail(Check::kPreFaultObsoleteRoot);
 }
-bool retries_for_ever(const Kernel& k, const FaultResult& result) {
-  return result.status == FaultStatus::kRetry && result.retry == RetryReason::kRootObsolete &&
-         !behavior::prefault_renews_obsolete_root(k.version());
+bool retries_for_ever(const FaultResult& result) {
+  return result.status == FaultStatus::kRetry && result.retry == RetryReason::kRootObsolete;
 }
 
 /// The page behind an address of the range: without the SHARED bit of a TD.
@@ -128,20 +154,6 @@ void advance(Range& range, const PageFault& fault) {
   range.left -= done;
 }
 
-/// errno of a check that a fault reports as an exit: the ioctl returns it as it is.
-std::uint16_t errno_of(Check check) {
-  switch (check) {
-    case Check::kFaultPrepareLookup:
-      return ENOENT;
-    case Check::kFaultPrepareAssign:
-      return EINVAL;
-    case Check::kFaultPoisoned:
-      return EHWPOISON;
-    default:
-      return EFAULT;
-  }
-}
-
 /// 0 if there was any progress, else the errno; the structure is written back in every case.
 Outcome finish(const PreFaultMemory& op, const Range& range, Check check, const ExitInfo& exit) {
   const bool progressed = range.gpa != op.gpa.value;
@@ -153,11 +165,12 @@ Outcome finish(const PreFaultMemory& op, const Range& range, Check check, const 
     out = row_of(check).kind == StatusKind::kSkipped ? skip(check) : refuse(check);
     if (out.kind == StatusKind::kExit) {
       out.kind = StatusKind::kErrno;
-      out.number = errno_of(check);
+      out.number = memory_fault_errno(check);
     }
-    out.exit = exit;
   }
   if (!out.skipped()) {
+    // Whatever the answer: where earlier pages make it 0, the exit of the last one is there, too.
+    out.exit = exit;
     out.has_progress = true;
     out.progress = {.gpa = range.gpa, .left = range.left};
     if (planted(Planted::kPreFaultForgetsProgress)) out.progress.left = op.size.value;
@@ -194,9 +207,8 @@ Outcome apply(Kernel& k, ActorId actor, const PreFaultMemory& op) {
     if (check != Check::kOk) break;
     PageFault fault = fault_for(k, k.vm(vcpu.vm), range.gpa);
     const FaultResult result = handle_fault(k, vcpu, fault);
-    if (retries_for_ever(k, result)) {
-      check = check_signal(k, Check::kPreFaultSignal);
-      if (check == Check::kOk) check = retry_until_signal(k);
+    if (retries_for_ever(result)) {
+      check = retry_until_signal(k, false);
     } else {
       SLUICE_CHECK(result.status != FaultStatus::kRetry);  // nothing is in flight
       check = check_of(result);
@@ -222,6 +234,7 @@ Task<Outcome> start(Kernel& k, ActorId actor, const PreFaultMemory& op) {
   while (range.left > 0 && check == Check::kOk) {
     check = begin_page(k, vcpu, range.gpa);
     if (check != Check::kOk) break;
+    const bool has_root = has_valid_root(k, vcpu);
     PageFault fault = fault_for(k, vm, range.gpa);
     for (;;) {
       // One child a page costs 10 ns, and only where stops are possible: a copy of its points here
@@ -232,21 +245,15 @@ Task<Outcome> start(Kernel& k, ActorId actor, const PreFaultMemory& op) {
         exit = result.exit.reason == kExitMemoryFault ? result.exit : ExitInfo{};
         break;
       }
-      if (retries_for_ever(k, result)) {
-        check = check_signal(k, Check::kPreFaultSignal);
-        if (check == Check::kOk) check = retry_until_signal(k);
+      if (retries_for_ever(result)) {
+        check = retry_until_signal(k, has_root);
         break;
       }
       k.event(EventKind::kRetry, vm, fault.gfn.value);
       co_await point(k, Point::kFaultRetry);
       co_await retry(k, result.retry, fault.gfn.value);
-      check = check_signal(k, Check::kPreFaultSignal);
+      check = check_round(k, vm);
       if (check != Check::kOk) break;
-      if (behavior::prefault_checks_vm_dead(k.version()) && vm.dead) {
-        check = Check::kVmDead;
-        break;
-      }
-      load_root(k, vcpu);
     }
     if (check != Check::kOk) break;
     advance(range, fault);

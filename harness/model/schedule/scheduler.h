@@ -31,6 +31,7 @@ enum class RetryReason : std::uint8_t {
   kInvalidation,
   kSlotInvalid,
   kRootObsolete,
+  kRootWentMeanwhile,  // of a loop that began with a valid one and never looks for another
   kOther,
   kRmpOverlap
 };
