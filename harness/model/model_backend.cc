@@ -49,6 +49,7 @@ struct ModelBackend::State {
     record.host_before = host_view(*kernel);
     record.mark = machine.journal.mark();
     machine.events.clear();
+    scheduler.begin_step();
     kernel->begin_step();
   }
 
@@ -72,7 +73,6 @@ struct ModelBackend::State {
       kernel->straight_actor = step.actor;
       return handlers.straight(*kernel, step.actor, step.op);
     }
-    scheduler.begin_step();
     const Outcome out = run_scheduled(step, handlers);
     note_who_ran();
     return out;
@@ -89,6 +89,7 @@ struct ModelBackend::State {
     if (scheduler.is_busy(step.actor)) return outcome_of(Check::kSkipActorBusy);
     Step& kept = record.in_flight[actor_slot(step.actor)];
     kept = step;
+    record.had_company &= static_cast<ActorMask>(~(1u << actor_slot(step.actor)));
     return scheduler.run(step.actor, step.park, [this, &kept, &handlers] {
       return handlers.stoppable(*kernel, kept.actor, kept.op);
     });
@@ -100,6 +101,8 @@ struct ModelBackend::State {
       const auto slot = static_cast<unsigned>(std::countr_zero(left));
       record.ran_ops |= std::uint64_t{1} << record.in_flight[slot].op.index();
     }
+    const bool alone = std::popcount(record.ran) <= 1;
+    record.had_company |= static_cast<ActorMask>(alone ? (record.ran == 0 ? 0 : ~record.ran) : ~0);
   }
 };
 
@@ -139,7 +142,7 @@ void ModelBackend::finish() {
   State& s = *state_;
   s.begin_step({.actor = {}, .park = 0, .op = Resume{}});
   if (s.scheduler.quiet()) return;
-  s.scheduler.begin_step();
+  s.record.outcome.progression = Progression::kParked;  // whoever ends, this is not his answer
   s.scheduler.drain();
   s.note_who_ran();
 }

@@ -270,6 +270,11 @@ ProgressView ModelView::progress_now() const {
   const Scheduler& scheduler = k_->scheduler;
   const Liveness liveness = scheduler.liveness();
   ProgressView view{};
+  if (record_->ran != 0) {
+    const auto* const resumed = std::get_if<Resume>(&record_->step.op);
+    const ActorId actor = resumed != nullptr ? resumed->target : record_->step.actor;
+    view.had_company = (record_->had_company >> actor_slot(actor) & 1) != 0;
+  }
   if (scheduler.quiet() && !liveness.deadlock && !liveness.livelock) return view;
   view.deadlock = liveness.deadlock;
   view.livelock = liveness.livelock;

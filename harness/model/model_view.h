@@ -27,6 +27,7 @@ struct StepRecord {
   std::uint64_t ran_ops = 0;
   ActorMask ran = 0;  // through the scheduler; none if the step's own operation ran straight
   std::array<Step, kMaxActors> in_flight{};  // of busy actors, and of those who ran in the step
+  ActorMask had_company = 0;  // of these: somebody else ran since the operation began
   HostView host_before{};
   Journal::Mark mark = 0;
 };

@@ -321,5 +321,7 @@
   ROW(kZapGfnRangeBlocksNobody, "zap_gfn_range_blocks_nobody", "npt.leaf_has_a_slot", \
       "kvm_zap_gfn_range() does not keep faults under way from mapping the range again (bugs.md 13)") \
   ROW(kMmioIgnoresGeneration, "mmio_ignores_generation", "npt.leaf_has_a_slot", \
-      "an MMIO entry counts although memslots have changed since (bugs.md 19)")
+      "an MMIO entry counts although memslots have changed since (bugs.md 19)") \
+  ROW(kInvalidateSkipsPsmash, "invalidate_skips_psmash", "host.freed_frame_is_shared", \
+      "a page of a 2 MiB entry is taken back without splitting the entry first (rmp.md 4.2 row 8)")
 // clang-format on

@@ -85,7 +85,7 @@ void AcceptanceBook::note_belief(const View& view) {
   const bool accepts = op != nullptr && op->to_private && op->page_count.value > 0;
   const bool keeps_order = view.header().policy.guest == GuestPolicy::kEnlightened;
   if (!accepts || !keeps_order || !view.outcome().ok() || !view.ran_alone()) return;
-  const Asid asid = view.vm(view.vm_of({view.step().actor.index})).asid;
+  const Asid asid = view.vm(view.vm_of(acting_vcpu(view))).asid;
   const GuestPages all{.asid = asid, .first = op->gfn, .count = op->page_count.value};
   holds_ = holds_ && accepted_.remove(all) && accepted_.add(all);
 }

@@ -118,7 +118,9 @@ Result refused_conversion_changes_nothing(const View& view) {
 
 Result repeated_conversion_counts_nothing(const View& view) {
   const auto* const op = lone_conversion(view);
-  const bool repeats = op != nullptr && view.outcome().ok() && view.attribute_changes().empty();
+  // What it changed before it was parked, the step does not tell.
+  const bool whole = op != nullptr && !is_one_of<Resume>(view.step().op);
+  const bool repeats = whole && view.outcome().ok() && view.attribute_changes().empty();
   if (!repeats) return std::nullopt;
   const bool silent = !counters_changed(view, op->vm) && view.leaf_changes().empty();
   return silent ? Result{} : Violation{.subject = op->address.value >> kPageShift};

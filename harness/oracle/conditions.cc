@@ -53,7 +53,7 @@ void MismatchBook::note(const View& view) {
   if (ran<CreateVm, CreateVcpu>(view)) clear();  // a vCPU of the same index is another one
   const auto* const access = finished<GuestAccess>(view);
   if (access == nullptr) return;
-  const VcpuIndex vcpu{view.step().actor.index};
+  const VcpuIndex vcpu = acting_vcpu(view);
   last_[vcpu.value].reset();
   if (!is_mismatch(view)) return;
   last_[vcpu.value] =
@@ -68,7 +68,9 @@ void MismatchBook::note(const View& view) {
 bool MismatchBook::was_helped(const View& view) const {
   const auto* const access = finished<GuestAccess>(view);
   if (access == nullptr || conversion_ran(view)) return false;
-  const VcpuIndex vcpu{view.step().actor.index};
+  // It may have looked before user space helped.
+  if (is_one_of<Resume>(view.step().op) && !was_undisturbed(view)) return false;
+  const VcpuIndex vcpu = acting_vcpu(view);
   const auto& last = last_[vcpu.value];
   return last && last->vm == view.vm_of(vcpu) && last->gfn == access->gfn &&
          last->c_bit == access->c_bit && last->fetches == (access->kind == AccessKind::kFetch) &&

@@ -17,8 +17,7 @@ void each_guest_access(const View& view, Visit&& visit) {
   if (!ran<GuestAccess>(view)) return;
   const auto* const own = finished<GuestAccess>(view);
   if (own != nullptr && view.ran_alone()) {  // nearly always
-    visit(VcpuIndex{view.step().actor.index}, *own,
-          view.outcome().ok() ? Happened::kYes : Happened::kNo);
+    visit(acting_vcpu(view), *own, view.outcome().ok() ? Happened::kYes : Happened::kNo);
     return;
   }
   for (std::uint8_t i = 0; i < kMaxVcpus; ++i) {

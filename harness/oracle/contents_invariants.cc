@@ -199,7 +199,7 @@ Result host_reads_no_private_token(const View& view, const ContentBooks& books) 
 Result loss_is_loud(const View& view, const ContentBooks& books) {
   const GuestAccess* const op = books.lost.empty() ? nullptr : read_alone(view);
   if (op == nullptr) return std::nullopt;
-  const auto asid = key_of(view, {view.step().actor.index}, *op);
+  const auto asid = key_of(view, acting_vcpu(view), *op);
   return asid && books.lost.is_lost(*asid, op->gfn) ? Violation{.subject = op->gfn.value}
                                                     : Result{};
 }
@@ -207,7 +207,7 @@ Result loss_is_loud(const View& view, const ContentBooks& books) {
 Result guest_reads_what_it_wrote(const View& view, const ContentBooks& books) {
   const GuestAccess* const op = books.written.empty() ? nullptr : read_alone(view);
   if (op == nullptr || !view.outcome().has_value) return std::nullopt;
-  const auto asid = key_of(view, {view.step().actor.index}, *op);
+  const auto asid = key_of(view, acting_vcpu(view), *op);
   const auto token = asid ? books.written.token_of(*asid, op->gfn) : std::nullopt;
   return token && *token != view.outcome().value
              ? Violation{.subject = op->gfn.value, .other = view.outcome().value}
@@ -216,8 +216,10 @@ Result guest_reads_what_it_wrote(const View& view, const ContentBooks& books) {
 
 Result shared_page_is_one(const View& view) {
   const auto* const op = finished<GuestAccess>(view);
-  if (op == nullptr || !view.outcome().ok() || !is_quiescent(view)) return std::nullopt;
-  const VcpuIndex vcpu{view.step().actor.index};
+  // Whom it held up may have converted the page as soon as it was over.
+  if (op == nullptr || !view.outcome().ok() || !is_quiescent(view) || !view.ran_alone())
+    return std::nullopt;
+  const VcpuIndex vcpu = acting_vcpu(view);
   const VmIndex vm = view.vm_of(vcpu);
   const std::uint32_t root = view.current_root(vcpu);
   const SlotView* const slot = shared_slot(view, vm, root, op->gfn);

@@ -210,8 +210,9 @@ Result allocation_is_whole_or_prefix(const View& view) {
   constexpr std::uint32_t kAllocateMode = 1;
   if (op->mode.value != kAllocateMode) return std::nullopt;
   const std::uint64_t first = op->offset.value >> kPageShift, count = op->size.value >> kPageShift;
+  if (!was_undisturbed(view)) return std::nullopt;  // a hole may be punched into it meanwhile
   if (view.outcome().ok()) {
-    if (!is_quiescent(view)) return std::nullopt;  // a hole may be punched into it meanwhile
+    if (!is_quiescent(view)) return std::nullopt;
     for (std::uint64_t i = 0; i < std::min(count, kWalkLimit); ++i) {
       if (!view.gmem_page(op->gmem, first + i).present) return Violation{.subject = first + i};
     }

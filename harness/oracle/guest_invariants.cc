@@ -8,7 +8,8 @@ Result accepted_page_takes_no_vc(const View& view) {
   const auto* const op = finished<GuestAccess>(view);
   const bool took_vc = view.outcome().check == Check::kGuestNotValidated;
   // Who else is inside an operation may have rescinded the page just now.
-  if (op == nullptr || !took_vc || !is_quiescent(view)) return std::nullopt;
+  const bool shared_step = is_one_of<Resume>(view.step().op) && !view.ran_alone();
+  if (op == nullptr || !took_vc || !is_quiescent(view) || shared_step) return std::nullopt;
   return Violation{.subject = op->gfn.value};
 }
 

@@ -104,7 +104,12 @@ Result freed_frame_is_shared(const View& view) {
     for (const Event& event : log.events()) {
       if (event.kind != EventKind::kFrameFreed || !view.rmp(Pfn{event.a}).assigned) continue;
       if (!was_refused(view, Pfn{event.a})) continue;
-      return Violation{.subject = event.a, .known_upstream = true, .spoils_the_rest = true};
+      // Not that defect: it is about an update that was refused, not about a split forgotten.
+      const bool forgot = std::ranges::any_of(log.events(), [&](const Event& e) {
+        return e.kind == EventKind::kRmpUpdateOverlap && covers(e, Pfn{event.a}) &&
+               overlaps_for_no_reason(view, e);
+      });
+      return Violation{.subject = event.a, .known_upstream = !forgot, .spoils_the_rest = !forgot};
     }
   }
   for (const FrameChange& change : view.frame_changes()) {

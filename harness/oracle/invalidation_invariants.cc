@@ -2,6 +2,7 @@
 // and the memslot generation (invariants.md E; kvm.md 5).
 #include <algorithm>
 #include <array>
+#include <bit>
 
 #include "oracle/invariant_list.h"
 #include "oracle/view_helpers.h"
@@ -75,6 +76,23 @@ std::optional<PunchedPages> lone_punch(const View& view) {
                       .end = (op->offset.value + op->size.value) >> kPageShift};
 }
 
+/// An invalidation that had begun, and had no range when the next of its VM's events came: its
+/// own range is to be set before mmu_lock is dropped.
+std::optional<Violation> began_without_range(const View& view) {
+  std::uint32_t waiting = 0;  // VMs, by bit
+  for (const Event& event : view.events().events()) {
+    const std::uint32_t vm = 1u << event.vm;
+    if (event.kind == EventKind::kInvalidateRange) waiting &= ~vm;
+    const bool begins = event.kind == EventKind::kInvalidateBegin;
+    if (!begins && event.kind != EventKind::kInvalidateEnd) continue;
+    if ((waiting & vm) != 0) return Violation{.subject = event.vm};
+    if (begins) waiting |= vm;
+  }
+  return waiting == 0 ? std::nullopt
+                      : std::optional(Violation{
+                            .subject = static_cast<std::uint64_t>(std::countr_zero(waiting))});
+}
+
 /// Address spaces of a VM (kvm.md 0, MULTI_ADDRESS_SPACE).
 unsigned address_spaces(const View& view, const VmView& vm) {
   return !has_private_memory(vm.type) && view.profile().smm_address_space ? 2 : 1;
@@ -136,6 +154,9 @@ Result invalidation_is_balanced(const View& view) {
 }
 
 Result invalidation_has_a_range(const View& view) {
+  if (view.events().has(EventKind::kInvalidateBegin)) {
+    if (auto wrong = began_without_range(view); wrong) return wrong;
+  }
   return each_changed_vm(view, [&view](VmIndex index) -> Result {
     const VmView& vm = view.vm(index);
     return vm.invalidate_in_progress > 0 && vm.invalidate_range.empty()

@@ -40,10 +40,10 @@ const std::array<InvariantRow, kInvariantCount> kInvariants{{
     {"D6", "td.mirror_agrees", "At rest the mirror and the secure EPT say the same, but for pages that are pre-mapped and not yet added.", kQuiescent, false, t::kTd, {F::kTd, F::kLeaves}, "invariants.md D6; tdx.md 1, 5", check::mirror_agrees, check::audit_mirror},
 
     {"I1", "invalidation.is_balanced", "mmu_invalidate_in_progress is never negative, and 0 at rest.", kHard, true, t::kVms, {F::kVms}, "invariants.md I1; kvm.md 5", check::invalidation_is_balanced, check::audit_invalidation},
-    {"I2", "invalidation.has_a_range", "While an invalidation is in progress its range is set.", kHard, true, t::kVms, {F::kVms}, "invariants.md I2; kvm.md 5", check::invalidation_has_a_range, nullptr},
+    {"I2", "invalidation.has_a_range", "While an invalidation is in progress its range is set, from the moment it begins.", kHard, true, t::kVms | t::kInvalidation, {F::kVms, F::kEvents}, "invariants.md I2; kvm.md 5", check::invalidation_has_a_range, nullptr},
     {"I3", "invalidation.seq_counts_ends", "mmu_invalidate_seq rises by one with each end of an invalidation, and never else.", kHard, true, t::kVms, {F::kVms, F::kEvents}, "invariants.md I3; kvm.md 5", check::seq_counts_ends, nullptr},
     {"I4", "invalidation.install_is_fresh", "A leaf is installed only into a valid root, where no invalidation in progress covers it and none has ended since the fault began.", kHard, true, t::kLeaves, {F::kEvents, F::kVms, F::kLeaves}, "invariants.md I4; kvm.md 5 step 13; bugs.md 9", check::install_is_fresh, nullptr},
-    {"I5", "invalidation.slots_are_stable", "An invalidation ends with the slots with which it began.", kHard, true, t::kFile | t::kAttributes, {F::kEvents}, "invariants.md I5; kvm.md 10", check::slots_are_stable, nullptr},
+    {"I5", "invalidation.slots_are_stable", "An invalidation ends with the slots with which it began.", kHard, true, t::kInvalidation, {F::kEvents}, "invariants.md I5; kvm.md 10", check::slots_are_stable, nullptr},
     {"I6", "invalidation.unbound_hole_is_silent", "A hole in pages that no slot has moves no counter.", kHard, true, t::kFile, {F::kVms, F::kGmem}, "invariants.md I6; kvm.md 1.3", check::unbound_hole_is_silent, nullptr},
     {"I7", "invalidation.generation_parity", "At rest no update of memslots is in progress, and a generation is its address space's number modulo their count.", kQuiescent, true, t::kVms, {F::kVms}, "invariants.md I7; Linux kvm_swap_active_memslots()", check::generation_parity, check::audit_generation},
 
@@ -56,7 +56,7 @@ const std::array<InvariantRow, kInvariantCount> kInvariants{{
     {"N7", "npt.deleted_slot_has_no_leaf", "Nothing is mapped where a slot was deleted or moved away.", kHard, true, t::kSlots, {F::kLeaves, F::kSlots}, "invariants.md N7; kvm.md 2", check::deleted_slot_has_no_leaf, nullptr},
     {"N8", "npt.delete_spares_others", "Deleting a slot zaps no other slot's leaves, unless the VM is of the default type.", kHard, true, t::kSlots, {F::kLeaves, F::kSlots}, "invariants.md N8; bugs.md 42", check::delete_spares_others, nullptr},
     {"N9", "npt.frame_changes_through_zap", "A present leaf gets another frame only by way of a zap.", kHard, true, t::kLeaves, {F::kLeaves, F::kEvents}, "invariants.md N9; kvm.md 5", check::frame_changes_through_zap, nullptr},
-    {"N10", "npt.level_within_rmp", "A private leaf is no larger than its RMP entry, once a fix-up under way is over.", kHard, true, t::kLeaves, {F::kLeaves, F::kRmp}, "invariants.md N10; kvm.md 6", check::level_within_rmp, check::audit_level},
+    {"N10", "npt.level_within_rmp", "A private leaf is no larger than its RMP entry, once a fix-up under way is over.", kHard, true, t::kLeaves | t::kRmp, {F::kLeaves, F::kRmp}, "invariants.md N10; kvm.md 6", check::level_within_rmp, check::audit_level},
     {"N11", "npt.private_leaf_is_assigned", "Where no file page was bound at two GFNs, a private leaf of an SNP guest maps a frame that is assigned to it at that address.", kConditional, true, t::kLeaves, {F::kLeaves, F::kRmp, F::kSlots}, "invariants.md N11; snp_host.md 3", check::private_leaf_is_assigned, check::audit_owner},
     {"N12", "npt.logged_leaf_is_small", "In a slot that logs dirty pages no leaf is huge; a read-only slot, which logs nothing, keeps those it had.", kHard, true, t::kLeaves | t::kSlots, {F::kLeaves, F::kSlots}, "invariants.md N12; kvm.md 2, 6; kvm_mmu_slot_apply_flags()", check::logged_leaf_is_small, check::audit_logged},
     {"N13", "npt.one_address_space", "A VM with private memory has one address space.", kHard, true, t::kSlots, {F::kSlots, F::kVms}, "invariants.md N13; kvm.md 0", check::one_address_space, nullptr},
@@ -94,7 +94,7 @@ const std::array<InvariantRow, kInvariantCount> kInvariants{{
     {"P6", "pre_fault.not_before_allowed", "Before the launch is finished it does nothing.", kHard, true, t::kPreFault, {F::kVms, F::kLeaves}, "invariants.md P6; bugs.md 5", check::not_before_allowed, nullptr},
     {"P7", "pre_fault.idempotent", "A leaf that is present stays the same.", kHard, true, t::kPreFault, {F::kLeaves}, "invariants.md P7; kvm.md 4", check::idempotent, nullptr},
     {"P8", "pre_fault.ends_when_slot_goes", "It ends when its slot is deleted beneath it (from 6.18).", kHard, true, t::kProgress, {F::kProgress}, "invariants.md P8; bugs.md 1", check::ends_when_slot_goes, nullptr},
-    {"P9", "pre_fault.prefix_is_mapped", "Everything before the returned address is mapped.", kHard, true, t::kPreFault, {F::kOutcome, F::kLeaves}, "invariants.md P9", check::prefix_is_mapped, nullptr},
+    {"P9", "pre_fault.prefix_is_mapped", "Everything before the returned address is mapped, and the page there was not mapped for the call.", kHard, true, t::kPreFault, {F::kOutcome, F::kLeaves}, "invariants.md P9", check::prefix_is_mapped, nullptr},
 
     {"X5", "exit.memory_fault_format", "KVM_EXIT_MEMORY_FAULT names one page, has no flag but PRIVATE, and comes with an errno that fits.", kHard, true, t::kExits, {F::kOutcome}, "invariants.md X5; kvm.md 5", check::memory_fault_format, nullptr},
     {"X6", "exit.mismatch_says_access", "An exit for a page of the other kind says what the guest wanted, not what the page is.", kHard, true, t::kExits, {F::kOutcome, F::kAttributes}, "invariants.md X6; kvm.md 5 row 6", check::mismatch_says_access, nullptr},
@@ -104,7 +104,7 @@ const std::array<InvariantRow, kInvariantCount> kInvariants{{
     {"L2", "launch.failed_page_goes_back", "A page whose LAUNCH_UPDATE failed is the hypervisor's again, or leaked with its VM dead.", kHard, true, t::kLaunch, {F::kRmp, F::kVms}, "invariants.md L2; snp_host.md 7", check::failed_page_goes_back, nullptr},
     {"L3", "launch.page_is_launched_once", "LAUNCH_UPDATE of a page that is the guest's already fails and leaves it alone.", kHard, true, t::kLaunch, {F::kRmp, F::kGmem}, "invariants.md L3; kvm.md 1.6", check::page_is_launched_once, nullptr},
     {"L4", "launch.nothing_stays_assigned", "When a VM and its files are gone, no frame is assigned to its ASID but leaked ones.", kQuiescent, true, t::kVms, {F::kRmp, F::kVms, F::kFrames}, "invariants.md L4; snp_host.md 7", check::nothing_stays_assigned, nullptr},
-    {"L5", "launch.dead_vm_is_frozen", "Every ioctl of a dead VM answers EIO and changes nothing.", kHard, true, t::kDeadVm, {F::kOutcome, F::kVms}, "invariants.md L5; kvm.md 0", check::dead_vm_is_frozen, nullptr},
+    {"L5", "launch.dead_vm_is_frozen", "Every ioctl of a dead VM answers EIO and changes nothing.", kHard, true, t::kDeadVm, {F::kOutcome, F::kVms, F::kFrames}, "invariants.md L5; kvm.md 0", check::dead_vm_is_frozen, nullptr},
 
     {"C1", "contents.private_page_is_its_owners", "A private page changes only by its guest, by its launch or by going away.", kHard, false, t::kFrames, {F::kContents, F::kRmp, F::kGmem}, "invariants.md C1; rmp.md 5", check::private_page_is_its_owners, nullptr},
     {"C5", "contents.next_owner_finds_zeros", "A frame that user space gets shows nothing of who had it (G7: nor does a file's page).", kHard, true, t::kFrames, {F::kContents, F::kFrames}, "invariants.md C5; kvm.md 1.5", check::next_owner_finds_zeros, nullptr},
@@ -128,7 +128,7 @@ const std::array<InvariantRow, kInvariantCount> kInvariants{{
 
     {"W1", "progress.no_deadlock", "The wait-for graph has no cycle.", kHard, false, t::kProgress, {F::kProgress}, "invariants.md W1; kvm.md 10", check::no_deadlock, check::audit_as_check<check::no_deadlock>},
     {"W2", "progress.no_livelock", "Every call returns when its actors are scheduled fairly; KVM_RUN of a vCPU that the guest has stopped need not.", kHard, false, t::kProgress, {F::kProgress}, "invariants.md W2; bugs.md 47", check::no_livelock, check::audit_as_check<check::no_livelock>},
-    {"W3", "progress.fault_is_resolved", "A vCPU does not meet the same fault for ever with nobody told.", kConditional, true, t::kFaultLoop, {F::kOutcome, F::kRmp, F::kGmem}, "invariants.md W3; snp_host.md 4, whose unhandled rows are known upstream", check::fault_is_resolved, nullptr},
+    {"W3", "progress.fault_is_resolved", "A vCPU does not meet the same fault for ever with nobody told.", kConditional, true, t::kFaultLoop, {F::kEvents, F::kRmp, F::kGmem}, "invariants.md W3; snp_host.md 4, whose unhandled rows are known upstream", check::fault_is_resolved, nullptr},
 }};
 // clang-format on
 

@@ -35,8 +35,9 @@ inline constexpr std::uint32_t kFrames = 1, kGmemPages = 2, kPreFault = 4, kProg
                                kFile = 16, kAttributes = 32, kSlots = 64, kVms = 128, kLeaves = 256,
                                kExits = 512, kDeadVm = 1024, kPsc = 2048, kNotValidated = 4096,
                                kLaunch = 8192, kRmp = 16384, kHost = 32768, kAccess = 65536,
-                               kFaultLoop = 131072, kFlush = 262144, kTd = 524288, kVmsa = 1048576;
-inline constexpr std::size_t kCount = 21;  // each is one bit
+                               kFaultLoop = 131072, kFlush = 262144, kTd = 524288, kVmsa = 1048576,
+                               kInvalidation = 2097152;
+inline constexpr std::size_t kCount = 22;  // each is one bit
 }  // namespace trigger
 
 using CheckFn = std::optional<Violation> (*)(const View&);

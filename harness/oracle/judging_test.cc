@@ -115,6 +115,79 @@ TEST(Oracle, AKnownDefectOfTheKernelIsItsOwnClass) {
   EXPECT_EQ(describe(*finding).substr(0, 14), "KNOWN-UPSTREAM");
 }
 
+TEST(Oracle, AKnownDefectHidesNothingBehindIt) {
+  FakeView view;
+  page_appears(view);
+  view.vmsas[0].held = kHead;
+  view.rmp_value[kHead] = with(kInvalid, [](RmpView& e) { e.in_use = true; });
+  const auto known = judge(view, false);
+  ASSERT_TRUE(known.has_value());
+  EXPECT_EQ(known->name(), "rmp.in_use_not_aligned");
+  EXPECT_EQ(known->cls, FindingClass::kKnownUpstream);
+  view.gmem_pages[{{0}, 7}].references = 2;
+  const auto finding = judge(view, false);
+  ASSERT_TRUE(finding.has_value());
+  EXPECT_EQ(finding->name(), "gmem.page_cache_reference_only");
+  EXPECT_EQ(finding->cls, FindingClass::kFinding);
+}
+
+TEST(Oracle, AnAuditLooksBehindAKnownDefect) {
+  FakeView view;
+  view.progress_value.livelock = view.progress_value.known_upstream = true;
+  const auto known = judge(view, true);
+  ASSERT_TRUE(known.has_value());
+  EXPECT_EQ(known->cls, FindingClass::kKnownUpstream);
+  view.progress_value.deadlock = true;
+  const auto finding = judge(view, true);
+  ASSERT_TRUE(finding.has_value());
+  EXPECT_EQ(finding->cls, FindingClass::kFinding);
+}
+
+TEST(Oracle, OnlyTheLivelockItselfIsKnown) {
+  FakeView view;
+  view.outcome_value = outcome_of(Check::kRunHalted);
+  view.vmsas[0].starts = true;
+  view.step_value.actor = {.kind = ActorKind::kVcpu, .index = 0};
+  view.progress_value.livelock = view.progress_value.known_upstream = true;
+  const auto halted = judge(view, false);
+  ASSERT_TRUE(halted.has_value());
+  EXPECT_EQ(halted->name(), "progress.no_livelock");
+  EXPECT_EQ(halted->cls, FindingClass::kFinding);
+}
+
+TEST(Oracle, AnOverlapIsKnownWhereTheHostTriedToSplit) {
+  FakeView view;
+  view.progress_value.livelock = view.progress_value.known_upstream = true;
+  view.events_value.add({.kind = EventKind::kRmpUpdateOverlap, .a = kFrame.value, .b = 1});
+  const auto forgot = judge(view, false);
+  ASSERT_TRUE(forgot.has_value());
+  EXPECT_EQ(forgot->name(), "progress.no_livelock");
+  EXPECT_EQ(forgot->cls, FindingClass::kFinding);
+  view.events_value.add({.kind = EventKind::kPsmashRefused, .a = kHead.value});
+  const auto refused = judge(view, false);
+  ASSERT_TRUE(refused.has_value());
+  EXPECT_EQ(refused->cls, FindingClass::kKnownUpstream);
+}
+
+TEST(Oracle, OnlyAnAliasIsMappedElsewhereByATdsPreFault) {
+  FakeView view;
+  testing::pre_faulted_page(view);
+  view.vms[0].type = VmType::kTdx;
+  view.header_value.kernel = {6, 12};
+  view.leaves.clear();
+  const auto finding = judge(view, false);
+  ASSERT_TRUE(finding.has_value());
+  EXPECT_EQ(finding->name(), "pre_fault.maps_what_was_asked");
+  EXPECT_EQ(finding->cls, FindingClass::kFinding);
+  constexpr std::uint64_t kShared = std::uint64_t{1} << 47;
+  view.step_value.op = PreFaultMemory{.gpa = {kShared | 0x1000}};
+  view.outcome_value.progress.gpa |= kShared;
+  const auto known = judge(view, false);
+  ASSERT_TRUE(known.has_value());
+  EXPECT_EQ(known->name(), "pre_fault.maps_what_was_asked");
+  EXPECT_EQ(known->cls, FindingClass::kKnownUpstream);
+}
+
 TEST(Oracle, AFaultThatKvmHasNoWayOutOfIsKnown) {
   FakeView view;
   testing::fault_loops(view);

@@ -60,11 +60,13 @@ std::optional<VmIndex> vm_of_ioctl(const View& view) {
       step.op);
 }
 
+/// Anything of the VM has changed, or any page: nobody else ran.
 bool changed_vm(const View& view, VmIndex vm) {
   const auto of_vm = [vm](const auto& change) { return change.vm == vm; };
   return std::ranges::any_of(view.leaf_changes(), of_vm) ||
          std::ranges::any_of(view.attribute_changes(), of_vm) ||
-         (view.changed_vms() >> vm.value & 1) != 0;
+         (view.changed_vms() >> vm.value & 1) != 0 || !view.frame_changes().empty() ||
+         !view.gmem_page_changes().empty();
 }
 
 }  // namespace
@@ -114,7 +116,8 @@ Result page_is_launched_once(const View& view) {
     if (was_guests && (change.rmp_changed || change.before.content != change.now.content))
       return Violation{.subject = change.pfn.value};
   }
-  if (pages_done(view, *op) == 0) return std::nullopt;
+  // What it did before it was parked, the step does not tell.
+  if (is_one_of<Resume>(view.step().op) || pages_done(view, *op) == 0) return std::nullopt;
   const Pfn first = file_page(view, op->vm, op->gfn).pfn;
   const bool came_new = std::ranges::any_of(view.frame_changes(), [first](const auto& change) {
     return change.pfn == first && !change.rmp_before.assigned;

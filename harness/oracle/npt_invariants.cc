@@ -184,6 +184,33 @@ Result all_at_rest(const View& view, AuditScratch& scratch) {
   return std::nullopt;
 }
 
+/// N10 of the leaves that are left where an RMP entry of 2 MiB has become small.
+Result judge_shrunk(const View& view) {
+  for (const FrameChange& change : view.frame_changes()) {
+    const RmpView& before = change.rmp_before;
+    const bool shrank = change.rmp_changed && before.assigned && before.is_head &&
+                        before.page_size == PageSize::k2M &&
+                        change.rmp_now.page_size == PageSize::k4K;
+    if (!shrank) continue;
+    const Gfn gfn = before.gpa.containing_frame();
+    for (std::uint8_t vm = 0; vm < kMaxVms; ++vm) {
+      if (!view.vm({vm}).exists || view.vm({vm}).asid != before.asid) continue;
+      for (std::uint32_t root = 0; root < View::kMaxRoots; ++root) {
+        if (!view.root({vm}, root).used) continue;
+        const LeafRecord r{.vm = {vm},
+                           .root = root,
+                           .address_space = view.root({vm}, root).address_space,
+                           .gfn = gfn,
+                           .leaf = view.leaf({vm}, root, gfn),
+                           .slot = nullptr};
+        if (r.leaf.pfn != change.pfn) continue;
+        if (auto wrong = judge_level(view, r); wrong) return wrong;
+      }
+    }
+  }
+  return std::nullopt;
+}
+
 /// Judges the leaves that are left where attributes changed.
 template <JudgeLeaf kJudge>
 Result converted(const View& view) {
@@ -240,7 +267,10 @@ Result frame_changes_through_zap(const View& view) {
   }
   return std::nullopt;
 }
-Result level_within_rmp(const View& view) { return installed_at_rest<judge_level>(view); }
+Result level_within_rmp(const View& view) {
+  if (auto wrong = installed_at_rest<judge_level>(view); wrong) return wrong;
+  return is_quiescent(view) ? judge_shrunk(view) : std::nullopt;
+}
 Result private_leaf_is_assigned(const View& view) { return installed<judge_owner>(view); }
 
 /// Between its new flags and the split of what it maps a slot may hold huge leaves.

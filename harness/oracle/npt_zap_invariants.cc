@@ -59,12 +59,9 @@ std::optional<Violation> first_leaf_in(const View& view, VmIndex vm, std::uint8_
   return wrong;
 }
 
-/// A punch that came to its end in this step, begun in it or resumed; nobody else ran.
+/// A punch that came to its end in this step; nobody else ran.
 const GmemPunchHole* ended_punch(const View& view) {
-  if (!view.ran_alone() || !view.outcome().ok()) return nullptr;
-  const auto* const resumed = std::get_if<Resume>(&view.step().op);
-  const Op* const op = view.ran_op(resumed != nullptr ? resumed->target : view.step().actor);
-  return op == nullptr ? nullptr : std::get_if<GmemPunchHole>(op);
+  return view.ran_alone() && view.outcome().ok() ? finished<GmemPunchHole>(view) : nullptr;
 }
 
 /// The page of the slot's file behind a leaf is gone, or has failed.

@@ -131,7 +131,10 @@ std::uint32_t Oracle::touched(const View& view) const {
   if (view.outcome().ok() && ran<GuestAccess, HostAccess, GmemAccess>(view))
     active |= trigger::kAccess;
   if (view.outcome().check == Check::kFaultLoop) active |= trigger::kFaultLoop;
-  const ProgressView progress = view.progress();
+  constexpr std::array kInvalidates{EventKind::kInvalidateBegin, EventKind::kInvalidateSlots};
+  if (std::ranges::any_of(kInvalidates, [&](EventKind kind) { return view.events().has(kind); }))
+    active |= trigger::kInvalidation;
+  const ProgressView& progress = view.progress();
   const bool waits = view.outcome().check == Check::kRunHalted;
   if (progress.deadlock || progress.livelock || waits) active |= trigger::kProgress;
   return active;
@@ -139,9 +142,9 @@ std::uint32_t Oracle::touched(const View& view) const {
 
 /// The condition of X8: the step's access is to a page that its guest has accepted in order.
 bool Oracle::accessed_accepted_page(const View& view) const {
-  const auto* const access = std::get_if<GuestAccess>(&view.step().op);
+  const auto* const access = finished<GuestAccess>(view);
   if (access == nullptr || !acceptance_.holds() || !order_.holds()) return false;
-  const VmIndex vm = view.vm_of({view.step().actor.index});
+  const VmIndex vm = view.vm_of(acting_vcpu(view));
   return acceptance_.is_accepted(view.vm(vm).asid, access->gfn);
 }
 
@@ -185,17 +188,24 @@ bool Oracle::is_forced(std::size_t row) const {
 #endif
 }
 
-Finding Oracle::found(std::size_t row, const Violation& wrong, const View& view) {
-  const bool known =
-      wrong.known_upstream ||
-      ((kInvariants[row].triggers & trigger::kProgress) != 0 && view.progress().known_upstream);
+namespace {
+
+/// What is known upstream hides nothing else, unless what it left hides what is wrong besides.
+bool ends_judging(const Finding& finding) {
+  return finding.cls == FindingClass::kFinding || finding.violation.spoils_the_rest;
+}
+
+}  // namespace
+
+Finding Oracle::found(std::size_t row, const Violation& wrong) {
   if (wrong.spoils_the_rest) {
     spoiled_ = true;
     unconditional_ = {};
   }
-  return Finding{.invariant = row,
-                 .cls = known ? FindingClass::kKnownUpstream : FindingClass::kFinding,
-                 .violation = wrong};
+  return Finding{
+      .invariant = row,
+      .cls = wrong.known_upstream ? FindingClass::kKnownUpstream : FindingClass::kFinding,
+      .violation = wrong};
 }
 
 template <class Function>
@@ -204,7 +214,7 @@ std::optional<Finding> Oracle::judge(std::size_t row, const View& view, Function
   ++counts_[row].judged;
   if (is_forced(row)) return std::nullopt;
   const std::optional<Violation> wrong = function();
-  return wrong.has_value() ? std::optional(found(row, *wrong, view)) : std::nullopt;
+  return wrong.has_value() ? std::optional(found(row, *wrong)) : std::nullopt;
 }
 
 std::optional<Finding> Oracle::check(const View& view) {
@@ -235,12 +245,14 @@ void Oracle::set_aside(RowSet& rows, const RowSet& blind) {
   for (std::size_t word = 0; word < rows.size(); ++word) rows[word] &= ~blind[word];
 }
 
-/// The first of these rows that does not hold. Rows after it are not judged.
+/// The first of these rows that does not hold. What is known upstream only stands back for a row
+/// behind it that is not, unless it has spoiled the state: rows after the finding are not judged.
 std::optional<Finding> Oracle::judge_rows(const RowSet& rows, const View& view) {
   const Tables& known = tables();
   RowSet judged{};
   std::optional<Finding> finding{};
-  for (std::size_t word = 0; word < rows.size() && !finding; ++word) {
+  bool stop = false;
+  for (std::size_t word = 0; word < rows.size() && !stop; ++word) {
     judged[word] = rows[word] & unconditional_[word];
     for (std::uint64_t left = rows[word] & ~unconditional_[word]; left != 0; left &= left - 1) {
       const std::uint64_t bit = left & -left;
@@ -255,7 +267,10 @@ std::optional<Finding> Oracle::judge_rows(const RowSet& rows, const View& view) 
           after_step != nullptr ? after_step(view) : kInvariants[row].with_books(view, contents_);
       if (!wrong) [[likely]]
         continue;
-      finding = found(row, *wrong, view);
+      const Finding here = found(row, *wrong);
+      stop = ends_judging(here);
+      if (!finding || stop) finding = here;
+      if (!stop) continue;
       judged[word] &= (left & -left) | ((left & -left) - 1);
       break;
     }
@@ -273,6 +288,7 @@ void Oracle::note_for_later(const View& view, std::uint32_t active) {
 std::optional<Finding> Oracle::audit(const View& view) {
   std::array<AuditFn, kInvariants.size()> ran_already{};  // and found nothing
   std::size_t ran_count = 0;
+  std::optional<Finding> known{};
   scratch_.has_leaves = false;
   for (std::size_t row = 0; row < kInvariants.size(); ++row) {
     const AuditFn whole = kInvariants[row].audit;
@@ -284,9 +300,11 @@ std::optional<Finding> Oracle::audit(const View& view) {
       ran_already[ran_count++] = whole;
       return wrong;
     };
-    if (auto finding = judge(row, view, function); finding.has_value()) return finding;
+    const auto finding = judge(row, view, function);
+    if (finding && ends_judging(*finding)) return finding;
+    if (!known) known = finding;
   }
-  return std::nullopt;
+  return known;
 }
 
 }  // namespace sluice::oracle

@@ -82,9 +82,10 @@ class Oracle {
   Oracle();
   /// Before the first step of a sequence: reads what the backend can observe.
   void begin(const View& view);
-  /// After each step; the first violation found, in the list's order.
+  /// After each step; the first finding in the list's order, or if there is none, the first
+  /// violation that is known upstream.
   std::optional<Finding> check(const View& view);
-  /// At the end of a sequence (tests: after each step): every row, whole state.
+  /// At the end of a sequence (tests: after each step): every row, whole state; likewise.
   std::optional<Finding> audit(const View& view);
 
   RowCount count(std::size_t invariant) const;
@@ -101,7 +102,7 @@ class Oracle {
   bool applies(std::size_t row, const View& view);
   void set_aside(RowSet& rows, const RowSet& blind);
   std::optional<Finding> judge_rows(const RowSet& rows, const View& view);
-  Finding found(std::size_t row, const Violation& wrong, const View& view);
+  Finding found(std::size_t row, const Violation& wrong);
   void note_for_later(const View& view, std::uint32_t active);
   /// Runs `function` for the row if the row applies.
   template <class Function>

@@ -242,7 +242,7 @@ const std::vector<InvariantCase>& cases() {
        [](FakeView& v) {
          pre_faulted(v, outcome_of(Check::kPreFaultSlotInvalid));
          v.outcome_value.progress = {.gpa = 0x1000, .left = 0x2000};
-         v.header_value.kernel = {6, 18};
+         v.leaf_changes_value.clear(), v.header_value.kernel = {6, 18};
        },
        [](FakeView& v) { v.progress_value.livelock = true; }},
       {"pre_fault.prefix_is_mapped",

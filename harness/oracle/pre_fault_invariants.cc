@@ -10,12 +10,15 @@ namespace {
 
 constexpr std::uint64_t kWalkLimit = 1 << 12;  // pages whose leaves one check looks up at most
 
-/// The step's pre-fault if it answered here; nothing else ran beside it.
+/// The pre-fault that answered in the step, if nobody else ran in it.
 const PreFaultMemory* lone_pre_fault(const View& view) {
   const auto* const op = finished<PreFaultMemory>(view);
-  const bool alone =
-      op != nullptr && view.ran_ops() == kOpBit<PreFaultMemory> && !view.outcome().skipped();
+  const bool alone = op != nullptr && view.ran_alone() && !view.outcome().skipped();
   return alone ? op : nullptr;
+}
+/// The same, if nobody has run beside it since it began: nobody took away what it mapped.
+const PreFaultMemory* undisturbed_pre_fault(const View& view) {
+  return was_undisturbed(view) ? lone_pre_fault(view) : nullptr;
 }
 
 VmIndex vm_of_actor(const View& view) { return view.vm_of(acting_vcpu(view)); }
@@ -24,17 +27,6 @@ bool is_in_a_slot(const View& view, VmIndex vm, Gfn gfn) {
   return std::ranges::any_of(view.slots(vm), [gfn](const SlotView& slot) {
     return gfn >= slot.base && gfn < slot.base + slot.page_count;
   });
-}
-
-/// The first page of [first, first + count) that the acting vCPU's root does not map.
-std::optional<Violation> first_unmapped(const View& view, Gfn first, std::uint64_t count) {
-  const std::uint32_t root = view.current_root(acting_vcpu(view));
-  for (std::uint64_t i = 0; i < std::min(count, kWalkLimit); ++i) {
-    const Gfn gfn = first + PageCount{i};
-    if (root == View::kNoRoot || !is_mapped_for(view, acting_vcpu(view), gfn))
-      return Violation{.subject = gfn.value, .other = root};
-  }
-  return std::nullopt;
 }
 
 /// The step split a huge leaf that mapped the page to the same frame.
@@ -47,10 +39,38 @@ bool was_part_of_huge(const View& view, const LeafChange& change) {
   });
 }
 
+/// The SHARED bit of a TD's addresses, 48 bits wide (tdx.md 1).
+constexpr std::uint64_t kTdSharedBit = std::uint64_t{1} << 47;
+
 /// Before 6.17 an address with a TD's SHARED bit is taken, and an alias mapped (bugs.md 3).
-bool takes_alias(const View& view, VmIndex vm) {
-  return view.vm(vm).type == VmType::kTdx &&
+bool takes_alias(const View& view, VmIndex vm, const PreFaultMemory& op) {
+  return view.vm(vm).type == VmType::kTdx && (op.gpa.value & kTdSharedBit) != 0 &&
          !behavior::prefault_refuses_alias(view.header().kernel);
+}
+
+/// The first page of the call's first `count` that the acting vCPU's root does not map.
+std::optional<Violation> first_unmapped(const View& view, const PreFaultMemory& op,
+                                        std::uint64_t count) {
+  const Gfn first = Gpa{op.gpa.value}.containing_frame();
+  const std::uint32_t root = view.current_root(acting_vcpu(view));
+  for (std::uint64_t i = 0; i < std::min(count, kWalkLimit); ++i) {
+    const Gfn gfn = first + PageCount{i};
+    if (root != View::kNoRoot && is_mapped_for(view, acting_vcpu(view), gfn)) continue;
+    return Violation{.subject = gfn.value,
+                     .other = root,
+                     .known_upstream = takes_alias(view, vm_of_actor(view), op)};
+  }
+  return std::nullopt;
+}
+
+/// The step mapped the page anew.
+bool was_mapped_here(const View& view, Gfn gfn) {
+  return std::ranges::any_of(view.leaf_changes(), [&](const LeafChange& change) {
+    const bool comes = change.now.present && !change.now.mmio && change.is_remapped() &&
+                       !was_part_of_huge(view, change);
+    const std::uint64_t frames = frames_in(change.now.level);
+    return comes && gfn.align_down(frames) == change.gfn.align_down(frames);
+  });
 }
 
 }  // namespace
@@ -58,7 +78,7 @@ bool takes_alias(const View& view, VmIndex vm) {
 namespace check {
 
 Result maps_what_was_asked(const View& view) {
-  const auto* const op = lone_pre_fault(view);
+  const auto* const op = undisturbed_pre_fault(view);
   if (op == nullptr || !view.outcome().ok() || !is_quiescent(view)) return std::nullopt;
   const VcpuIndex vcpu = acting_vcpu(view);
   const VmIndex vm = view.vm_of(vcpu);
@@ -72,10 +92,10 @@ Result maps_what_was_asked(const View& view) {
   const bool right_one = used.address_space == (mode.smm ? 1 : 0) &&
                          used.guest_mode == mode.guest_mode && !(mode.smm && mode.guest_mode);
   const bool mapped = right_one && is_mapped_for(view, vcpu, asked);
-  return mapped
-             ? Result{}
-             : Violation{
-                   .subject = asked.value, .other = root, .known_upstream = takes_alias(view, vm)};
+  return mapped ? Result{}
+                : Violation{.subject = asked.value,
+                            .other = root,
+                            .known_upstream = takes_alias(view, vm, *op)};
 }
 
 Result leaves_vcpu(const View& view) {
@@ -108,18 +128,23 @@ Result success_means_progress(const View& view) {
 }
 
 Result everything_mapped(const View& view) {
-  const auto* const op = lone_pre_fault(view);
+  const auto* const op = undisturbed_pre_fault(view);
   if (op == nullptr || !view.outcome().ok() || view.outcome().progress.left != 0 ||
       !is_quiescent(view))
     return std::nullopt;
-  return first_unmapped(view, Gpa{op->gpa.value}.containing_frame(), op->size.value >> kPageShift);
+  return first_unmapped(view, *op, op->size.value >> kPageShift);
 }
 
 Result prefix_is_mapped(const View& view) {
-  const auto* const op = lone_pre_fault(view);
+  const auto* const op = undisturbed_pre_fault(view);
   if (op == nullptr || !view.outcome().has_progress || !is_quiescent(view)) return std::nullopt;
-  const std::uint64_t done = view.outcome().progress.gpa - op->gpa.value;
-  return first_unmapped(view, Gpa{op->gpa.value}.containing_frame(), done >> kPageShift);
+  const RangeProgress& at = view.outcome().progress;
+  const std::uint64_t done = at.gpa - op->gpa.value;
+  if (auto wrong = first_unmapped(view, *op, done >> kPageShift); wrong) return wrong;
+  // Where it stopped, it failed, or had not begun.
+  const Gfn next = Gpa{at.gpa}.containing_frame();
+  const bool counted_short = at.left != 0 && was_mapped_here(view, next);
+  return counted_short ? Violation{.subject = next.value, .other = at.left} : Result{};
 }
 
 Result stays_in_slot(const View& view) {
@@ -135,7 +160,8 @@ Result stays_in_slot(const View& view) {
                            change.gfn < (end + PageCount{block - 1}).align_down(block);
     const bool fits = asked_for && is_in_a_slot(view, change.vm, change.gfn);
     if (!fits && !was_part_of_huge(view, change))
-      return Violation{.subject = change.gfn.value, .known_upstream = takes_alias(view, change.vm)};
+      return Violation{.subject = change.gfn.value,
+                       .known_upstream = takes_alias(view, change.vm, *op)};
   }
   return std::nullopt;
 }

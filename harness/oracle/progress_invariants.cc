@@ -19,7 +19,16 @@ std::uint8_t bits_for(AccessKind kind) {
   return kind == AccessKind::kRead ? kRead : kind == AccessKind::kWrite ? kWrite : kExecute;
 }
 
-std::optional<Faulter> faulter_of(const Op& op) {
+/// Where the VM's guest took its last fault in the step.
+std::optional<Gfn> last_fault(const View& view, VmIndex vm) {
+  const auto events = view.events().events();
+  for (std::size_t i = events.size(); i-- > 0;) {
+    if (events[i].kind == EventKind::kNpf && events[i].vm == vm.value) return Gfn{events[i].a};
+  }
+  return std::nullopt;
+}
+
+std::optional<Faulter> faulter_of(const View& view, VmIndex vm, const Op& op) {
   if (const auto* const access = std::get_if<GuestAccess>(&op)) {
     const auto vmpl = std::min<std::uint8_t>(access->vmpl.value, kVmplCount - 1);
     return Faulter{.gfn = access->gfn, .vmpl = vmpl, .needs = bits_for(access->kind)};
@@ -27,7 +36,11 @@ std::optional<Faulter> faulter_of(const Op& op) {
   if (const auto* const accept = std::get_if<Pvalidate>(&op)) return Faulter{.gfn = accept->gfn};
   if (const auto* const adjust = std::get_if<RmpAdjust>(&op)) return Faulter{.gfn = adjust->gfn};
   if (const auto* const query = std::get_if<RmpQuery>(&op)) return Faulter{.gfn = query->gfn};
-  return std::nullopt;  // an operation of several instructions does not say which one
+  // Of an operation of several instructions the fault itself says which page it is about: these
+  // only accept pages, at VMPL 0.
+  const bool accepts = is_one_of<GuestConvert, TdAccept>(op);
+  const auto gfn = accepts ? last_fault(view, vm) : std::nullopt;
+  return gfn ? std::optional(Faulter{.gfn = *gfn}) : std::nullopt;
 }
 
 /// The frame of the file page behind a private GFN; none where there is no such page.
@@ -67,15 +80,19 @@ Result no_livelock(const View& view) {
   const VcpuIndex vcpu = acting_vcpu(view);
   if (view.outcome().check == Check::kRunHalted && view.vmsa(vcpu).starts)
     return Violation{.subject = vcpu.value};
-  return progress.livelock ? Violation{.subject = progress.in_flight} : Result{};
+  if (!progress.livelock) return std::nullopt;
+  return Violation{.subject = progress.in_flight,
+                   .known_upstream = progress.known_upstream && !overlaps_for_no_reason(view)};
 }
 
 Result fault_is_resolved(const View& view) {
   if (view.outcome().check != Check::kFaultLoop) return std::nullopt;
   if (view.header().policy.vmm == VmmPolicy::kIgnore) return std::nullopt;
-  const auto by = faulter_of(view.step().op);
-  if (!by || !is_quiescent(view) || !view.ran_alone()) return std::nullopt;
-  const VmIndex vm = view.vm_of({view.step().actor.index});
+  const Op* const op = view.ran_op(acting(view));
+  if (op == nullptr || !is_quiescent(view) || !view.ran_alone()) return std::nullopt;
+  const VmIndex vm = view.vm_of(acting_vcpu(view));
+  const auto by = faulter_of(view, vm, *op);
+  if (!by) return std::nullopt;
   const bool known = view.vm(vm).type != VmType::kTdx && is_unhandled(view, vm, *by);
   return Violation{.subject = by->gfn.value, .known_upstream = known};
 }

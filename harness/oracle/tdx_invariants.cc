@@ -184,14 +184,18 @@ Result mapped_by_accept(const View& view) {
 Result added_from_its_source(const View& view) {
   const auto* const op = lone_region(view);
   if (op == nullptr) return std::nullopt;
-  const VmIndex vm = view.vm_of({view.step().actor.index});
+  const VmIndex vm = view.vm_of(acting_vcpu(view));
   const std::uint64_t done = (view.outcome().progress.gpa - op->gpa.value) >> kPageShift;
   const TdView before = view.td_before(vm), now = view.td(vm);
   const std::uint64_t added = now.pages_added - before.pages_added;
   const std::uint64_t measured = now.pages_measured - before.pages_measured;
   const bool measures = (op->flags.value & 1) != 0;
-  if (added != done || measured != (measures ? done : 0))
+  // What it added before it was parked, the step does not tell.
+  const bool whole = !is_one_of<Resume>(view.step().op);
+  const bool adds_up = whole ? added == done : added <= done;
+  if (!adds_up || (whole && measured != (measures ? done : 0)) || measured > added)
     return Violation{.subject = added, .other = measured};
+  if (!was_undisturbed(view)) return std::nullopt;  // its source may have been written since
   const Gfn first = Gpa{op->gpa.value}.containing_frame();
   for (std::uint64_t i = 0; i < std::min(done, kWalkLimit) && !op->hva.raw; ++i) {
     const SeptView entry = view.sept(vm, first + PageCount{i});

@@ -51,12 +51,33 @@ inline bool ran_pvalidate(const View& view, const RmpView& entry, bool validate)
   return false;
 }
 
-/// The step's own operation if it is an `Op` and ran to its end here.
-template <class Op>
-const Op* finished(const View& view) {
-  return view.outcome().progression == Progression::kDone ? std::get_if<Op>(&view.step().op)
-                                                          : nullptr;
+/// Who acted: the step's actor, or whom it resumed.
+inline ActorId acting(const View& view) {
+  const auto* const resumed = std::get_if<Resume>(&view.step().op);
+  return resumed != nullptr ? resumed->target : view.step().actor;
 }
+/// The vCPU that acted, if one did.
+inline VcpuIndex acting_vcpu(const View& view) { return {acting(view).index}; }
+
+/// The operation of who acted, if it is an `Ended` and came to its end here; the step's outcome is
+/// its outcome. It may have been begun in an earlier step: what changed since then, others may have
+/// changed (was_undisturbed()), and only what changed in this step are the step's changes.
+template <class Ended>
+const Ended* finished(const View& view) {
+  if (view.outcome().progression != Progression::kDone) return nullptr;
+  if (const auto* const own = std::get_if<Ended>(&view.step().op)) return own;
+  const auto* const resumed = std::get_if<Resume>(&view.step().op);
+  const Op* const op = resumed != nullptr ? view.ran_op(resumed->target) : nullptr;
+  return op != nullptr ? std::get_if<Ended>(op) : nullptr;
+}
+/// The same, where it was begun in this step.
+template <class Ended>
+const Ended* began_and_finished(const View& view) {
+  return is_one_of<Resume>(view.step().op) ? nullptr : finished<Ended>(view);
+}
+
+/// Nobody else ran since the operation of who acted was begun.
+inline bool was_undisturbed(const View& view) { return !view.progress().had_company; }
 
 /// Did a guest ask user space for a conversion in the step, in whatever way?
 inline bool ran_guest_request(const View& view) {
@@ -81,6 +102,23 @@ inline bool was_refused(const View& view, Pfn pfn) {
   if (!view.events().has(EventKind::kRmpUpdateRefused)) return false;
   return std::ranges::any_of(view.events().events(), [pfn](const Event& event) {
     return event.kind == EventKind::kRmpUpdateRefused && covers(event, pfn);
+  });
+}
+
+/// Did the step run into RMPUPDATE's FAIL_OVERLAP at this frame, although the host had not tried to
+/// split the entry in the way? It always is to (rmp.md 4.2, row 8), and may be refused (bugs.md
+/// 63).
+inline bool overlaps_for_no_reason(const View& view, const Event& overlap) {
+  return std::ranges::none_of(view.events().events(), [&overlap](const Event& event) {
+    return event.kind == EventKind::kPsmashRefused && overlap.a - event.a < kFramesPer2M;
+  });
+}
+/// Did it so anywhere? Where raw host instructions are legal, what is in the way may be theirs.
+inline bool overlaps_for_no_reason(const View& view) {
+  if (!view.events().has(EventKind::kRmpUpdateOverlap) || view.header().scope == Scope::kMachine)
+    return false;
+  return std::ranges::any_of(view.events().events(), [&view](const Event& event) {
+    return event.kind == EventKind::kRmpUpdateOverlap && overlaps_for_no_reason(view, event);
   });
 }
 
@@ -117,11 +155,5 @@ inline bool is_mapped_for(const View& view, VcpuIndex vcpu, Gfn gfn) {
 }
 
 inline bool is_quiescent(const View& view) { return view.progress().in_flight == 0; }
-
-/// The vCPU that acted, if one did: the step's actor, or whom a resume woke.
-inline VcpuIndex acting_vcpu(const View& view) {
-  const auto* const resumed = std::get_if<Resume>(&view.step().op);
-  return {(resumed != nullptr ? resumed->target : view.step().actor).index};
-}
 
 }  // namespace sluice::oracle

@@ -112,6 +112,27 @@ inline std::vector<InvariantCase> contents_cases() {
        [](FakeView& v) { v.vcpus[0].ran = true, v.vcpus_before[{0}] = {.exists = true}; }},
       {"progress.fault_is_resolved", fault_loops,
        [](FakeView& v) { v.outcome_value = outcome_of(Check::kFaultLoop); }},
+      {"progress.fault_is_resolved",
+       [](FakeView& v) {
+         fault_loops(v);
+         v.ran(GuestConvert{.gfn = {4}, .page_count = {2}}, oracle::kOpBit<GuestConvert>);
+         v.events_value.add({.kind = EventKind::kNpf, .a = 4});
+         v.events_value.add({.kind = EventKind::kNpf, .a = 5});
+       },
+       [](FakeView& v) { v.outcome_value = outcome_of(Check::kFaultLoop); }},
+      {"pre_fault.prefix_is_mapped", [](FakeView& v) { pre_faulted(v); },
+       [](FakeView& v) { v.outcome_value.progress = {.gpa = 0x2000, .left = 0x1000}; }},
+      {"pre_fault.success_means_progress",
+       [](FakeView& v) {
+         pre_faulted(v);
+         v.also_ran[actor_slot({.kind = ActorKind::kVcpu, .index = 0})] = v.step_value.op;
+         v.step_value.op = Resume{.target = {.kind = ActorKind::kVcpu, .index = 0}};
+       },
+       [](FakeView& v) {
+         v.outcome_value = outcome_of(Check::kPreFaultSignal);
+         v.outcome_value.has_progress = true;
+         v.outcome_value.progress = {.gpa = 0x2000, .left = 0x1000};
+       }},
   };
 }
 

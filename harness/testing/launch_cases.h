@@ -71,6 +71,16 @@ inline std::vector<InvariantCase> launch_cases() {
        },
        [](FakeView& v) { v.outcome_value = {}; }, false,
        [](FakeView& v) { launched_vm(v), v.vms_before[{0}] = v.vms[0], v.vms[0].dead = true; }},
+      {"launch.dead_vm_is_frozen",
+       [](FakeView& v) {
+         launched_vm(v), v.vms[0].dead = true;
+         v.ran(CreateVcpu{}, oracle::kOpBit<CreateVcpu>, outcome_of(Check::kVmDead));
+       },
+       [](FakeView& v) {
+         v.frame_changes_value.push_back({.pfn = kFrame, .before = {.content = 3}});
+       },
+       false,
+       [](FakeView& v) { launched_vm(v), v.vms_before[{0}] = v.vms[0], v.vms[0].dead = true; }},
       {"launch.nothing_stays_assigned", vm_gone,
        [](FakeView& v) { v.rmp_value[kFrame] = kInvalid; }},
   };

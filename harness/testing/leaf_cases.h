@@ -98,6 +98,16 @@ inline std::vector<InvariantCase> leaf_cases() {
        [](FakeView& v) { v.events_value.clear(); }},
       {"npt.level_within_rmp", huge_leaf,
        [](FakeView& v) { v.rmp_value[kHead].page_size = PageSize::k4K; }},
+      {"npt.level_within_rmp",
+       [](FakeView& v) {
+         huge_leaf(v), v.leaf_changes_value.clear(), v.leaves.clear();
+         v.outcome_value = outcome_of(Check::kPreFaultSignal);
+         const RmpView large = v.rmp_value[kHead];
+         v.change(kHead, large, with(large, [](RmpView& e) { e.page_size = PageSize::k4K; }));
+       },
+       [](FakeView& v) {
+         v.leaves = {{{0}, {.present = true, .level = MapLevel::k2M, .pfn = kHead}}};
+       }},
       {"npt.private_leaf_is_assigned", private_leaf,
        [](FakeView& v) { v.rmp_value[kFrame].gpa = {0x6000}; }},
       {"npt.logged_leaf_is_small", huge_leaf, [](FakeView& v) { v.slots_value[0].flags = 1; }},
@@ -155,6 +165,19 @@ inline std::vector<InvariantCase> invalidation_cases() {
        [](FakeView& v) { v.vms[0].invalidate_in_progress = -1; }},
       {"invalidation.has_a_range", invalidation_under_way,
        [](FakeView& v) { v.vms[0].invalidate_range = {}; }},
+      {"invalidation.has_a_range",
+       [](FakeView& v) {
+         one_invalidation(v), v.events_value.clear();
+         for (const EventKind kind :
+              {EventKind::kInvalidateBegin, EventKind::kInvalidateRange, EventKind::kInvalidateEnd})
+           v.events_value.add({.kind = kind, .a = 5, .b = 6});
+       },
+       [](FakeView& v) {
+         v.events_value.clear();
+         for (const EventKind kind :
+              {EventKind::kInvalidateBegin, EventKind::kInvalidateEnd, EventKind::kInvalidateRange})
+           v.events_value.add({.kind = kind, .a = 5, .b = 6});
+       }},
       {"invalidation.seq_counts_ends", one_invalidation,
        [](FakeView& v) { v.vms[0].invalidate_seq = 2; }},
       {"invalidation.install_is_fresh", private_leaf,
@@ -170,6 +193,12 @@ inline std::vector<InvariantCase> invalidation_cases() {
          punched(v), v.events_value.add({.kind = EventKind::kInvalidateSlots, .a = 1, .b = 1});
        },
        [](FakeView& v) { v.events_value.add({.kind = EventKind::kInvalidateSlots, .b = 1}); }},
+      {"invalidation.slots_are_stable",
+       [](FakeView& v) {
+         launched_vm(v), v.ran(NumaBalancing{}, oracle::kOpBit<NumaBalancing>);
+         v.events_value.add({.kind = EventKind::kInvalidateSlots, .a = 1, .b = 1});
+       },
+       [](FakeView& v) { v.events_value.add({.kind = EventKind::kInvalidateSlots, .a = 1}); }},
       {"invalidation.unbound_hole_is_silent",
        [](FakeView& v) { punched(v), v.bindings[0].clear(), v.slots_value.clear(); },
        [](FakeView& v) {

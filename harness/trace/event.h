@@ -12,7 +12,9 @@ namespace sluice {
 enum class EventKind : std::uint8_t {
   kRmpUpdate,         // a = pfn, b = frames
   kRmpUpdateRefused,  // a = pfn, b = frames: of the host's own helpers
+  kRmpUpdateOverlap,  // a = pfn, b = frames: that was for FAIL_OVERLAP
   kPsmash,            // a = pfn of the head
+  kPsmashRefused,     // a = pfn of the head: of the host's own helper
   kFrameAllocated,    // a = pfn
   kFrameFreed,        // a = pfn
   kFrameLeaked,       // a = pfn

@@ -341,6 +341,7 @@ struct ProgressView {
   bool livelock = false;
   bool known_upstream = false;  // the modelled kernel version is known to do this
   std::uint32_t in_flight = 0;  // actors parked or blocked after this step
+  bool had_company = false;     // somebody else ran since the operation that the step ran was begun
 };
 
 /// References and spans hold until the next step.

@@ -23,7 +23,9 @@ PageCount invalidate_at(Kernel& k, Pfn pfn, PageCount count) {
   const bool whole =
       pfn.is_aligned(kFramesPer2M) && count.value >= kFramesPer2M && entry.level == PageSize::k2M;
   // A part of a larger entry: split it first. A failure is warned of and the update tried anyway.
-  if (!whole && entry.level == PageSize::k2M) static_cast<void>(snp_rmptable_psmash(k, pfn));
+  const bool splits = !whole && entry.level == PageSize::k2M;
+  if (splits && !planted(Planted::kInvalidateSkipsPsmash))
+    static_cast<void>(snp_rmptable_psmash(k, pfn));
   const PageSize size = whole ? PageSize::k2M : PageSize::k4K;
   const PageCount frames{frames_in(size)};
   if (planted(Planted::kFreeKeepsAssigned)) return frames;

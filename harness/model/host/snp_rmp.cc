@@ -35,6 +35,8 @@ HostError rmpupdate(Kernel& k, Pfn pfn, const RmpRecord& record) {
   const std::uint64_t frames = frames_in(record.page_size);
   if (refused != Check::kOk) {  // FAIL_INUSE is not retried here
     k.machine.events.add({.kind = EventKind::kRmpUpdateRefused, .a = pfn.value, .b = frames});
+    if (overlaps)
+      k.machine.events.add({.kind = EventKind::kRmpUpdateOverlap, .a = pfn.value, .b = frames});
     return HostError::kFault;
   }
   k.machine.events.add({.kind = EventKind::kRmpUpdate, .a = pfn.value, .b = frames});
@@ -91,9 +93,8 @@ Check snp_rmptable_psmash(Kernel& k, Pfn pfn) {
     refused = k.machine.rmp.smash(k.machine.journal, address_of(head).value);
   } while (refused == Check::kPsmashBusy);
   if (refused == Check::kPsmashInUse) report_endless_retry(k);
-  if (refused == Check::kOk) {
-    k.machine.events.add({.kind = EventKind::kPsmash, .a = head.value});
-  }
+  const EventKind kind = refused == Check::kOk ? EventKind::kPsmash : EventKind::kPsmashRefused;
+  k.machine.events.add({.kind = kind, .a = head.value});
   return refused;
 }
 

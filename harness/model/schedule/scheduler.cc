@@ -93,7 +93,7 @@ void Scheduler::settle() {
   unsigned activations = 0;
   for (unsigned slot = next_runnable(); slot != kNobody; slot = next_runnable()) {
     if (++activations > kMaxActivations) {
-      liveness_.livelock = true;
+      report_livelock(RetryReason::kOther);
       return;
     }
     activate(slot);
@@ -156,7 +156,7 @@ bool Scheduler::stops_at(Point) {
   ActorRecord& record = me();
   ++record.points;
   if (record.points >= kMaxPoints) {
-    liveness_.livelock = true;
+    report_livelock(RetryReason::kOther);
     return true;
   }
   return record.until_park != 0 && --record.until_park == 0;
@@ -360,8 +360,7 @@ void Scheduler::judge() {
     if (state == ActorState::kSpinning && spinning == kNobody) spinning = slot;
   }
   if (spinning != kNobody && !someone_parked) {
-    liveness_.livelock = true;
-    liveness_.livelock_reason = actors_[spinning].retry_reason;
+    report_livelock(actors_[spinning].retry_reason);
   }
 }
 

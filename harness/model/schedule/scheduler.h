@@ -61,7 +61,8 @@ struct ActorRecord {
   std::uint64_t arrival = 0;     // when it began to wait
 };
 
-/// What the schedule has come to, for invariants W1 and W2.
+/// What the schedule has come to in a step, for invariants W1 and W2. Who stays stuck is seen anew
+/// in each step that the scheduler runs.
 struct Liveness {
   bool deadlock = false;  // a cycle of actors that wait for each other
   bool livelock =
@@ -100,7 +101,7 @@ class Scheduler {
   ActorMask ran() const { return ran_; }
 
   /// Forgets what happened in the step before.
-  void begin_step() { completed_ = 0, ran_ = 0; }
+  void begin_step() { completed_ = 0, ran_ = 0, liveness_ = {}; }
   /// Runs `start()`, which returns a Task<Outcome>, as `actor`; parks at its `park`-th point (0:
   /// never). Answers the outcome if the operation ended, else how it stands. Pre: not
   /// is_busy(actor).
