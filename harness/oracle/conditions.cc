@@ -13,33 +13,71 @@ void BindingBook::forget(GmemIndex gmem) {
   }
 }
 
+BindingBook::Bound BindingBook::bound_of(const SlotView& slot) {
+  return {.gmem = {slot.gmem.value},
+          .first = slot.gmem_page_offset,
+          .end = slot.gmem_page_offset + slot.page_count.value,
+          .gfn_minus_index = slot.base.value - slot.gmem_page_offset};
+}
+
+bool BindingBook::add(const Bound& bound) {
+  if (bound.first >= bound.end) return true;
+  if (count_ == kRoom) return false;
+  bound_[count_++] = bound;
+  return true;
+}
+
 void BindingBook::note_binding(const Bound& bound) {
   for (const Bound& old : std::span(bound_.data(), count_)) {
-    if (old.gmem != bound.gmem || old.first >= bound.end || bound.first >= old.end) continue;
-    if (old.gfn_minus_index != bound.gfn_minus_index) holds_ = false;
-    if (old.first <= bound.first && bound.end <= old.end) return;
+    const bool within = old.gmem == bound.gmem && old.first <= bound.first && bound.end <= old.end;
+    if (within && old.gfn_minus_index == bound.gfn_minus_index) return;
   }
-  if (count_ == kRoom) {
-    holds_ = false;
-    return;
+  has_room_ = has_room_ && add(bound);
+}
+
+/// The page has a new frame, which carries no address yet: what was bound before counts no more.
+void BindingBook::note_came(const View& view, GmemIndex gmem, std::uint64_t index) {
+  std::optional<std::uint64_t> shown{};
+  for (const SlotView& slot : view.slots(view.gmem(gmem).vm)) {
+    if (slot.gmem.is_gmem() && bound_of(slot).has(gmem, index))
+      shown = bound_of(slot).gfn_minus_index;
   }
-  bound_[count_++] = bound;
+  // From the back, so that what is put in place of a removed range has been looked at.
+  for (std::size_t i = count_; i > 0; --i) {
+    const Bound old = bound_[i - 1];
+    if (!old.has(gmem, index) || old.gfn_minus_index == shown) continue;
+    bound_[i - 1] = bound_[--count_];
+    Bound left = old, right = old;
+    left.end = index, right.first = index + 1;
+    has_room_ = has_room_ && add(left) && add(right);
+  }
+}
+
+bool BindingBook::is_at_one_gfn(const SlotView& slot, Gfn gfn) const {
+  if (!has_room_) return false;
+  const Bound here = bound_of(slot);
+  const std::uint64_t index = gfn.value - here.gfn_minus_index;
+  return std::ranges::none_of(std::span(bound_.data(), count_), [&](const Bound& bound) {
+    return bound.has(here.gmem, index) && bound.gfn_minus_index != here.gfn_minus_index;
+  });
 }
 
 void BindingBook::note(const View& view) {
-  if (!holds_) return;
+  if (!has_room_) return;
   // A file that is made anew begins with pages that nobody has had.
   if (const auto* const made = finished<CreateGuestMemfd>(view); made && view.outcome().ok())
     forget(made->gmem);
+  // What came while slots changed, nobody can say at which of them.
+  if (count_ > 1 && !ran<SetMemoryRegion>(view)) {
+    for (const GmemPageChange& change : view.gmem_page_changes()) {
+      if (!change.before.present) note_came(view, change.gmem, change.index);
+    }
+  }
   if (!ran<SetMemoryRegion>(view)) return;
   for (std::uint8_t vm = 0; vm < kMaxVms; ++vm) {
     if ((view.changed_vms() >> vm & 1) == 0) continue;
     for (const SlotView& slot : view.slots({vm})) {
-      if (!slot.gmem.is_gmem()) continue;
-      note_binding({.gmem = {slot.gmem.value},
-                    .first = slot.gmem_page_offset,
-                    .end = slot.gmem_page_offset + slot.page_count.value,
-                    .gfn_minus_index = slot.base.value - slot.gmem_page_offset});
+      if (slot.gmem.is_gmem()) note_binding(bound_of(slot));
     }
   }
 }

@@ -1,5 +1,5 @@
-// What two conditional rows must remember of earlier steps: where files were bound (N11), and which
-// access of a vCPU met a page of the other kind (X7). R8's book is in acceptance.h.
+// What two conditional rows must remember of earlier steps: where pages of files were shown (N11),
+// and which access of a vCPU met a page of the other kind (X7). R8's book is in acceptance.h.
 #pragma once
 #include <array>
 #include <cstdint>
@@ -9,15 +9,17 @@
 
 namespace sluice::oracle {
 
-/// Whether user space has shown every file page at one GFN only. Once it has bound a page at a
-/// second one, its frame may still carry the first address, which nobody checks (snp_host.md 3
-/// row 3), and N11 does not apply for the rest of the sequence. Thread: compatible.
+/// At which GFNs user space has shown each page that a file has, since the page came. A page that
+/// it has shown at two may still have a frame that carries the first address, which nobody checks
+/// (snp_host.md 3 row 3), and N11 does not apply to it until it comes anew. Thread: compatible.
 class BindingBook {
  public:
-  void clear() { count_ = 0, holds_ = true; }
-  /// After every step. Cost: a walk over bindings after a change of slots.
+  void clear() { count_ = 0, has_room_ = true; }
+  /// After every step. Cost: a walk over bindings after a change of slots, and over pages that came
+  /// where a file was bound twice.
   void note(const View& view);
-  bool holds() const { return holds_; }
+  /// Was the page behind the slot's GFN never shown at another one?
+  bool is_at_one_gfn(const SlotView& slot, Gfn gfn) const;
 
  private:
   struct Bound {
@@ -25,14 +27,21 @@ class BindingBook {
     std::uint64_t first = 0;
     std::uint64_t end = 0;
     std::uint64_t gfn_minus_index = 0;  // modulo 2^64
+
+    bool has(GmemIndex file, std::uint64_t index) const {
+      return gmem == file && index >= first && index < end;
+    }
   };
+  static Bound bound_of(const SlotView& slot);
   void forget(GmemIndex gmem);
   void note_binding(const Bound& bound);
+  void note_came(const View& view, GmemIndex gmem, std::uint64_t index);
+  bool add(const Bound& bound);
 
   static constexpr std::size_t kRoom = 2 * kMaxOps;
   std::array<Bound, kRoom> bound_{};
   std::size_t count_ = 0;
-  bool holds_ = true;
+  bool has_room_ = true;  // false: the book is no longer complete
 };
 
 /// The last access of each vCPU that ended in KVM_EXIT_MEMORY_FAULT because the page was of the

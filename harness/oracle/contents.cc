@@ -46,9 +46,18 @@ bool became_valid(const FrameChange& change) {
 
 }  // namespace
 
+namespace {
+
+/// A TD's own key, as a number that no ASID has.
+Asid key_of_td(VmIndex vm) { return {0x8000'0000U | vm.value}; }
+
+}  // namespace
+
 std::optional<Asid> key_of(const View& view, VcpuIndex vcpu, const GuestAccess& access) {
   if (!access.c_bit && access.kind != AccessKind::kFetch) return std::nullopt;
-  const VmView& vm = view.vm(view.vm_of(vcpu));
+  const VmIndex index = view.vm_of(vcpu);
+  const VmView& vm = view.vm(index);
+  if (vm.type == VmType::kTdx && access.c_bit) return key_of_td(index);
   return vm.type == VmType::kSnp && vm.asid.value != 0 ? std::optional(vm.asid) : std::nullopt;
 }
 
@@ -98,12 +107,28 @@ void WrittenPages::forget(const GuestPages& pages) {
   }
 }
 
+/// ACCEPT clears the page (tdx.md 4).
+void WrittenPages::note_accepted_by_td(const View& view) {
+  if (!ran<TdAccept>(view)) return;
+  for (std::uint8_t i = 0; i < kMaxVcpus; ++i) {
+    const Op* const op = view.ran_op({.kind = ActorKind::kVcpu, .index = i});
+    const auto* const accept = op == nullptr ? nullptr : std::get_if<TdAccept>(op);
+    if (accept == nullptr) continue;
+    const Asid key = key_of_td(view.vm_of({i}));
+    forget({.asid = key, .first = accept->gfn, .count = frames_in(accept->page_size)});
+    const bool done = view.outcome().ok() && view.ran_alone() && finished<TdAccept>(view);
+    if (done && accept->page_size == PageSize::k4K && count_ < pages_.size())
+      pages_[count_++] = {.asid = key, .gfn = accept->gfn, .token = 0};
+  }
+}
+
 void WrittenPages::note(const View& view, bool rmp_changed) {
   if (count_ > 0 && rmp_changed) {
     for (const FrameChange& change : view.frame_changes()) {
       if (change.rmp_changed && became_valid(change)) forget(guest_pages_of(change.rmp_now));
     }
   }
+  note_accepted_by_td(view);
   each_guest_access(view, [&](VcpuIndex vcpu, const GuestAccess& access, Happened happened) {
     if (access.kind != AccessKind::kWrite || happened == Happened::kNo) return;
     const std::optional<Asid> asid = key_of(view, vcpu, access);

@@ -7,12 +7,13 @@
 #include <optional>
 
 #include "oracle/acceptance.h"
+#include "oracle/conditions.h"
 #include "trace/view.h"
 
 namespace sluice::oracle {
 
 /// Whose key applies to an access: the guest's own, where that is an SNP guest and the access has
-/// the C bit or is a fetch.
+/// the C bit or is a fetch, or a TD, and the access is private.
 std::optional<Asid> key_of(const View& view, VcpuIndex vcpu, const GuestAccess& access);
 
 /// What user space itself does to memory in an operation.
@@ -44,7 +45,8 @@ class PrivateTokens {
   std::array<Written, kRoom> written_{};
 };
 
-/// What each SNP guest wrote last to its pages, since it accepted them (C3). Thread: compatible.
+/// What each SNP guest or TD wrote last to its pages, since it accepted them (C3). Thread:
+/// compatible.
 class WrittenPages {
  public:
   void clear() { count_ = 0; }
@@ -61,6 +63,7 @@ class WrittenPages {
     std::uint64_t token = 0;
   };
   void forget(const GuestPages& pages);
+  void note_accepted_by_td(const View& view);
 
   std::size_t count_ = 0;
   std::array<Page, kMaxOps> pages_{};  // a write knows one page
@@ -86,11 +89,12 @@ class LostPages {
 };
 
 struct ContentBooks {
+  BindingBook bindings;
   PrivateTokens tokens;
   WrittenPages written;
   LostPages lost;
 
-  void clear() { tokens.clear(), written.clear(), lost.clear(); }
+  void clear() { bindings.clear(), tokens.clear(), written.clear(), lost.clear(); }
   void note(const View& view, bool rmp_changed) {
     tokens.note(view);
     written.note(view, rmp_changed);

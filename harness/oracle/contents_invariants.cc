@@ -109,15 +109,6 @@ bool owner_wrote(const View& view, VmIndex vm, const RmpView& entry) {
   return false;
 }
 
-/// Did a guest or the host's user space write anything in the step?
-bool somebody_wrote(const View& view) {
-  if (const auto user = user_access_of(view.step().op); user && user->writes()) return true;
-  for (std::uint8_t i = 0; i < kMaxVcpus; ++i) {
-    if (write_of(view, i) != nullptr) return true;
-  }
-  return false;
-}
-
 /// The frame was freed in the step, and may have come back to where it was.
 bool went_away(const View& view, Pfn pfn) {
   if (view.events().dropped() != 0) return true;
@@ -183,7 +174,7 @@ Result next_owner_finds_zeros(const View& view) {
         change.now.use == FrameUse::kHostUser && !is_same_owner(change.before, change.now);
     if (!is_new) continue;
     const bool remains = change.now.content != 0 && change.now.content == change.before.content;
-    if (remains && !somebody_wrote(view))
+    if (remains && !wrote_token(view, change.now.content))
       return Violation{.subject = change.pfn.value, .other = change.now.content};
   }
   return std::nullopt;

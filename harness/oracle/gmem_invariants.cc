@@ -62,11 +62,6 @@ std::optional<Violation> each_changed_gmem(const View& view, Judge&& judge) {
   return std::nullopt;
 }
 
-bool ran_writer(const View& view) {
-  return ran<GuestAccess, LaunchUpdate, HostAccess, HostStore, GmemAccess, TdxInitMemRegion,
-             TdAccept>(view);
-}
-
 bool is_binding_of(const BindingView& binding, const SlotView& slot) {
   return binding.slot == slot.id && binding.address_space == slot.address_space;
 }
@@ -108,6 +103,81 @@ std::optional<Violation> judge_bindings(const View& view, GmemIndex gmem) {
   return std::nullopt;
 }
 
+bool may_be_large(const View& view) { return view.header().policy.gmem_order == GmemOrder::k2M; }
+
+/// Are the pages from this one on, all of them in use, in frames as a folio of 2 MiB has them?
+bool is_large_folio(const View& view, GmemIndex gmem, std::uint64_t index) {
+  if (!may_be_large(view) || index % kFramesPer2M != 0) return false;
+  const Pfn head = view.gmem_page(gmem, index).pfn;
+  for (std::uint64_t i = 0; i < kFramesPer2M; ++i) {
+    const GmemPageView page = view.gmem_page(gmem, index + i);
+    if (!page.present || !page.uptodate || page.pfn != head + PageCount{i}) return false;
+  }
+  return head.is_aligned(kFramesPer2M);
+}
+
+/// Was somebody to punch the page out of its file in the step?
+bool is_in_hole(const View& view, GmemIndex gmem, std::uint64_t index) {
+  const auto has_page = [&](const Op& op) {
+    const auto hole = hole_of(op);
+    return hole && hole->has(gmem, index);
+  };
+  return has_page(view.step().op) ||
+         (ran<GmemPunchHole, GmemAllocate>(view) && any_ran_op(view, has_page));
+}
+
+constexpr std::uint64_t kMaxFileBytes = 0x7fff'ffff'ffff'ffff;
+constexpr bool is_page_multiple(std::uint64_t bytes) { return bytes % kPageBytes == 0; }
+
+/// G6 of one fallocate(2): nothing is allocated beyond the file, and a hole there is a success and
+/// does nothing.
+template <class Fallocate>
+bool keeps_to_size(const View& view, const Fallocate& op) {
+  const Outcome& out = view.outcome();
+  const GmemView& file = view.gmem_before(op.gmem);
+  const bool sane = op.size.value != 0 && op.size.value <= kMaxFileBytes &&
+                    op.offset.value <= kMaxFileBytes - op.size.value &&
+                    is_page_multiple(op.offset.value) && is_page_multiple(op.size.value);
+  if (out.skipped() || !file.open || !view.ran_alone() || !sane) return true;
+  const FilePages pages = file_pages_of(op.gmem, op.offset, op.size);
+  const bool changes_nothing = view.gmem_page_changes().empty() && view.leaf_changes().empty();
+  if (hole_of(op)) return pages.first < file.page_count || (out.ok() && changes_nothing);
+  return pages.end <= file.page_count || (!out.ok() && changes_nothing);
+}
+
+/// Is the file's page one that the step's LAUNCH_UPDATE was asked to fill?
+bool is_launched(const View& view, GmemIndex gmem, std::uint64_t index) {
+  if (!ran<LaunchUpdate>(view)) return false;
+  const VmIndex vm = view.gmem(gmem).vm;
+  const std::span<const SlotView> slots = view.slots(vm);
+  return any_ran_op(view, [&](const Op& op) {
+    const auto* const launch = std::get_if<LaunchUpdate>(&op);
+    if (launch == nullptr || launch->vm != vm) return false;
+    const Gfn end = launch->gfn + PageCount{launch->size.value >> kPageShift};
+    return std::ranges::any_of(slots, [&](const SlotView& slot) {
+      const Gfn gfn = slot.base + PageCount{index - slot.gmem_page_offset};
+      return slot.gmem.value == gmem.value && span_of(slot).contains(gfn) && gfn >= launch->gfn &&
+             gfn < end;
+    });
+  });
+}
+
+/// Can the page that came into use in the step hold what somebody wrote in it? Of what is encrypted
+/// only the place can be told.
+bool may_be_written(const View& view, GmemIndex gmem, std::uint64_t index, Pfn pfn) {
+  const RmpView entry = view.rmp(pfn);
+  if (entry.assigned && entry.asid.value != 0) {
+    const bool by_guest = any_ran_op(view, [&entry](const Op& op) {
+      const auto* const access = std::get_if<GuestAccess>(&op);
+      return access != nullptr && access->kind == AccessKind::kWrite &&
+             address_of(access->gfn) == entry.gpa;
+    });
+    if (by_guest) return true;
+  }
+  if (const auto td = view.sept_of(pfn); td && td->entry.state == SeptState::kMapped) return true;
+  return wrote_token(view, view.frame(pfn).content) || is_launched(view, gmem, index);
+}
+
 }  // namespace
 
 namespace check {
@@ -123,6 +193,19 @@ Result binding_matches_slot(const View& view) {
 }
 
 Result resident_pages_add_up(const View& view) {
+  // An allocation brings what it was asked for, and the rest of a large folio.
+  if (const auto* const op = std::get_if<GmemAllocate>(&view.step().op); op && view.ran_alone()) {
+    const FilePages asked = file_pages_of(op->gmem, op->offset, op->size);
+    for (const GmemPageChange& change : view.gmem_page_changes()) {
+      const GmemPageView page = view.gmem_page(change.gmem, change.index);
+      const std::uint64_t block = change.index & ~(kFramesPer2M - 1);
+      const bool is_asked_for = asked.has(change.gmem, change.index) ||
+                                (may_be_large(view) && change.gmem == op->gmem &&
+                                 block < asked.end && asked.first < block + kFramesPer2M);
+      if (!change.before.present && page.present && !is_asked_for)
+        return Violation{.subject = change.index, .other = change.gmem.value};
+    }
+  }
   if (!is_quiescent(view))
     return std::nullopt;  // a folio dropped from the cache may still be held by a fault
   std::uint64_t resident = 0;
@@ -182,6 +265,10 @@ Result size_is_fixed(const View& view) {
     if (page.present && change.index >= view.gmem(change.gmem).page_count)
       return Violation{.subject = change.index};
   }
+  if (const auto* const op = finished<GmemAllocate>(view); op && !keeps_to_size(view, *op))
+    return Violation{.subject = op->offset.value, .other = op->size.value};
+  if (const auto* const op = finished<GmemPunchHole>(view); op && !keeps_to_size(view, *op))
+    return Violation{.subject = op->offset.value, .other = op->size.value};
   return each_changed_gmem(view, [&](GmemIndex gmem) -> Result {
     const GmemView &before = view.gmem_before(gmem), &now = view.gmem(gmem);
     const bool created_here = create != nullptr && create->gmem == gmem;
@@ -193,13 +280,20 @@ Result size_is_fixed(const View& view) {
 }
 
 Result fresh_page_is_zero(const View& view) {
-  if (ran_writer(view)) return std::nullopt;
   for (const GmemPageChange& change : view.gmem_page_changes()) {
     const GmemPageView page = view.gmem_page(change.gmem, change.index);
     const bool fresh =
         page.present && !(change.before.present && change.before.uptodate) && page.uptodate;
-    if (fresh && view.frame(page.pfn).content != 0)
-      return Violation{.subject = change.index, .other = view.frame(page.pfn).content};
+    if (!fresh) continue;
+    // A large folio that comes into use after it came is named by its head alone.
+    const bool is_head = change.before.present && is_large_folio(view, change.gmem, change.index);
+    const std::uint64_t frames = is_head ? kFramesPer2M : 1;
+    for (std::uint64_t i = 0; i < frames; ++i) {
+      const Pfn pfn = page.pfn + PageCount{i};
+      const std::uint64_t content = view.frame(pfn).content;
+      if (content != 0 && !may_be_written(view, change.gmem, change.index + i, pfn))
+        return Violation{.subject = change.index + i, .other = content};
+    }
   }
   return std::nullopt;
 }
@@ -218,23 +312,30 @@ Result allocation_is_whole_or_prefix(const View& view) {
     }
     return std::nullopt;
   }
-  // The folio that has the first page came whole; its change is named by its head.
-  const bool in_large_folio = view.header().policy.gmem_order == GmemOrder::k2M;
-  const std::uint64_t head = in_large_folio ? first & ~(kFramesPer2M - 1) : first;
-  const bool has_first = view.gmem_page(op->gmem, first).present;
+  if (!view.ran_alone() || is_one_of<Resume>(view.step().op)) return std::nullopt;
+  // The folio that has the first page came whole.
+  std::uint64_t prefix = 0;
+  while (prefix < std::min(count, kWalkLimit) && view.gmem_page(op->gmem, first + prefix).present)
+    ++prefix;
   for (const GmemPageChange& change : view.gmem_page_changes()) {
-    const bool kept = (change.index >= head && change.index <= first && has_first) ||
-                      (change.index > first && view.gmem_page(op->gmem, change.index - 1).present);
-    if (!change.before.present && !kept) return Violation{.subject = change.index};
+    if (change.before.present) continue;
+    const bool in_prefix = change.index >= first && change.index < first + prefix;
+    const std::uint64_t block = change.index & ~(kFramesPer2M - 1);
+    const bool in_its_folio =
+        may_be_large(view) && prefix > 0 && block < first + prefix && first < block + kFramesPer2M;
+    if (!in_prefix && !in_its_folio) return Violation{.subject = change.index};
   }
   return std::nullopt;
 }
 
 Result pages_outlive_slots(const View& view) {
-  const bool may_free =
-      ran<GmemPunchHole, GmemAllocate, CloseGuestMemfd>(view) || ran_guest_request(view);
+  // What a guest asks for, user space may do by giving pages away.
+  const bool gives_away = ran_guest_request(view);
   for (const GmemPageChange& change : view.gmem_page_changes()) {
-    if (change.before.present && !view.gmem_page(change.gmem, change.index).present && !may_free)
+    if (!change.before.present || gives_away || !view.gmem(change.gmem).open ||
+        view.gmem_page(change.gmem, change.index).present)
+      continue;
+    if (!is_in_hole(view, change.gmem, change.index))
       return Violation{.subject = change.index, .other = change.gmem.value};
   }
   return each_gmem([&](GmemIndex gmem) -> Result {
@@ -248,24 +349,27 @@ Result pages_outlive_slots(const View& view) {
 Result freed_once_invalidated(const View& view) {
   const auto events = view.events().events();
   const auto is_freed = [](const Event& e) { return e.kind == EventKind::kFrameFreed; };
-  if (!is_quiescent(view) || std::ranges::none_of(events, is_freed)) return std::nullopt;
+  const bool any =
+      view.events().has(EventKind::kFrameFreed) || view.events().has(EventKind::kArchInvalidate);
+  if (!any) return std::nullopt;
   InvalidationCounts counts(events.size());
   InvalidationCounts frees(events.size());  // the end of a sequence may free one frame twice
   for (const Event& e : events) {
     if (e.kind == EventKind::kArchInvalidate) counts.add(e.a);
     if (is_freed(e)) frees.add(e.a);
   }
-  // A frame that a fault still held when its page was dropped was taken back in that earlier step.
+  // Other frames, which no file had, are freed without it.
   const auto was_in_page_cache = [&view](std::uint64_t pfn) {
     return std::ranges::any_of(view.gmem_page_changes(), [pfn](const GmemPageChange& change) {
       return change.before.present && change.before.pfn.value == pfn;
     });
   };
   for (const Event& e : events) {
-    if (!is_freed(e) || counts.of(e.a) == 1) continue;
-    const bool never = counts.of(e.a) == 0 && was_in_page_cache(e.a);
-    if (counts.of(e.a) > frees.of(e.a) || never)
-      return Violation{.subject = e.a, .other = counts.of(e.a)};
+    if (!is_freed(e) && e.kind != EventKind::kArchInvalidate) continue;
+    const std::uint64_t count = counts.of(e.a), freed = frees.of(e.a);
+    if (count == 1 && freed == 1) continue;
+    const bool never = count == 0 && was_in_page_cache(e.a);
+    if (count > freed || never) return Violation{.subject = e.a, .other = count};
   }
   return std::nullopt;
 }

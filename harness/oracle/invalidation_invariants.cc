@@ -63,17 +63,9 @@ struct Protocol {
 };
 
 /// The file pages [first, end) that a punch has taken, if that is what the step did.
-struct PunchedPages {
-  GmemIndex gmem{};
-  std::uint64_t first = 0;
-  std::uint64_t end = 0;
-};
-std::optional<PunchedPages> lone_punch(const View& view) {
-  const auto* const op = finished<GmemPunchHole>(view);
-  if (op == nullptr || !view.ran_alone() || !view.outcome().ok()) return std::nullopt;
-  return PunchedPages{.gmem = op->gmem,
-                      .first = op->offset.value >> kPageShift,
-                      .end = (op->offset.value + op->size.value) >> kPageShift};
+std::optional<FilePages> lone_punch(const View& view) {
+  const bool done = view.outcome().ok() && view.outcome().progression == Progression::kDone;
+  return done && view.ran_alone() ? hole_of(view.step().op) : std::nullopt;
 }
 
 /// An invalidation that had begun, and had no range when the next of its VM's events came: its

@@ -41,6 +41,7 @@ inline constexpr std::size_t kCount = 22;  // each is one bit
 }  // namespace trigger
 
 using CheckFn = std::optional<Violation> (*)(const View&);
+class BindingBook;
 struct ContentBooks;
 /// For rows that must know what was written in earlier steps.
 using BookFn = std::optional<Violation> (*)(const View&, const ContentBooks&);
@@ -55,6 +56,7 @@ struct AuditScratch {
   std::vector<ValidatedPages> validated{};
   std::vector<LeafRecord> leaves{};  // of this audit, if `has_leaves`
   bool has_leaves = false;
+  const BindingBook* bindings = nullptr;  // what N11 must know of earlier steps
 };
 using AuditFn = std::optional<Violation> (*)(const View&, AuditScratch&);
 
@@ -103,7 +105,7 @@ Result deleted_slot_has_no_leaf(const View&);
 Result delete_spares_others(const View&);
 Result frame_changes_through_zap(const View&);
 Result level_within_rmp(const View&);
-Result private_leaf_is_assigned(const View&);
+Result private_leaf_is_assigned(const View&, const ContentBooks&);
 Result logged_leaf_is_small(const View&);
 Result one_address_space(const View&);
 Result root_count(const View&);
@@ -190,6 +192,7 @@ Result fault_is_resolved(const View&);
 Result audit_validated_gpa_is_unique(const View&, AuditScratch&);
 Result audit_rmp(const View&, AuditScratch&);
 Result audit_owners(const View&, AuditScratch&);
+Result audit_nothing_stays_assigned(const View&, AuditScratch&);
 Result audit_root_count(const View&, AuditScratch&);
 Result audit_kind(const View&, AuditScratch&);
 Result audit_agreement(const View&, AuditScratch&);

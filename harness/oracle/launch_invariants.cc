@@ -24,6 +24,14 @@ std::optional<VmIndex> vm_in_launch(const View& view, Asid asid) {
   return std::nullopt;
 }
 
+bool has_vm(const View& view, Asid asid) {
+  for (std::uint8_t i = 0; i < kMaxVms; ++i) {
+    const VmView& vm = view.vm({i});
+    if (vm.exists && vm.asid == asid) return true;
+  }
+  return false;
+}
+
 /// Pages that the step's LAUNCH_UPDATE has done.
 std::uint64_t pages_done(const View& view, const LaunchUpdate& op) {
   const Outcome& out = view.outcome();
@@ -75,17 +83,20 @@ namespace check {
 
 Result only_launched_pages(const View& view) {
   const bool launches = ran<LaunchUpdate, LaunchFinish>(view);
+  const auto* const op = lone_launch_update(view);
+  const std::uint64_t done = op == nullptr ? 0 : pages_done(view, *op);
   for (const FrameChange& change : view.frame_changes()) {
     const RmpView& now = change.rmp_now;
     if (!change.rmp_changed || !now.assigned || now.asid.value == 0 || change.now.leaked ||
         !vm_in_launch(view, now.asid))
       continue;
     const bool is_new = !change.rmp_before.assigned || change.rmp_before.asid != now.asid;
-    if (!(now.validated || now.vmsa) || (is_new && !launches))
+    // The page after those that are done is the one that failed, if any did: L2's.
+    const bool is_asked_for =
+        op == nullptr || Gfn{now.gpa.value >> kPageShift} - op->gfn <= PageCount{done};
+    if (!(now.validated || now.vmsa) || (is_new && !(launches && is_asked_for)))
       return Violation{.subject = change.pfn.value, .other = now.gpa.value};
   }
-  const auto* const op = lone_launch_update(view);
-  const std::uint64_t done = op == nullptr ? 0 : pages_done(view, *op);
   for (std::uint64_t i = 0; i < std::min(done, kWalkLimit); ++i) {
     const Gfn gfn = op->gfn + PageCount{i};
     const GmemPageView page = file_page(view, op->vm, gfn);
@@ -99,11 +110,12 @@ Result only_launched_pages(const View& view) {
 Result failed_page_goes_back(const View& view) {
   const auto* const op = lone_launch_update(view);
   if (op == nullptr) return std::nullopt;
+  const Gpa failed = address_of(op->gfn + PageCount{pages_done(view, *op)});
   for (const FrameChange& change : view.frame_changes()) {
     const bool is_new = !change.rmp_before.assigned && change.rmp_now.assigned;
     const bool is_leaked = change.now.leaked && view.vm(op->vm).dead;
-    if (is_new && !change.rmp_now.validated && !is_leaked)
-      return Violation{.subject = change.pfn.value};
+    const bool is_done = change.rmp_now.validated && change.rmp_now.gpa != failed;
+    if (is_new && !is_done && !is_leaked) return Violation{.subject = change.pfn.value};
   }
   return std::nullopt;
 }
@@ -111,18 +123,20 @@ Result failed_page_goes_back(const View& view) {
 Result page_is_launched_once(const View& view) {
   const auto* const op = lone_launch_update(view);
   if (op == nullptr) return std::nullopt;
+  const std::uint64_t done = pages_done(view, *op);
+  std::uint64_t came_new = 0;
   for (const FrameChange& change : view.frame_changes()) {
     const bool was_guests = change.rmp_before.assigned && change.rmp_before.asid.value != 0;
     if (was_guests && (change.rmp_changed || change.before.content != change.now.content))
       return Violation{.subject = change.pfn.value};
+    const Gfn gfn{change.rmp_now.gpa.value >> kPageShift};
+    const bool is_new = !change.rmp_before.assigned && change.rmp_now.assigned;
+    came_new += is_new && gfn - op->gfn < PageCount{done} ? 1 : 0;
   }
-  // What it did before it was parked, the step does not tell.
-  if (is_one_of<Resume>(view.step().op) || pages_done(view, *op) == 0) return std::nullopt;
-  const Pfn first = file_page(view, op->vm, op->gfn).pfn;
-  const bool came_new = std::ranges::any_of(view.frame_changes(), [first](const auto& change) {
-    return change.pfn == first && !change.rmp_before.assigned;
-  });
-  return came_new ? Result{} : Violation{.subject = first.value, .other = op->gfn.value};
+  // What it did before it was parked, the step does not tell. L1 sees that each page that is done
+  // is in place.
+  if (is_one_of<Resume>(view.step().op) || came_new == done) return std::nullopt;
+  return Violation{.subject = op->gfn.value, .other = came_new};
 }
 
 Result nothing_stays_assigned(const View& view) {
@@ -132,12 +146,22 @@ Result nothing_stays_assigned(const View& view) {
     const VmView& now = view.vm({i});
     const bool gone = !now.exists || now.life != before.life;
     const bool ended = before.exists && gone && before.asid.value != 0;
-    if (!ended || !is_quiescent(view)) continue;
+    if (!ended) continue;
     for (const Pfn pfn : view.occupied_frames()) {
       const RmpView entry = view.rmp(pfn);
       if (entry.assigned && entry.asid == before.asid && !view.frame(pfn).leaked)
         return Violation{.subject = pfn.value, .other = before.asid.value};
     }
+  }
+  return std::nullopt;
+}
+
+Result audit_nothing_stays_assigned(const View& view, AuditScratch&) {
+  for (const Pfn pfn : view.occupied_frames()) {
+    const RmpView entry = view.rmp(pfn);
+    if (!entry.assigned || entry.asid.value == 0 || view.frame(pfn).leaked) continue;
+    if (!has_vm(view, entry.asid))
+      return Violation{.subject = pfn.value, .other = entry.asid.value};
   }
   return std::nullopt;
 }

@@ -1,5 +1,6 @@
 // Invariants N1-N6, N9-N14, N16: what nested page tables may hold (invariants.md C; kvm.md 5-7).
 // N7, N8 and N15, what must be gone, are in npt_zap_invariants.cc.
+#include "oracle/contents.h"
 #include "oracle/invariant_list.h"
 #include "oracle/leaf_records.h"
 
@@ -163,6 +164,11 @@ Result judge_owner(const View& view, const LeafRecord& r) {
   return own && entry.gpa == address_of(r.gfn) ? Result{} : wrong_at(r);
 }
 
+/// The condition of N11.
+bool is_at_one_gfn(const BindingBook& bindings, const LeafRecord& r) {
+  return r.slot == nullptr || !r.slot->gmem.is_gmem() || bindings.is_at_one_gfn(*r.slot, r.gfn);
+}
+
 using JudgeLeaf = Result (*)(const View&, const LeafRecord&);
 
 template <JudgeLeaf kJudge>
@@ -271,7 +277,12 @@ Result level_within_rmp(const View& view) {
   if (auto wrong = installed_at_rest<judge_level>(view); wrong) return wrong;
   return is_quiescent(view) ? judge_shrunk(view) : std::nullopt;
 }
-Result private_leaf_is_assigned(const View& view) { return installed<judge_owner>(view); }
+Result private_leaf_is_assigned(const View& view, const ContentBooks& books) {
+  return each_installed(view, [&](const LeafRecord& r) {
+    const Result wrong = judge_owner(view, r);
+    return wrong && is_at_one_gfn(books.bindings, r) ? wrong : Result{};
+  });
+}
 
 /// Between its new flags and the split of what it maps a slot may hold huge leaves.
 Result logged_leaf_is_small(const View& view) {
@@ -335,7 +346,16 @@ Result audit_fit(const View& view, AuditScratch& s) { return all_at_rest<judge_f
 Result audit_frame(const View& view, AuditScratch& s) { return all_at_rest<judge_frame>(view, s); }
 Result audit_slot(const View& view, AuditScratch& s) { return all_at_rest<judge_slot>(view, s); }
 Result audit_level(const View& view, AuditScratch& s) { return all_at_rest<judge_level>(view, s); }
-Result audit_owner(const View& view, AuditScratch& s) { return all_at_rest<judge_owner>(view, s); }
+Result audit_owner(const View& view, AuditScratch& s) {
+  if (!is_quiescent(view)) return std::nullopt;
+  if (!s.has_leaves) collect_leaves(view, s.leaves);
+  s.has_leaves = true;
+  for (const LeafRecord& record : s.leaves) {
+    const Result wrong = judge_owner(view, record);
+    if (wrong && is_at_one_gfn(*s.bindings, record)) return wrong;
+  }
+  return std::nullopt;
+}
 Result audit_logged(const View& view, AuditScratch& s) {
   return all_at_rest<judge_logged>(view, s);
 }

@@ -59,9 +59,11 @@ std::optional<Violation> first_leaf_in(const View& view, VmIndex vm, std::uint8_
   return wrong;
 }
 
-/// A punch that came to its end in this step; nobody else ran.
-const GmemPunchHole* ended_punch(const View& view) {
-  return view.ran_alone() && view.outcome().ok() ? finished<GmemPunchHole>(view) : nullptr;
+/// The hole that came to its end in this step, begun in it or resumed; nobody else ran.
+std::optional<FilePages> ended_punch(const View& view) {
+  if (!view.ran_alone() || !view.outcome().ok()) return std::nullopt;
+  const Op* const op = view.ran_op(acting(view));
+  return op == nullptr ? std::nullopt : hole_of(*op);
 }
 
 /// The page of the slot's file behind a leaf is gone, or has failed.
@@ -132,24 +134,24 @@ Result hole_has_no_leaf(const View& view) {
     if (!is_td || view.gmem_page_changes().empty()) continue;
     if (auto kept = td_keeps_file_page(view, {i}); kept) return kept;
   }
-  const auto* const op = ended_punch(view);
-  if (op == nullptr) return std::nullopt;
-  const std::uint64_t first = op->offset.value >> kPageShift;
-  const std::uint64_t end = first + (op->size.value >> kPageShift);
-  const VmIndex vm = view.gmem(op->gmem).vm;
+  const auto hole = ended_punch(view);
+  if (!hole) return std::nullopt;
+  const VmIndex vm = view.gmem(hole->gmem).vm;
   for (const SlotView& slot : view.slots(vm)) {
-    if (slot.gmem.value != op->gmem.value) continue;
+    if (slot.gmem.value != hole->gmem.value) continue;
     const std::uint64_t slot_end = slot.gmem_page_offset + slot.page_count.value;
-    const std::uint64_t from = std::max(first, slot.gmem_page_offset);
-    const std::uint64_t to = std::min(end, slot_end);
+    const std::uint64_t from = std::max(hole->first, slot.gmem_page_offset);
+    const std::uint64_t to = std::min(hole->end, slot_end);
     if (from >= to) continue;
     const Gfn base = slot.base - PageCount{slot.gmem_page_offset};
     const GfnSpan span{base + PageCount{from}, base + PageCount{to}};
-    // A fault beside the hole may map a huge page of user space over it: none of the file's pages.
-    // So may the shared half of a TD, which a hole leaves alone (kvm.md 1.3, filter).
+    // While the punch was parked a fault beside the hole may have mapped a huge page of user space
+    // over it: none of the file's pages. So may the shared half of a TD, which a hole leaves alone
+    // (kvm.md 1.3, filter).
+    const bool was_parked = is_one_of<Resume>(view.step().op);
     const bool spares_shared = view.vm(vm).type == VmType::kTdx;
     const auto counts = [&](const LeafRecord& record) {
-      const bool may_stay = record.is_huge() || spares_shared;
+      const bool may_stay = (record.is_huge() && was_parked) || spares_shared;
       return !may_stay || view.frame(record.leaf.pfn).use != FrameUse::kHostUser;
     };
     if (auto wrong = first_leaf_in(view, vm, slot.address_space, span, counts); wrong) return wrong;

@@ -41,7 +41,6 @@ Oracle::Oracle() {
 
 void Oracle::begin(const View& view) {
   acceptance_.clear();
-  bindings_.clear();
   mismatches_.clear();
   a_vm_died_ = false;
   creates_aps_ = false;
@@ -152,7 +151,6 @@ bool Oracle::condition_holds(std::size_t row, const View& view) const {
   const InvariantRow& r = kInvariants[row];
   if (r.strength != Strength::kConditional) return true;
   if (r.audit == check::audit_validated_gpa_is_unique) return acceptance_.holds();
-  if (r.after_step == check::private_leaf_is_assigned) return bindings_.holds();
   if (r.after_step == check::conversion_helps) return mismatches_.was_helped(view);
   if (r.after_step == check::accepted_page_takes_no_vc) return accessed_accepted_page(view);
   if (r.with_books == check::loss_is_loud || r.with_books == check::guest_reads_what_it_wrote)
@@ -222,7 +220,7 @@ std::optional<Finding> Oracle::check(const View& view) {
   const std::uint32_t active = touched(view);
   const bool had_accepted = acceptance_.anything_accepted();
   if ((active & trigger::kFrames) != 0) acceptance_.note(view);
-  if ((active & trigger::kFile) != 0) bindings_.note(view);
+  if ((active & (trigger::kFile | trigger::kGmemPages)) != 0) contents_.bindings.note(view);
   order_.note(view, had_accepted || acceptance_.anything_accepted());
   contents_.note(view, (active & trigger::kRmp) != 0);
   const Tables& known = tables();
@@ -290,6 +288,7 @@ std::optional<Finding> Oracle::audit(const View& view) {
   std::size_t ran_count = 0;
   std::optional<Finding> known{};
   scratch_.has_leaves = false;
+  scratch_.bindings = &contents_.bindings;
   for (std::size_t row = 0; row < kInvariants.size(); ++row) {
     const AuditFn whole = kInvariants[row].audit;
     if (whole == nullptr) continue;

@@ -119,7 +119,6 @@ class Oracle {
   static const Tables& tables();
 
   AcceptanceBook acceptance_;
-  BindingBook bindings_;
   MismatchBook mismatches_;
   bool creates_aps_ = false;  // some vCPU has asked for AP creation
   bool a_vm_died_ = false;

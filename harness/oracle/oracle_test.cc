@@ -10,6 +10,7 @@
 
 #include "oracle/view_helpers.h"
 #include "testing/contents_cases.h"
+#include "testing/entry_cases.h"
 #include "testing/host_cases.h"
 #include "testing/launch_cases.h"
 #include "testing/leaf_cases.h"
@@ -83,6 +84,7 @@ const std::vector<InvariantCase>& cases() {
        [](FakeView& v) { v.rmp_value[kFrame].validated = false; }},
       {"rmp.validated_gpa_is_unique",
        [](FakeView& v) {
+         launched_vm(v);
          v.rmp_value[kFrame] = with(kInvalid, [](RmpView& e) { e.validated = true; });
          v.rmp_value[kHead] =
              with(kInvalid, [](RmpView& e) { e.validated = true, e.gpa = {0x6000}; });
@@ -90,6 +92,7 @@ const std::vector<InvariantCase>& cases() {
        [](FakeView& v) { v.rmp_value[kHead].gpa = {0x5000}; }, true},
       {"rmp.validated_gpa_is_unique",
        [](FakeView& v) {
+         launched_vm(v);
          v.rmp_value[kFrame] = with(kInvalid, [](RmpView& e) {
            e.validated = true, e.gpa = {2 * kBytesPer2M - kPageBytes};
          });
@@ -295,7 +298,7 @@ std::vector<InvariantCase> all_cases() {
   for (const auto& more :
        {testing::leaf_cases(), testing::invalidation_cases(), testing::launch_cases(),
         testing::host_cases(), testing::contents_cases(), testing::translation_cases(),
-        testing::td_cases()}) {
+        testing::td_cases(), testing::rmp_entry_cases(), testing::file_page_cases()}) {
     all.insert(all.end(), more.begin(), more.end());
   }
   return all;

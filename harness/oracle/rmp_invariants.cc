@@ -31,7 +31,18 @@ std::optional<Violation> each_change(const View& view, Judge&& judge) {
 
 bool is_large(const RmpView& entry) { return entry.assigned && entry.page_size == PageSize::k2M; }
 bool was_smashed(const RmpView& before, const RmpView& now) {
-  return is_large(before) && now.assigned && now.page_size == PageSize::k4K;
+  return is_large(before) && !is_large(now);
+}
+/// Is the entry of a page that the step's LAUNCH_UPDATE was asked for, or LAUNCH_FINISH's VMSA?
+bool is_launched(const View& view, const RmpView& entry) {
+  if (!ran<LaunchUpdate, LaunchFinish>(view)) return false;
+  return any_ran_op(view, [&](const Op& op) {
+    if (const auto* const finish = std::get_if<LaunchFinish>(&op))
+      return entry.vmsa && view.vm(finish->vm).asid == entry.asid;
+    const auto* const update = std::get_if<LaunchUpdate>(&op);
+    return update != nullptr && view.vm(update->vm).asid == entry.asid &&
+           entry.gpa.value - address_of(update->gfn).value < update->size.value;
+  });
 }
 bool owner_changed(const RmpView& before, const RmpView& now) {
   return before.assigned != now.assigned || before.asid != now.asid || before.gpa != now.gpa ||
@@ -60,29 +71,31 @@ Result unassigned_is_blank(const View& view) {
 }
 
 Result immutable_unchanged(const View& view) {
-  if (firmware_ran(view)) return std::nullopt;
-  return each_change(view, [](const RmpView& before, RmpView now) {
+  const bool firmware = firmware_ran(view);
+  return each_change(view, [firmware](const RmpView& before, RmpView now) {
     now.in_use = before.in_use;  // a mark of the processor, no part of the entry
-    return !before.immutable || before == now;
+    // Firmware lets go of such a page, which stays where it is until RMPUPDATE takes it back.
+    const bool same_place = before.asid == now.asid && before.gpa == now.gpa;
+    const bool by_firmware = firmware && (!now.assigned || same_place);
+    return !before.immutable || before == now || by_firmware;
   });
 }
 
 Result validated_by_guest_or_firmware(const View& view) {
-  if (firmware_ran(view)) return std::nullopt;
   return each_change(view, [&view](const RmpView& before, const RmpView& now) {
-    return before.validated || !now.validated || ran_pvalidate(view, now, true);
+    return before.validated || !now.validated || ran_pvalidate(view, now, true) ||
+           is_launched(view, now);
   });
 }
 
 Result change_clears_validated(const View& view) {
-  if (firmware_ran(view)) return std::nullopt;
-  const bool may_validate = ran_any_pvalidate(view);
-  const bool may_adjust = ran<RmpAdjust>(view);
-  return each_change(view, [may_validate, may_adjust](const RmpView& before, const RmpView& now) {
+  return each_change(view, [&view](const RmpView& before, const RmpView& now) {
     if (!owner_changed(before, now)) return true;
     const bool masks_empty =
         now.vmpl_mask[1] == 0 && now.vmpl_mask[2] == 0 && now.vmpl_mask[3] == 0;
-    return (may_validate || !now.validated) && (may_adjust || masks_empty);
+    return ((!now.validated || ran_pvalidate(view, now, true)) &&
+            (masks_empty || ran_rmpadjust(view, now))) ||
+           is_launched(view, now);
   });
 }
 
@@ -91,11 +104,13 @@ Result large_entry_is_whole(const View& view) {
   RmpView large{};
   for (const FrameChange& change : view.frame_changes()) {
     const Pfn head = change.pfn.align_down(kFramesPer2M);
+    const bool is_head = change.pfn == head;
+    const bool heads = is_large(change.rmp_now) && change.rmp_now.is_head;
+    if (heads && !is_head) return Violation{.subject = change.pfn.value};
     if (head != last_head) large = view.rmp(head);  // changes of one block mostly come in a row
     last_head = head;
     if (!is_large(large)) continue;
     if (large.gpa.value % kBytesPer2M != 0) return Violation{.subject = head.value};
-    const bool is_head = change.pfn == head;
     for (std::uint64_t i = 1; is_head && i < kFramesPer2M; ++i) {
       const RmpView inner = view.rmp(head + PageCount{i});
       if (!inner.assigned || inner.is_head) return Violation{.subject = head.value, .other = i};
@@ -106,8 +121,6 @@ Result large_entry_is_whole(const View& view) {
 }
 
 Result smash_preserves(const View& view) {
-  const bool may_validate = ran_any_pvalidate(view);
-  const bool may_adjust = ran<RmpAdjust>(view);
   // A step that several actors share may split an entry and then assign its parts anew.
   const auto was_updated = [&view](Pfn pfn) {
     if (view.events().dropped() != 0) return true;
@@ -117,11 +130,14 @@ Result smash_preserves(const View& view) {
   };
   return each_change(view, [&](const RmpView& before, const RmpView& now, Pfn pfn) {
     if (!was_smashed(before, now)) return true;
-    const bool same_owner =
-        before.asid == now.asid && before.gpa == now.gpa && before.immutable == now.immutable;
+    const bool same_owner = now.assigned && before.asid == now.asid && before.gpa == now.gpa &&
+                            before.immutable == now.immutable;
     const bool same_rights = before.vmpl_mask == now.vmpl_mask && before.vmsa == now.vmsa;
-    const bool preserved = same_owner && (may_validate || before.validated == now.validated) &&
-                           (may_adjust || same_rights);
+    // Most entries that are smashed are so for an instruction of the guest's, on one of the pieces.
+    const bool preserved =
+        same_owner &&
+        (before.validated == now.validated || ran_pvalidate(view, now, now.validated)) &&
+        (same_rights || ran_rmpadjust(view, now));
     return preserved || was_updated(pfn);
   });
 }

@@ -44,8 +44,15 @@ bool was_accepted(const View& view, VmIndex vm, Gfn gfn) {
   return false;
 }
 
+/// The entry's page went, whether or not one has come in its place since.
 bool is_removed(const SeptChange& change) {
-  return !change.before.is_free() && change.now.is_free();
+  if (change.before.is_free()) return false;
+  const bool was_accepted =
+      change.before.state == SeptState::kMapped || change.before.state == SeptState::kBlocked;
+  const bool is_pending =
+      change.now.state == SeptState::kPending || change.now.state == SeptState::kPendingBlocked;
+  return change.now.is_free() || change.now.pfn != change.before.pfn ||
+         (was_accepted && is_pending);
 }
 
 /// The TD went in the step, with all that it had.
@@ -73,8 +80,10 @@ class Removals {
       if (seen == nullptr) continue;
       if (e.kind == EventKind::kSeptBlock) seen->blocked = position;
       if (e.kind != EventKind::kSeptRemove) continue;
-      seen->removed = seen->blocked != 0;
-      seen->epoch = tracked[e.vm] > seen->blocked ? epoch[e.vm] : 0;
+      const bool first = !seen->again;
+      seen->removed = seen->blocked != 0 && (first || seen->removed);
+      seen->epoch = tracked[e.vm] > seen->blocked && (first || seen->epoch != 0) ? epoch[e.vm] : 0;
+      seen->blocked = 0, seen->again = true;
       seen->idle = !runnable[e.vm];
     }
   }
@@ -83,7 +92,8 @@ class Removals {
   struct Seen {
     std::uint32_t blocked = 0;  // position of the BLOCK, from 1
     std::uint32_t epoch = 0;    // of the TRACK between BLOCK and REMOVE; 0: there was none
-    bool removed = false;       // by a REMOVE behind the BLOCK
+    bool removed = false;       // by a REMOVE behind the BLOCK, each time
+    bool again = false;         // a REMOVE was seen
     bool idle = false;          // the TD was not finalized yet, and nobody inside
   };
   const Seen& of(std::size_t change) const { return seen_[change]; }

@@ -15,6 +15,18 @@ bool covers(const TranslationView& t, Pfn pfn) {
   return pfn.value - t.pfn.value < frames_in(t.level);
 }
 
+/// The first frame that the translation leads to and whose entry the change is about: the head of a
+/// 2 MiB entry stands for all of it.
+std::optional<Pfn> first_shared_frame(const TranslationView& t, const FrameChange& change) {
+  const bool large =
+      change.pfn.is_aligned(kFramesPer2M) &&
+      (change.rmp_before.page_size == PageSize::k2M || change.rmp_now.page_size == PageSize::k2M);
+  const Pfn first = std::max(t.pfn, change.pfn);
+  const Pfn end = std::min(t.pfn + PageCount{frames_in(t.level)},
+                           change.pfn + PageCount{large ? kFramesPer2M : 1});
+  return first < end ? std::optional(first) : std::nullopt;
+}
+
 /// The first cached translation for which `is_wrong` holds.
 template <class IsWrong>
 std::optional<Violation> any_translation(const View& view, IsWrong&& is_wrong) {
@@ -163,8 +175,9 @@ Result assignment_ends_guest_writes(const View& view) {
   for (const FrameChange& change : view.frame_changes()) {
     if (!change.rmp_changed) continue;
     const auto is_wrong = [&](const TranslationView& t) {
-      return is_guest(t) && t.writable && covers(t, change.pfn) &&
-             is_refused(view, t, change.pfn, change.rmp_now);
+      if (!is_guest(t) || !t.writable) return false;
+      const auto pfn = first_shared_frame(t, change);
+      return pfn && is_refused(view, t, *pfn, *pfn == change.pfn ? change.rmp_now : view.rmp(*pfn));
     };
     if (auto wrong = any_translation(view, is_wrong); wrong) return wrong;
   }
@@ -176,7 +189,7 @@ Result assignment_ends_host_writes(const View& view) {
   for (const FrameChange& change : view.frame_changes()) {
     if (!change.rmp_changed || !change.rmp_now.assigned) continue;
     const auto is_wrong = [&](const TranslationView& t) {
-      return !is_guest(t) && t.writable && covers(t, change.pfn);
+      return !is_guest(t) && t.writable && first_shared_frame(t, change).has_value();
     };
     if (auto wrong = any_translation(view, is_wrong); wrong) return wrong;
   }

@@ -51,6 +51,75 @@ inline bool ran_pvalidate(const View& view, const RmpView& entry, bool validate)
   return false;
 }
 
+/// Is `holds` true of an operation that ran in the step?
+template <class Holds>
+bool any_ran_op(const View& view, Holds&& holds) {
+  const auto by = [&](ActorKind kind, unsigned count) {
+    for (std::uint8_t i = 0; i < count; ++i) {
+      const Op* const op = view.ran_op({.kind = kind, .index = i});
+      if (op != nullptr && holds(*op)) return true;
+    }
+    return false;
+  };
+  return by(ActorKind::kVmm, kMaxVmmThreads) || by(ActorKind::kVcpu, kMaxVcpus) ||
+         by(ActorKind::kKernel, kMaxKernelWorkers);
+}
+
+/// Pages [first, end) of a file that an operation is to punch out of it, or to allocate.
+struct FilePages {
+  GmemIndex gmem{};
+  std::uint64_t first = 0;
+  std::uint64_t end = 0;
+  bool has(GmemIndex file, std::uint64_t index) const {
+    return gmem == file && index >= first && index < end;
+  }
+};
+inline FilePages file_pages_of(GmemIndex gmem, RawOffset offset, RawSize size) {
+  return {.gmem = gmem,
+          .first = offset.value >> kPageShift,
+          .end = (offset.value + size.value) >> kPageShift};
+}
+inline std::optional<FilePages> hole_of(const Op& op) {
+  constexpr std::uint32_t kPunchHole = 3;  // falloc.h: PUNCH_HOLE | KEEP_SIZE, else it is refused
+  if (const auto* const punch = std::get_if<GmemPunchHole>(&op))
+    return file_pages_of(punch->gmem, punch->offset, punch->size);
+  const auto* const allocate = std::get_if<GmemAllocate>(&op);
+  return allocate != nullptr && allocate->mode.value == kPunchHole
+             ? std::optional(file_pages_of(allocate->gmem, allocate->offset, allocate->size))
+             : std::nullopt;
+}
+
+/// Did somebody write this word to memory in the step, as it is?
+inline bool wrote_token(const View& view, std::uint64_t token) {
+  return any_ran_op(view, [token](const Op& op) {
+    return std::visit(
+        [token]<class T>(const T& ran) {
+          if constexpr (std::is_same_v<T, GuestAccess> || std::is_same_v<T, HostAccess> ||
+                        std::is_same_v<T, GmemAccess>)
+            return ran.kind == AccessKind::kWrite && ran.value.value == token;
+          else if constexpr (std::is_same_v<T, HostStore>)
+            return ran.value.value == token;
+          else
+            return false;
+        },
+        op);
+  });
+}
+
+/// Did a vCPU of the entry's owner run RMPADJUST of the entry's address in the step?
+inline bool ran_rmpadjust(const View& view, const RmpView& entry) {
+  if (!ran<RmpAdjust>(view)) return false;
+  const Gfn gfn{entry.gpa.value >> kPageShift};
+  for (std::uint8_t i = 0; i < kMaxVcpus; ++i) {
+    const Op* const op = view.ran_op({.kind = ActorKind::kVcpu, .index = i});
+    const auto* const adjust = op == nullptr ? nullptr : std::get_if<RmpAdjust>(op);
+    if (adjust == nullptr || view.vm(view.vm_of({i})).asid != entry.asid) continue;
+    const std::uint64_t pages = adjust->page_size == PageSizeArg::k2M ? kFramesPer2M : 1;
+    if (gfn.align_down(pages) == adjust->gfn.align_down(pages)) return true;
+  }
+  return false;
+}
+
 /// Who acted: the step's actor, or whom it resumed.
 inline ActorId acting(const View& view) {
   const auto* const resumed = std::get_if<Resume>(&view.step().op);

@@ -27,7 +27,8 @@ inline std::vector<InvariantCase> host_cases() {
   return {
       {"host.assigned_frame_is_split_out", [](FakeView& v) { v.change(kFrame, kFree, kInvalid); },
        [](FakeView& v) { v.direct_map[kFrame] = MapLevel::k2M; }},
-      {"host.assigned_frame_is_split_out", [](FakeView& v) { v.rmp_value[kFrame] = kInvalid; },
+      {"host.assigned_frame_is_split_out",
+       [](FakeView& v) { launched_vm(v), v.rmp_value[kFrame] = kInvalid; },
        [](FakeView& v) { v.direct_map[kFrame] = MapLevel::k1G; }, true},
       {"host.assigned_frame_is_split_out",
        [](FakeView& v) {
