@@ -375,6 +375,7 @@ Begun gmem_invalidate_begin(Kernel& k, Gmem& gmem, const PageRange& pages) {
   }
   if (begun.slots == 0 && planted(Planted::kPunchUnboundCounts)) {
     invalidate_begin(k, vm);
+    invalidate_range_add(k, vm, {.first = Gfn{0}, .last = Gfn{1}});
     invalidate_end(k, vm);
   }
   return begun;
