@@ -32,13 +32,16 @@ def label(arguments):
 
 
 def spans(seeds):
-    """'9 11-13' of [9, 11, 12, 13]."""
+    """'9 11-13' of [9, 11, 12, 13]; '34 of 20001-20068' where that would be a long list."""
     out = []
-    for seed in sorted(seeds):
+    seeds = sorted(seeds)
+    for seed in seeds:
         if out and out[-1][1] == seed - 1:
             out[-1][1] = seed
         else:
             out.append([seed, seed])
+    if len(out) > 4:
+        return f"{len(seeds)} of {out[0][0]}-{out[-1][1]}"
     return " ".join(str(a) if a == b else f"{a}-{b}" for a, b in out)
 
 
