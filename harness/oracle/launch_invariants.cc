@@ -131,7 +131,7 @@ Result page_is_launched_once(const View& view) {
       return Violation{.subject = change.pfn.value};
     const Gfn gfn{change.rmp_now.gpa.value >> kPageShift};
     const bool is_new = !change.rmp_before.assigned && change.rmp_now.assigned;
-    came_new += is_new && gfn - op->gfn < PageCount{done} ? 1 : 0;
+    came_new += is_new && gfn - op->gfn < PageCount{done} ? 1U : 0U;
   }
   // What it did before it was parked, the step does not tell. L1 sees that each page that is done
   // is in place.
