@@ -15,8 +15,11 @@ Result memory_fault_format(const View& view) {
   // The last four are what looking the page up may answer.
   constexpr std::array kErrnos{EFAULT, EHWPOISON, ENOMEM, EIO, EINVAL, ENOENT};
   // A pre-fault that did some pages succeeds beside what the next one left (kvm.md 4).
+  // An exit names a TD's page without its SHARED bit (tdx.md 1).
+  const bool is_td = view.vm(view.vm_of(acting_vcpu(view))).type == VmType::kTdx;
+  const std::uint64_t left_at = out.progress.gpa & (is_td ? ~kTdSharedBit : ~std::uint64_t{0});
   const bool beside_success =
-      out.ok() && out.has_progress && out.progress.left > 0 && out.exit.gpa == out.progress.gpa;
+      out.ok() && out.has_progress && out.progress.left > 0 && out.exit.gpa == left_at;
   const bool right_answer =
       out.kind == StatusKind::kExit || beside_success ||
       (out.kind == StatusKind::kErrno && std::ranges::find(kErrnos, out.number) != kErrnos.end());

@@ -39,9 +39,6 @@ bool was_part_of_huge(const View& view, const LeafChange& change) {
   });
 }
 
-/// The SHARED bit of a TD's addresses, 48 bits wide (tdx.md 1).
-constexpr std::uint64_t kTdSharedBit = std::uint64_t{1} << 47;
-
 /// Before 6.17 an address with a TD's SHARED bit is taken, and an alias mapped (bugs.md 3).
 bool takes_alias(const View& view, VmIndex vm, const PreFaultMemory& op) {
   return view.vm(vm).type == VmType::kTdx && (op.gpa.value & kTdSharedBit) != 0 &&

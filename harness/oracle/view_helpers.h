@@ -128,6 +128,9 @@ inline ActorId acting(const View& view) {
 /// The vCPU that acted, if one did.
 inline VcpuIndex acting_vcpu(const View& view) { return {acting(view).index}; }
 
+/// The SHARED bit of a TD's addresses, 48 bits wide (tdx.md 1).
+inline constexpr std::uint64_t kTdSharedBit = std::uint64_t{1} << 47;
+
 /// The operation of who acted, if it is an `Ended` and came to its end here; the step's outcome is
 /// its outcome. It may have been begun in an earlier step: what changed since then, others may have
 /// changed (was_undisturbed()), and only what changed in this step are the step's changes.
