@@ -44,10 +44,6 @@ bool became_valid(const FrameChange& change) {
   return is_guest_page(change.rmp_now) && !was;
 }
 
-}  // namespace
-
-namespace {
-
 /// A TD's own key, as a number that no ASID has.
 Asid key_of_td(VmIndex vm) { return {0x8000'0000U | vm.value}; }
 

@@ -164,9 +164,11 @@ Result judge_owner(const View& view, const LeafRecord& r) {
   return own && entry.gpa == address_of(r.gfn) ? Result{} : wrong_at(r);
 }
 
-/// The condition of N11.
-bool is_at_one_gfn(const BindingBook& bindings, const LeafRecord& r) {
-  return r.slot == nullptr || !r.slot->gmem.is_gmem() || bindings.is_at_one_gfn(*r.slot, r.gfn);
+/// N11 as the file's bindings know it: a page that has been at two GFNs is one of them's only.
+Result judge_owner(const View& view, const BindingBook& bindings, const LeafRecord& r) {
+  const Result wrong = judge_owner(view, r);
+  const bool of_file = r.slot != nullptr && r.slot->gmem.is_gmem();
+  return wrong && of_file && !bindings.is_at_one_gfn(*r.slot, r.gfn) ? std::nullopt : wrong;
 }
 
 using JudgeLeaf = Result (*)(const View&, const LeafRecord&);
@@ -179,15 +181,20 @@ template <JudgeLeaf kJudge>
 Result installed_at_rest(const View& view) {
   return is_quiescent(view) ? installed<kJudge>(view) : std::nullopt;
 }
-template <JudgeLeaf kJudge>
-Result all_at_rest(const View& view, AuditScratch& scratch) {
+/// Every leaf there is, by `judge` of it.
+template <typename Judge>
+Result each_at_rest(const View& view, AuditScratch& scratch, Judge judge) {
   if (!is_quiescent(view)) return std::nullopt;
   if (!scratch.has_leaves) collect_leaves(view, scratch.leaves);
   scratch.has_leaves = true;
   for (const LeafRecord& record : scratch.leaves) {
-    if (auto wrong = kJudge(view, record); wrong.has_value()) return wrong;
+    if (auto wrong = judge(record); wrong.has_value()) return wrong;
   }
   return std::nullopt;
+}
+template <JudgeLeaf kJudge>
+Result all_at_rest(const View& view, AuditScratch& scratch) {
+  return each_at_rest(view, scratch, [&view](const LeafRecord& r) { return kJudge(view, r); });
 }
 
 /// N10 of the leaves that are left where an RMP entry of 2 MiB has become small.
@@ -278,10 +285,8 @@ Result level_within_rmp(const View& view) {
   return is_quiescent(view) ? judge_shrunk(view) : std::nullopt;
 }
 Result private_leaf_is_assigned(const View& view, const ContentBooks& books) {
-  return each_installed(view, [&](const LeafRecord& r) {
-    const Result wrong = judge_owner(view, r);
-    return wrong && is_at_one_gfn(books.bindings, r) ? wrong : Result{};
-  });
+  return each_installed(view,
+                        [&](const LeafRecord& r) { return judge_owner(view, books.bindings, r); });
 }
 
 /// Between its new flags and the split of what it maps a slot may hold huge leaves.
@@ -347,14 +352,8 @@ Result audit_frame(const View& view, AuditScratch& s) { return all_at_rest<judge
 Result audit_slot(const View& view, AuditScratch& s) { return all_at_rest<judge_slot>(view, s); }
 Result audit_level(const View& view, AuditScratch& s) { return all_at_rest<judge_level>(view, s); }
 Result audit_owner(const View& view, AuditScratch& s) {
-  if (!is_quiescent(view)) return std::nullopt;
-  if (!s.has_leaves) collect_leaves(view, s.leaves);
-  s.has_leaves = true;
-  for (const LeafRecord& record : s.leaves) {
-    const Result wrong = judge_owner(view, record);
-    if (wrong && is_at_one_gfn(*s.bindings, record)) return wrong;
-  }
-  return std::nullopt;
+  return each_at_rest(view, s,
+                      [&](const LeafRecord& r) { return judge_owner(view, *s.bindings, r); });
 }
 Result audit_logged(const View& view, AuditScratch& s) {
   return all_at_rest<judge_logged>(view, s);

@@ -128,6 +128,11 @@ TEST(Planted, EveryBugTripsItsInvariantAndOnlyWhileThatIsJudged) {
               row->invariant)
         << named.name;
   }
+  for (const model::PlantedRow& row : model::kPlanted) {
+    if (row.bug == model::Planted::kNone) continue;
+    const std::string name = "planted/" + std::string(row.name) + ".ops";
+    EXPECT_NE(find(planted, name), nullptr) << name << " is missing";
+  }
 }
 
 TEST(Planted, AFindingIsMinimizedToItself) {

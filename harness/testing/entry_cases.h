@@ -26,6 +26,16 @@ inline void smashed_for_pvalidate(FakeView& v) {
              piece(0x200 + i, PageSize::k4K));
   v.rmp_value[kFrame].validated = false;
 }
+/// The block of kHead is assigned as one entry of 2 MiB at GPA 0.
+inline void assigned_as_large(FakeView& v) {
+  assigned(v);
+  v.frame_changes_value.clear();
+  const RmpView large = with(kLarge, [](RmpView& e) { e.validated = false, e.gpa = {0}; });
+  v.change(kHead, kFree, large);
+  for (std::uint64_t i = 1; i < kFramesPer2M; ++i)
+    v.rmp_value[kHead + PageCount{i}] =
+        with(large, [i](RmpView& e) { e.is_head = false, e.gpa = {i * kPageBytes}; });
+}
 /// The file has pages 7 and 8, and both were freed by a hole of one page or two.
 inline void two_pages_freed(FakeView& v, std::uint64_t asked) {
   file_with_page(v);
@@ -110,25 +120,11 @@ inline std::vector<InvariantCase> rmp_entry_cases() {
        [](FakeView& v) { v.step_value.op = RmpAdjust{.gfn = {7}}; }},
       {"rmp.large_entry_is_whole", [](FakeView& v) { v.change(kFrame, kFree, kInvalid); },
        [](FakeView& v) { v.rmp_value[kFrame].page_size = PageSize::k2M; }},
-      {"tlb.assignment_ends_guest_writes",
-       [](FakeView& v) {
-         assigned(v);
-         v.frame_changes_value.clear();
-         const RmpView large = with(kLarge, [](RmpView& e) { e.validated = false, e.gpa = {0}; });
-         v.change(kHead, kFree, large);
-         for (std::uint64_t i = 1; i < kFramesPer2M; ++i)
-           v.rmp_value[kHead + PageCount{i}] =
-               with(large, [i](RmpView& e) { e.is_head = false, e.gpa = {i * kPageBytes}; });
-       },
+      {"tlb.assignment_ends_guest_writes", assigned_as_large,
        [](FakeView& v) { v.translations_value[0].encrypted = false; }},
       {"tlb.assignment_ends_host_writes",
        [](FakeView& v) {
-         assigned(v);
-         v.frame_changes_value.clear();
-         const RmpView large = with(kLarge, [](RmpView& e) { e.validated = false, e.gpa = {0}; });
-         v.change(kHead, kFree, large);
-         for (std::uint64_t i = 1; i < kFramesPer2M; ++i)
-           v.rmp_value[kHead + PageCount{i}] = with(large, [](RmpView& e) { e.is_head = false; });
+         assigned_as_large(v);
          v.translations_value[0] = {.use = TranslationUse::kUser, .page = 5, .pfn = kFrame};
        },
        [](FakeView& v) { v.translations_value[0].writable = true; }},

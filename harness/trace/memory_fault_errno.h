@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "trace/check_list.h"
+#include "trace/outcome.h"
 
 namespace sluice {
 
@@ -28,9 +29,8 @@ constexpr std::uint16_t memory_fault_errno(Check check) {
 }
 
 constexpr bool each_memory_fault_has_an_errno() {
-  constexpr std::uint16_t kMemoryFault = 39;
   for (const CheckRow& row : kChecks) {
-    const bool faults = row.kind == StatusKind::kExit && row.number == kMemoryFault;
+    const bool faults = row.kind == StatusKind::kExit && row.number == kExitMemoryFault;
     if (faults != (memory_fault_errno(row.check) != 0)) return false;
   }
   return true;
