@@ -73,12 +73,12 @@ constexpr std::string_view name_of(StatusKind kind) {
   ROW(kSkipNotCovered,           "skip.not_covered",                  kSkipped,   0,           "no such frame in the machine") \
   ROW(kSkipNoPage,               "skip.no_page",                      kSkipped,   0,           "no frame is behind the page, or it has failed already") \
   ROW(kSkipHostDead,             "skip.host_dead",                    kSkipped,   0,           "the host took a fatal fault before") \
-  ROW(kSkipNoSmm,                "skip.no_smm",                       kSkipped,   0,           "kvm.md 7: a guest with private memory or protected state has no SMM") \
+  ROW(kSkipNoSmm,                "skip.no_smm",                       kSkipped,   0,           "kvm.md 0, as-ids: a VM with private memory has one address space, so no SMM") \
   ROW(kSkipNoGuestMode,          "skip.no_guest_mode",                kSkipped,   0,           "a guest with protected state runs no guest of its own") \
   ROW(kSkipVcpuMode,             "skip.vcpu_mode",                    kSkipped,   0,           "the vCPU is in another mode than the operation needs") \
   ROW(kSkipNestedPaging,         "skip.nested_paging",                kSkipped,   0,           "what a guest's guest does under nested paging is not modeled: no shadow paging") \
   /* Common to every VM and vCPU ioctl. */ \
-  ROW(kVmDead,                   "vm.dead",                           kErrno,     EIO,         "kvm.md 0, gate common to every ioctl") \
+  ROW(kVmDead,                   "vm.dead",                           kErrno,     EIO,         "kvm.md 0, gate common to every ioctl; 4 row 9, within a pre-fault from 7.0") \
   ROW(kCreateVmNoMemory,          "create_vm.no_memory",                kErrno,     ENOMEM,      "kvm_create_vm(): before the type is looked at") \
   ROW(kCreateVmType,             "create_vm.type_unsupported",        kErrno,     EINVAL,      "kvm.md 0, VM types") \
   ROW(kCreateVcpuNoMemory,        "create_vcpu.no_memory",              kErrno,     ENOMEM,      "kvm_vm_ioctl_create_vcpu(): before the number is looked at") \
@@ -144,7 +144,7 @@ constexpr std::string_view name_of(StatusKind kind) {
   ROW(kPreFaultNoRoot,           "pre_fault_memory.no_root",          kErrno,     ENOSPC,      "kvm.md 4 row 7") \
   ROW(kPreFaultNotTdp,           "pre_fault_memory.not_tdp",          kErrno,     EOPNOTSUPP,  "kvm.md 4 row 8") \
   ROW(kPreFaultNoSlot,           "pre_fault_memory.no_slot",          kErrno,     ENOENT,      "kvm.md 4, EMULATE") \
-  ROW(kPreFaultObsoleteRoot,     "pre_fault_memory.obsolete_root",    kErrno,     EINTR,       "kvm.md 5 row 13; kvm_mmu_reload() before 6.15: RETRY until a signal comes") \
+  ROW(kPreFaultObsoleteRoot,     "pre_fault_memory.obsolete_root",    kErrno,     EINTR,       "kvm.md 5 row 13: the root is obsolete and the loop renews none, RETRY until a signal comes") \
   ROW(kPreFaultSlotInvalid,      "pre_fault_memory.slot_invalid",     kErrno,     EAGAIN,      "kvm.md 4, INVALID slot from 6.18") \
   /* The fault path, met by guest_access and pre_fault_memory: kvm.md 5, 1.5. */ \
   ROW(kFaultNoMemory,             "fault.no_memory",                    kErrno,     ENOMEM,      "kvm.md 5 row 4, 4 row 7: mmu_topup_memory_caches()") \
@@ -231,7 +231,7 @@ constexpr std::string_view name_of(StatusKind kind) {
   ROW(kGmemAccessNoMmap,         "gmem_access.no_mmap",               kErrno,     ENODEV,      "kvm.md 1.2: before 6.17, or a file without the MMAP flag") \
   ROW(kGmemAccessBeyondEof,      "gmem_access.beyond_eof",            kHostFault, 7,           "kvm.md 1.2: SIGBUS beyond the end of the file") \
   ROW(kGmemAccessNotShared,      "gmem_access.not_shared",            kHostFault, 7,           "kvm.md 1.2: SIGBUS without INIT_SHARED") \
-  ROW(kGmemAccessPoisoned,       "gmem_access.poisoned",              kHostFault, 7,           "kvm.md 1.7: SIGBUS (__do_fault(), VM_FAULT_HWPOISON)") \
+  ROW(kGmemAccessPoisoned,       "gmem_access.poisoned",              kHostFault, 7,           "kvm.md 1.5 row 5, met by kvm_gmem_fault_user_mapping(): SIGBUS") \
   /* RMP instructions: rmp.md 4. */ \
   ROW(kRmpUpdateSnpOff,          "rmpupdate.snp_off",                 kException, 6,           "rmp.md 4.2 row 1") \
   ROW(kRmpUpdateSpa,             "rmpupdate.spa",                     kCode,      1,           "rmp.md 4.2 row 4") \
@@ -289,8 +289,10 @@ constexpr std::string_view name_of(StatusKind kind) {
   ROW(kLaunchUpdatePoisoned,     "launch_update.poisoned",            kErrno,     EIO,         "kvm.md 1.6 row 5, 1.5 row 5: EHWPOISON, which LAUNCH_UPDATE turns into EIO") \
   ROW(kLaunchUpdatePrepared,     "launch_update.prepared",            kErrno,     EIO,         "kvm.md 1.6 row 6") \
   ROW(kLaunchUpdateNotPrivate,   "launch_update.not_private",         kErrno,     EIO,         "kvm.md 1.6 row 7") \
+  ROW(kLaunchUpdateNoSource,     "launch_update.no_source",           kErrno,     EIO,         "snp_host.md 7, per page row 1") \
   ROW(kLaunchUpdateAssigned,     "launch_update.assigned",            kErrno,     EIO,         "snp_host.md 7, per page row 2") \
-  ROW(kLaunchUpdateSource,       "launch_update.source",              kErrno,     EIO,         "snp_host.md 7, per page row 3") \
+  ROW(kLaunchUpdateSource,       "launch_update.source",              kErrno,     EIO,         "snp_host.md 7, per page row 3; from 7.0 pinned before the file is looked at (kvm.md 1.6)") \
+  ROW(kLaunchUpdateAssign,       "launch_update.assign",              kErrno,     EIO,         "snp_host.md 7, per page row 4") \
   ROW(kLaunchUpdateFirmware,     "launch_update.firmware",            kErrno,     EIO,         "snp_host.md 7, per page row 5: firmware takes no page once the guest runs") \
   ROW(kLaunchFinishNotSnp,       "launch_finish.not_snp",             kErrno,     ENOTTY,      "snp_host.md 7, LAUNCH_FINISH") \
   ROW(kLaunchFinishNoContext,    "launch_finish.no_context",          kErrno,     EINVAL,      "snp_host.md 7, LAUNCH_FINISH") \
@@ -319,7 +321,7 @@ constexpr std::string_view name_of(StatusKind kind) {
   ROW(kTdxRegionPoisoned,        "tdx_init_mem_region.poisoned",      kErrno,     EHWPOISON,   "kvm.md 1.6 row 5, 1.5 row 5") \
   ROW(kTdxRegionPrepared,        "tdx_init_mem_region.prepared",      kErrno,     EEXIST,      "kvm.md 1.6 row 6, before 7.0") \
   ROW(kTdxRegionNotPrivate,      "tdx_init_mem_region.not_private",   kErrno,     EINVAL,      "kvm.md 1.6 row 7") \
-  ROW(kTdxRegionSource,          "tdx_init_mem_region.source",        kErrno,     EFAULT,      "tdx_gmem_post_populate(): get_user_pages_fast()") \
+  ROW(kTdxRegionSource,          "tdx_init_mem_region.source",        kErrno,     EFAULT,      "tdx_gmem_post_populate(): get_user_pages_fast(); from 7.0 before the file is looked at (kvm.md 1.6)") \
   ROW(kTdxRegionMapped,          "tdx_init_mem_region.mapped",        kErrno,     EIO,         "kvm_tdp_mmu_map_private_pfn(), from 7.0: the page is mapped already") \
   ROW(kTdxRegionBusy,            "tdx_init_mem_region.busy",          kErrno,     EBUSY,       "tdx.md 3, PAGE.ADD; before 7.0") \
   ROW(kTdxFinalizeNotTd,         "tdx_finalize.not_td",               kErrno,     ENOTTY,      "vt_mem_enc_ioctl()") \

@@ -31,6 +31,8 @@ constexpr bool gmem_mmap_for_every_vm(KernelVersion v) { return v >= KernelVersi
 /// get_pfn always asks the architecture to prepare, populate no longer looks at uptodate
 /// (kvm.md 1.5, 1.6).
 constexpr bool gmem_always_prepares(KernelVersion v) { return v >= KernelVersion{7, 0}; }
+/// Populate pins the source of a page before it takes the file's lock (kvm.md 1.6).
+constexpr bool populate_pins_source_first(KernelVersion v) { return v >= KernelVersion{7, 0}; }
 /// A pre-fault loop stops when the VM died (kvm.md 4 row 9).
 constexpr bool prefault_checks_vm_dead(KernelVersion v) { return v >= KernelVersion{7, 0}; }
 /// LAUNCH_START insists on SMT and refuses SINGLE_SOCKET (snp_host.md 7).

@@ -476,6 +476,10 @@ PopulateResult gmem_populate(Kernel& k, Vm& vm, const GfnRange& range, const Pop
       if (planted(Planted::kSignalCountsPage)) ++result.done.value;
       return result;
     }
+    if (behavior::populate_pins_source_first(k.version())) {
+      result.check = call.pin(k, gfn, call.argument);
+      if (result.check != Check::kOk) return result;
+    }
     result.check = populate_page(k, vm, slot, gfn, call);
     if (result.check != Check::kOk) return result;
     ++result.done.value;

@@ -87,12 +87,15 @@ void mark_uptodate(Kernel& k, const Gmem& gmem, std::uint64_t index);
 void release_page(Kernel& k, std::uint8_t gmem, std::uint64_t index, Pfn pfn);
 
 /// kvm_gmem_populate(), for launch.  For each page: get it, refuse pages that are ready or not
-/// private, let `hook` fill it, mark it ready.  slots_lock held.
+/// private, let `hook` fill it, mark it ready.  From 7.0 on `pin` comes before all that. slots_lock
+/// held.
 struct PopulateResult {
   PageCount done{};
   Check check = Check::kOk;  // of the page after the last done, if any was refused
 };
 using PopulateHook = Check (*)(Kernel& k, Vm& vm, Gfn gfn, const GmemHold& hold, void* argument);
+/// Gets hold of the contents to come (get_user_pages_fast()), where there are any.
+using PopulatePin = Check (*)(Kernel& k, Gfn gfn, void* argument);
 /// How the caller names what populate refuses: kvm.md 1.6.
 struct PopulateChecks {
   Check slot;         // row 1
@@ -104,6 +107,7 @@ struct PopulateChecks {
   Check not_private;  // row 7
 };
 struct PopulateCall {
+  PopulatePin pin;
   PopulateHook hook;
   void* argument;
   const PopulateChecks& checks;

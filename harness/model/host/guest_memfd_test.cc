@@ -189,6 +189,7 @@ TEST(Populate, FillsPrivatePagesOnceAndCountsThem) {
     ++*static_cast<unsigned*>(calls);
     return Check::kOk;
   };
+  const PopulatePin pin = [](Kernel&, Gfn, void*) { return Check::kOk; };
   unsigned calls = 0;
   constexpr PopulateChecks kChecks{.slot = Check::kLaunchUpdateSlot,
                                    .file_gone = Check::kLaunchUpdateFileGone,
@@ -199,7 +200,7 @@ TEST(Populate, FillsPrivatePagesOnceAndCountsThem) {
                                    .not_private = Check::kLaunchUpdateNotPrivate};
   const auto populate = [&](std::uint64_t first, std::uint64_t last) {
     return gmem_populate(host.k(), host.vm(), {.first = {first}, .last = {last}},
-                         {.hook = hook, .argument = &calls, .checks = kChecks});
+                         {.pin = pin, .hook = hook, .argument = &calls, .checks = kChecks});
   };
   EXPECT_EQ(populate(600, 601).check, Check::kLaunchUpdateSlot);
   EXPECT_EQ(populate(0, 2).check, Check::kLaunchUpdateNotPrivate);

@@ -95,6 +95,11 @@ inline constexpr std::uint8_t kNoRootIndex = 0xff;
 /// * kNested: KVM shadows L1's nested page tables, which is not the TDP MMU (kvm.md 4 row 8).
 enum class GuestMode : std::uint8_t { kNone, kShadow, kNested };
 
+/// kvm.md 0, has_private_mem.
+constexpr bool has_private_memory(VmType type) {
+  return type == VmType::kSwProtected || type == VmType::kSnp || type == VmType::kTdx;
+}
+
 /// A VM (struct kvm) without its lists, so that a checker can have the whole of it as it was before
 /// a step. `exists` from creation until the last of VM descriptor and guest_memfds is gone; `open`
 /// while the VM descriptor is.
@@ -126,9 +131,7 @@ struct VmCore {
   SevVm sev{};
   TdVm td{};
 
-  bool has_private_memory() const {
-    return type == VmType::kSwProtected || type == VmType::kSnp || type == VmType::kTdx;
-  }
+  bool has_private_memory() const { return model::has_private_memory(type); }
   bool has_protected_state() const {
     return type == VmType::kSevEs || type == VmType::kSnp || type == VmType::kTdx;
   }

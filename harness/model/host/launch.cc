@@ -129,10 +129,25 @@ struct Populate {
   std::uint64_t source = 0;  // host address of the first page's contents
 };
 
+bool has_source(const Populate& populate) {
+  return populate.op.type.value != kTypeZero && populate.source != 0;
+}
+std::uint64_t source_of(const Populate& populate, Gfn gfn) {
+  return populate.source + (gfn - populate.op.gfn).value * kPageBytes;
+}
+
+/// A populate that pins first. What it has pinned, nothing takes away before the copy.
+Check pin_source(Kernel& k, Gfn gfn, void* argument) {
+  const Populate& populate = *static_cast<const Populate*>(argument);
+  if (!has_source(populate)) return Check::kOk;
+  const bool pinned = touch_host_page(k, source_of(populate, gfn)) != nullptr;
+  return pinned ? Check::kOk : fail(Check::kLaunchUpdateSource);
+}
+
 /// copy_from_user() of one page into a frame that is still the host's.
-Check copy_source(Kernel& k, std::uint64_t hva, Pfn to) {
-  const HostPage* const page = hva == 0 ? nullptr : touch_host_page(k, hva);
-  if (page == nullptr) return Check::kLaunchUpdateSource;
+Check copy_source(Kernel& k, const Populate& populate, Gfn gfn, Pfn to) {
+  const HostPage* const page = touch_host_page(k, source_of(populate, gfn));
+  if (page == nullptr) return fail(Check::kLaunchUpdateSource);
   host_kernel_store(k, to, k.machine.frames.content(page->pfn()));
   return Check::kOk;
 }
@@ -140,19 +155,19 @@ Check copy_source(Kernel& k, std::uint64_t hva, Pfn to) {
 /// sev_gmem_post_populate() for one page.
 Check post_populate(Kernel& k, Vm& vm, Gfn gfn, const GmemHold& hold, void* argument) {
   const Populate& populate = *static_cast<const Populate*>(argument);
-  const std::uint64_t offset = (gfn - populate.op.gfn).value * kPageBytes;
+  const bool zeroes = populate.op.type.value == kTypeZero;
+  if (!zeroes && !has_source(populate)) return fail(Check::kLaunchUpdateNoSource);
   const RmpLookup entry = snp_lookup_rmpentry(k, hold.pfn);
   const bool taken = entry.assigned && !planted(Planted::kLaunchTwice);
   if (entry.error != HostError::kNone || taken) return fail(Check::kLaunchUpdateAssigned);
-  if (populate.op.type.value != kTypeZero) {
-    const Check copied = copy_source(k, populate.source + offset, hold.pfn);
-    if (copied != Check::kOk) return fail(copied);
-  } else {
+  if (zeroes) {
     k.machine.frames.set_content(k.machine.journal, hold.pfn, 0);
+  } else if (const Check bad = copy_source(k, populate, gfn, hold.pfn); bad != Check::kOk) {
+    return bad;
   }
   const HostError error = rmp_make_private(
       k, {.pfn = hold.pfn, .gpa = address_of(gfn), .asid = vm.sev.asid, .immutable = true});
-  if (error != HostError::kNone) return fail(Check::kLaunchUpdateFirmware);
+  if (error != HostError::kNone) return fail(Check::kLaunchUpdateAssign);
   if (firmware_launch_update(k, vm, hold.pfn, false)) return Check::kOk;
   if (planted(Planted::kDeadVmWorks)) k.set(vm.dead, true);
   if (!planted(Planted::kLaunchFailureKeepsPage)) snp_page_reclaim(k, vm, hold.pfn);
@@ -163,7 +178,7 @@ bool is_launch_type(std::uint8_t type) {
   return type == kTypeNormal || (type >= kTypeZero && type <= kTypeCpuid);
 }
 
-Check check_launch_update(const Kernel& k, const Vm& vm, const LaunchUpdate& op) {
+Check check_launch_update(const Vm& vm, const LaunchUpdate& op) {
   if (!vm.sev.active || !vm.sev.context) return fail(Check::kLaunchUpdateNoContext);
   const bool unaligned = (op.size.value & (kPageBytes - 1)) != 0;
   if (unaligned || op.flags.value != 0 || !is_launch_type(op.type.value)) {
@@ -174,7 +189,6 @@ Check check_launch_update(const Kernel& k, const Vm& vm, const LaunchUpdate& op)
   const GfnRange asked{.first = op.gfn, .last = op.gfn + PageCount{op.size.value >> kPageShift}};
   const PageCount pages = asked.clip(range_of(vm.slots[slot])).count();
   const bool too_many = pages.value > kMaxPagesPerOp;
-  static_cast<void>(k);
   return too_many ? Check::kSkipLimit : Check::kOk;
 }
 
@@ -242,15 +256,15 @@ Outcome apply(Kernel& k, ActorId, const LaunchUpdate& op) {
   if (!k.machine.profile.snp) return skip_without(Capability::kSnp);
   if (const Check gate = vm_gate(k, op.vm); gate != Check::kOk) return answer(gate);
   Vm& vm = k.vm(op.vm);
-  const Check bad = check_launch_update(k, vm, op);
+  const Check bad = check_launch_update(vm, op);
   if (bad != Check::kOk)
     return row_of(bad).kind == StatusKind::kSkipped ? skip(bad) : outcome_of(bad);
   const std::uint64_t source = op.hva.raw ? op.hva.value : kHostRegionAddress + op.hva.value;
   Populate populate{.op = op, .source = source};
   const PageCount asked{op.size.value >> kPageShift};
-  const PopulateResult result =
-      gmem_populate(k, vm, {.first = op.gfn, .last = op.gfn + asked},
-                    {.hook = post_populate, .argument = &populate, .checks = kLaunchChecks});
+  const PopulateResult result = gmem_populate(
+      k, vm, {.first = op.gfn, .last = op.gfn + asked},
+      {.pin = pin_source, .hook = post_populate, .argument = &populate, .checks = kLaunchChecks});
   // Any page done counts as success; the caller goes on from there.
   if (result.done.value == 0 && result.check != Check::kOk) return answer(result.check);
   Outcome out{};
@@ -292,7 +306,7 @@ LockPlan locks_of(const Kernel& k, ActorId, const LaunchUpdate& op) {
   LockPlan plan = LockPlan{}.then(kvm_lock(op.vm)).then(slots_lock(op.vm));
   if (vm_gate(k, op.vm) != Check::kOk) return plan;
   const Vm& vm = k.vm(op.vm);
-  if (check_launch_update(k, vm, op) != Check::kOk) return plan;
+  if (check_launch_update(vm, op) != Check::kOk) return plan;
   const SlotIndex slot = find_slot(vm, 0, op.gfn);
   if (slot == kNoSlot || !has_live_file(k, vm.slots[slot])) return plan;
   return plan.then(invalidate_lock({vm.slots[slot].gmem}));

@@ -85,6 +85,12 @@ Check add_page(Kernel& k, Vm& vm, Gfn gfn, Pfn pfn, const HostPage& source, bool
   return Check::kOk;
 }
 
+Check pin_source(Kernel& k, Gfn, void* argument) {
+  const Region& region = *static_cast<const Region*>(argument);
+  const bool pinned = touch_host_page(k, region.source) != nullptr;
+  return pinned ? Check::kOk : fail(Check::kTdxRegionSource);
+}
+
 /// tdx_gmem_post_populate() for one page.
 Check post_populate(Kernel& k, Vm& vm, Gfn gfn, const GmemHold& hold, void* argument) {
   const Region& region = *static_cast<const Region*>(argument);
@@ -107,7 +113,8 @@ Check add_one(Kernel& k, Vm& vm, Vcpu& vcpu, const TdxInitMemRegion& op, std::ui
   Region region{.vcpu = vcpu,
                 .source = base + from * kPageBytes,
                 .measures = (op.flags.value & kMeasure) != 0};
-  const PopulateCall call{.hook = post_populate, .argument = &region, .checks = kRegionChecks};
+  const PopulateCall call{
+      .pin = pin_source, .hook = post_populate, .argument = &region, .checks = kRegionChecks};
   return gmem_populate(k, vm, {.first = gfn, .last = gfn + PageCount{1}}, call).check;
 }
 

@@ -37,9 +37,7 @@ void destroy(Kernel& k, Vm& vm) {
 // Assumption: SNP and TDX need nested paging as SW_PROTECTED does; shadow paging would have to read
 // the guest's page tables, which are encrypted.
 bool has_vm_type(const HostProfile& profile, VmType type) {
-  VmCore vm{};
-  vm.type = type;
-  return profile.has_vm_type(type) && (profile.tdp || !vm.has_private_memory());
+  return profile.has_vm_type(type) && (profile.tdp || !has_private_memory(type));
 }
 
 /// Closes the descriptors of the VM's vCPUs and of the VM.
