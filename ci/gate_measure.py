@@ -51,7 +51,7 @@ class Revision:
 
     def build(self):
         self.check_out()
-        environment = dict(os.environ, CCACHE_BASEDIR=self.tree, CCACHE_NOHASHDIR="1", CCACHE_SLOPPINESS="time_macros")
+        environment = dict(os.environ, CCACHE_BASEDIR=self.tree, CCACHE_NOHASHDIR="1", CCACHE_SLOPPINESS="time_macros,pch_defines")
         run(["cmake", "--preset", "release"], f"configuring {self.label}", cwd=self.tree, env=environment)
         run(["cmake", "--build", "--preset", "release", "-j", str(os.cpu_count()), "--target", "sluice_bench_model"],
             f"building {self.label}", cwd=self.tree, env=environment)

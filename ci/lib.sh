@@ -32,7 +32,7 @@ need() {
 # One compiler cache for every checkout: paths below the root are hashed as relative ones, so that a worktree of the
 # same commit (ci/gate) and a fresh clone find what an earlier build left.
 use_ccache() {
-  export CCACHE_BASEDIR="$repo_root" CCACHE_NOHASHDIR=1 CCACHE_SLOPPINESS=time_macros
+  export CCACHE_BASEDIR="$repo_root" CCACHE_NOHASHDIR=1 CCACHE_SLOPPINESS=time_macros,pch_defines
 }
 
 # Usage: run_step NAME LIMIT_SECONDS COMMAND...
