@@ -132,9 +132,17 @@ std::optional<Violation> installed_in_obsolete_root(const View& view) {
 /// number: the file's invalidate lock and slots_lock keep off whoever would invalidate it
 /// (kvm_tdp_mmu_map_private_pfn(); tdx.md 5). What else is in progress may be noted as one range
 /// that has the page in it.
-bool maps_under_locks(const View& view) {
-  return finished<TdxInitMemRegion>(view) != nullptr &&
-         behavior::tdx_adds_pages_directly(view.header().kernel);
+bool maps_under_locks(const View& view, const Event& map) {
+  if (!ran<TdxInitMemRegion>(view) || !behavior::tdx_adds_pages_directly(view.header().kernel))
+    return false;
+  for (std::uint8_t i = 0; i < kMaxVcpus; ++i) {
+    const Op* const op = view.ran_op({.kind = ActorKind::kVcpu, .index = i});
+    const auto* const region = op == nullptr ? nullptr : std::get_if<TdxInitMemRegion>(op);
+    if (region == nullptr || view.vm_of({i}).value != map.vm) continue;
+    const std::uint64_t first = region->gpa.value >> kPageShift;
+    if (map.a - first < region->page_count.value) return true;
+  }
+  return false;
 }
 
 }  // namespace
@@ -168,7 +176,6 @@ Result seq_counts_ends(const View& view) {
 }
 
 Result install_is_fresh(const View& view) {
-  if (maps_under_locks(view)) return installed_in_obsolete_root(view);
   std::array<std::optional<Protocol>, kMaxVms> protocols{};
   for (const Event& event : view.events().events()) {
     const bool installs = event.kind == EventKind::kMap;
@@ -185,7 +192,7 @@ Result install_is_fresh(const View& view) {
                           .in_progress = before.invalidate_in_progress,
                           .range = before.invalidate_range};
     }
-    if (installs && !protocol->allows({event.a}, event.b))
+    if (installs && !protocol->allows({event.a}, event.b) && !maps_under_locks(view, event))
       return Violation{.subject = event.a, .other = event.b};
     protocol->follow(event);
   }

@@ -310,7 +310,6 @@ Task<Outcome> start_guest(Kernel& k, VcpuIndex index, GuestInstruction in) {
     }
     if (compare && is_same(tried, last)) break;
     last = tried;
-    compare = true;
     srcu_read_lock(k, vm_index);
     k.event(EventKind::kNpf, vm, in.gfn.value, npf);
     if (is_mmio(k, vcpu, in, npf)) {
@@ -342,7 +341,10 @@ Task<Outcome> start_guest(Kernel& k, VcpuIndex index, GuestInstruction in) {
       break;
     }
     mark_vmsa(k, vcpu);
+    const std::size_t written = k.machine.journal.size();
     co_await point(k, Point::kGuestReentry);
+    // What others did here may be why the fault is the same: a leaf was zapped again.
+    compare = k.machine.journal.size() == written;
     clear_vmsa(k, vcpu);
     if (result.status == FaultStatus::kRetry) {
       // The fault could not be handled yet: it is met again until others are done, however often.
