@@ -14,6 +14,7 @@ enum Status : int { kFine = 0, kFinding = 1, kInconclusive = 2, kUsage = 3 };
 void add_doctor(CLI::App& app, int& status);
 void add_list(CLI::App& app, int& status);
 void add_run(CLI::App& app, int& status);
+void add_explore(CLI::App& app, int& status);
 void add_minimize(CLI::App& app, int& status);
 void add_export_c(CLI::App& app, int& status);
 void add_encode(CLI::App& app, int& status);

@@ -15,6 +15,8 @@ class Progress {
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
 
+  /// Now it seems to be so many, where that was not known from the start.
+  void expect(std::uint64_t total) { total_ = total; }
   /// `done` so far.
   void step(std::uint64_t done);
   /// Takes the changing line away, before something else is printed.

@@ -69,6 +69,48 @@ TEST_F(Tool, BadSequencesAreRefusedWithTheirPlace) {
   refused("", "no operation in it");
 }
 
+/// Two VMM threads that fill a file each.
+constexpr const char* kProgram =
+    "create_vm type=sw_protected\n"
+    "create_guest_memfd\n"
+    "create_guest_memfd gmem=1\n"
+    "gmem_allocate size=8K\n"
+    "@vmm1 gmem_allocate gmem=1 size=8K\n";
+
+TEST_F(Tool, ExploreSaysHowManyInterleavingsThereAre) {
+  const std::string program = file("program.ops", kProgram);
+  const Answer all = sluice({"explore", program, "--from", "4"});
+  EXPECT_EQ(all.status, kFine) << all.text;
+  EXPECT_THAT(all.text, HasSubstr("20 interleavings (all), 6 end states"));
+  EXPECT_THAT(all.text, HasSubstr("no finding"));
+  const Answer few = sluice({"explore", program, "--from", "4", "--preemptions", "0", "--json"});
+  EXPECT_EQ(few.status, kFine) << few.text;
+  const auto json = nlohmann::json::parse(few.text);
+  EXPECT_EQ(json["interleavings"], 2);
+  EXPECT_EQ(json["preemptions"], 0);
+  EXPECT_EQ(json["complete"], true);
+  const Answer some = sluice({"explore", program, "--from", "4", "--runs", "3"});
+  EXPECT_EQ(some.status, kInconclusive) << some.text;
+  EXPECT_THAT(some.text, HasSubstr("3 interleavings (some "));
+}
+
+TEST_F(Tool, ExploreRefusesWhatIsNoProgram) {
+  const std::string program = file("program.ops", kProgram);
+  expect_refused({"explore"}, "FILE is required");
+  expect_refused({"explore", program}, "program.ops: where the part to explore begins");
+  expect_refused({"explore", program, "--from", "5"}, "program.ops:5: only one actor");
+  expect_refused({"explore", program, "--from", "9"}, "program.ops:9: no operation there");
+  expect_refused({"explore", program, "--from", "4", "--preemptions", "-1"}, "--preemptions");
+  expect_refused({"explore", program, "--from", "4", "--policy", "pace=fast"}, "'pace'");
+  const Answer lacks = sluice({"explore", file("td.ops",
+                                               "# requires: cap=tdx, no=tdx\n"
+                                               "create_vm type=default\n"
+                                               "create_vcpu park=1\n"
+                                               "@vmm1 create_guest_memfd\n")});
+  EXPECT_EQ(lacks.status, kInconclusive) << lacks.text;
+  EXPECT_THAT(lacks.text, HasSubstr("skipped "));
+}
+
 TEST_F(Tool, BadPathsAreRefused) {
   file("readme.txt", kGood);
   expect_refused({"run", root_}, "no .ops file");
