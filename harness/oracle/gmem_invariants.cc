@@ -145,26 +145,9 @@ bool keeps_to_size(const View& view, const Fallocate& op) {
   return pages.end <= file.page_count || (!out.ok() && changes_nothing);
 }
 
-/// Is the file's page one that the step's LAUNCH_UPDATE was asked to fill?
-bool is_launched(const View& view, GmemIndex gmem, std::uint64_t index) {
-  if (!ran<LaunchUpdate>(view)) return false;
-  const VmIndex vm = view.gmem(gmem).vm;
-  const std::span<const SlotView> slots = view.slots(vm);
-  return any_ran_op(view, [&](const Op& op) {
-    const auto* const launch = std::get_if<LaunchUpdate>(&op);
-    if (launch == nullptr || launch->vm != vm) return false;
-    const Gfn end = launch->gfn + PageCount{launch->size.value >> kPageShift};
-    return std::ranges::any_of(slots, [&](const SlotView& slot) {
-      const Gfn gfn = slot.base + PageCount{index - slot.gmem_page_offset};
-      return slot.gmem.value == gmem.value && span_of(slot).contains(gfn) && gfn >= launch->gfn &&
-             gfn < end;
-    });
-  });
-}
-
 /// Can the page that came into use in the step hold what somebody wrote in it? Of what is encrypted
 /// only the place can be told.
-bool may_be_written(const View& view, GmemIndex gmem, std::uint64_t index, Pfn pfn) {
+bool may_be_written(const View& view, Pfn pfn) {
   const RmpView entry = view.rmp(pfn);
   if (entry.assigned && entry.asid.value != 0) {
     const bool by_guest = any_ran_op(view, [&entry](const Op& op) {
@@ -175,7 +158,7 @@ bool may_be_written(const View& view, GmemIndex gmem, std::uint64_t index, Pfn p
     if (by_guest) return true;
   }
   if (const auto td = view.sept_of(pfn); td && td->entry.state == SeptState::kMapped) return true;
-  return wrote_token(view, view.frame(pfn).content) || is_launched(view, gmem, index);
+  return wrote_token(view, view.frame(pfn).content) || is_launched(view, entry);
 }
 
 }  // namespace
@@ -291,7 +274,7 @@ Result fresh_page_is_zero(const View& view) {
     for (std::uint64_t i = 0; i < frames; ++i) {
       const Pfn pfn = page.pfn + PageCount{i};
       const std::uint64_t content = view.frame(pfn).content;
-      if (content != 0 && !may_be_written(view, change.gmem, change.index + i, pfn))
+      if (content != 0 && !may_be_written(view, pfn))
         return Violation{.subject = change.index + i, .other = content};
     }
   }

@@ -33,17 +33,6 @@ bool is_large(const RmpView& entry) { return entry.assigned && entry.page_size =
 bool was_smashed(const RmpView& before, const RmpView& now) {
   return is_large(before) && !is_large(now);
 }
-/// Is the entry of a page that the step's LAUNCH_UPDATE was asked for, or LAUNCH_FINISH's VMSA?
-bool is_launched(const View& view, const RmpView& entry) {
-  if (!ran<LaunchUpdate, LaunchFinish>(view)) return false;
-  return any_ran_op(view, [&](const Op& op) {
-    if (const auto* const finish = std::get_if<LaunchFinish>(&op))
-      return entry.vmsa && view.vm(finish->vm).asid == entry.asid;
-    const auto* const update = std::get_if<LaunchUpdate>(&op);
-    return update != nullptr && view.vm(update->vm).asid == entry.asid &&
-           entry.gpa.value - address_of(update->gfn).value < update->size.value;
-  });
-}
 bool owner_changed(const RmpView& before, const RmpView& now) {
   return before.assigned != now.assigned || before.asid != now.asid || before.gpa != now.gpa ||
          (!is_large(before) && is_large(now));

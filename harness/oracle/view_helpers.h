@@ -120,6 +120,18 @@ inline bool ran_rmpadjust(const View& view, const RmpView& entry) {
   return false;
 }
 
+/// Is the entry of a page that the step's LAUNCH_UPDATE was asked for, or LAUNCH_FINISH's VMSA?
+inline bool is_launched(const View& view, const RmpView& entry) {
+  if (!entry.assigned || !ran<LaunchUpdate, LaunchFinish>(view)) return false;
+  return any_ran_op(view, [&](const Op& op) {
+    if (const auto* const finish = std::get_if<LaunchFinish>(&op))
+      return entry.vmsa && view.vm(finish->vm).asid == entry.asid;
+    const auto* const update = std::get_if<LaunchUpdate>(&op);
+    return update != nullptr && view.vm(update->vm).asid == entry.asid &&
+           entry.gpa.value - address_of(update->gfn).value < update->size.value;
+  });
+}
+
 /// Who acted: the step's actor, or whom it resumed.
 inline ActorId acting(const View& view) {
   const auto* const resumed = std::get_if<Resume>(&view.step().op);

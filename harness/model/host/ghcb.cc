@@ -86,10 +86,8 @@ Outcome answer_vmgexit(Check check) {
 }
 
 std::optional<Outcome> before_event(Kernel& k, VcpuIndex index, GhcbState ghcb, Check not_sev) {
-  if (const Check gate = enter_gate(k, index); gate != Check::kOk) return answer(gate);
-  Vcpu& vcpu = k.vcpu(index);
-  enter_guest(k, vcpu);
-  const Vm& vm = k.vm(vcpu.vm);
+  if (const Check gate = run_to_event(k, index); gate != Check::kOk) return answer(gate);
+  const Vm& vm = k.vm(k.vcpu(index).vm);
   Check check = check_vmgexit(k, vm, ghcb);
   // Assumption: a VM that is no SEV-ES VM and has no GHCB answers as one that has it (5.2 row 2).
   if (check == Check::kOk && !vm.sev.active) check = fail(not_sev);

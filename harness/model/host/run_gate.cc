@@ -2,6 +2,7 @@
 
 #include "model/host/adversity.h"
 #include "model/host/ap_creation.h"
+#include "model/host/fault.h"
 #include "model/host/handlers.h"
 
 namespace sluice::model {
@@ -36,6 +37,18 @@ Check enter_again(Kernel& k, Vcpu& vcpu, bool looks_for_signal) {
   const Check signal = looks_for_signal ? check_signal(k, Check::kRunSignal) : Check::kOk;
   if (signal != Check::kOk) return signal;
   return has_vmsa && reset == Check::kOk ? check_vmsa(k, vcpu) : reset;
+}
+
+Check enter_with_root(Kernel& k, Vcpu& vcpu) {
+  enter_guest(k, vcpu);
+  if (vcpu.guest_mode != GuestMode::kNested) return reload_root(k, vcpu);
+  free_obsolete_roots(k, vcpu);
+  return Check::kOk;
+}
+
+Check run_to_event(Kernel& k, VcpuIndex index) {
+  const Check gate = enter_gate(k, index);
+  return gate == Check::kOk ? enter_with_root(k, k.vcpu(index)) : gate;
 }
 
 }  // namespace sluice::model

@@ -23,4 +23,12 @@ inline void enter_guest(Kernel& k, Vcpu& vcpu) {
   if (!vcpu.ran) k.set(vcpu.ran, true);
 }
 
+/// enter_guest() with a root (kvm_mmu_reload()): obsolete ones are freed, and one is loaded where
+/// there is none. Under nested paging that is not the TDP MMU's.  Fails: fault.no_memory.
+Check enter_with_root(Kernel& k, Vcpu& vcpu);
+
+/// KVM_RUN up to what the guest leaves for by itself: a hypercall, a VMGEXIT, a change of mode.
+/// Fails: what enter_gate() and enter_with_root() do.
+Check run_to_event(Kernel& k, VcpuIndex vcpu);
+
 }  // namespace sluice::model

@@ -31,17 +31,6 @@ Outcome set_smm(Kernel& k, ActorId actor, bool smm) {
   return {};
 }
 
-/// L1 runs up to its VMRUN, or L2 up to its exit: KVM_RUN, whose entry frees obsolete roots and
-/// loads one. Under nested paging the root that is loaded is not the TDP MMU's.
-Check run_up_to(Kernel& k, VcpuIndex index) {
-  if (const Check gate = enter_gate(k, index); gate != Check::kOk) return gate;
-  Vcpu& vcpu = k.vcpu(index);
-  enter_guest(k, vcpu);
-  if (vcpu.guest_mode != GuestMode::kNested) return reload_root(k, vcpu);
-  free_obsolete_roots(k, vcpu);
-  return Check::kOk;
-}
-
 /// The other guest goes on, in the new mode. Where it cannot, KVM_RUN says so in that mode.
 Outcome go_on(Kernel& k, Vcpu& vcpu, GuestMode mode) {
   k.set(vcpu.guest_mode, mode);
@@ -80,7 +69,7 @@ Outcome apply(Kernel& k, ActorId actor, const EnterGuestMode& op) {
     return skip(Check::kSkipNoGuestMode);
   }
   if (vcpu.guest_mode != GuestMode::kNone) return skip(Check::kSkipVcpuMode);
-  if (const Check check = run_up_to(k, index); check != Check::kOk) return answer(check);
+  if (const Check check = run_to_event(k, index); check != Check::kOk) return answer(check);
   if (vcpu.smm) return refuse(Check::kEnterGuestModeSmm);
   const bool nested = op.paging == L2Paging::kNested;
   return go_on(k, vcpu, nested ? GuestMode::kNested : GuestMode::kShadow);
@@ -91,7 +80,7 @@ Outcome apply(Kernel& k, ActorId actor, const LeaveGuestMode&) {
   if (const Check gate = vcpu_gate(k, index); gate != Check::kOk) return answer(gate);
   Vcpu& vcpu = k.vcpu(index);
   if (vcpu.guest_mode == GuestMode::kNone) return skip(Check::kSkipVcpuMode);
-  if (const Check check = run_up_to(k, index); check != Check::kOk) return answer(check);
+  if (const Check check = run_to_event(k, index); check != Check::kOk) return answer(check);
   return go_on(k, vcpu, GuestMode::kNone);
 }
 

@@ -162,8 +162,9 @@ Task<Outcome> start_pvalidate_chunk(Kernel& k, VcpuIndex index, const Chunk& chu
 Outcome request_chunk(Kernel& k, ActorId actor, VcpuIndex index, const Chunk& chunk) {
   const bool trusts = k.machine.header.policy.guest == GuestPolicy::kTrustsTheHost;
   Vcpu& vcpu = k.vcpu(index);
-  if (const Check gate = run_gate(k, index); gate != Check::kOk) return answer(gate);
-  enter_guest(k, vcpu);
+  Check gate = run_gate(k, index);
+  if (gate == Check::kOk) gate = enter_with_root(k, vcpu);
+  if (gate != Check::kOk) return answer(gate);
   const PscHeader start = write_request(k, vcpu, chunk);
   const Check bad = begin_psc(k, vcpu, {});
   const Outcome out = bad != Check::kOk ? refuse_psc(bad) : run_psc(k, actor, index);
@@ -190,11 +191,11 @@ Task<Outcome> start_request_chunk(Kernel& k, ActorId actor, VcpuIndex index, con
     Check bad = run_gate(k, index);
     // Meanwhile the VM went, and another one has a vCPU of this number.
     if (bad == Check::kOk && again && vcpu.psc.requests != request) bad = Check::kSkipNoVcpu;
+    if (bad == Check::kOk) bad = enter_with_root(k, vcpu);
     if (bad != Check::kOk) {
       unlock(k, vcpu_mutex(index));
       co_return answer(bad);
     }
-    enter_guest(k, vcpu);
     if (!again) start = write_request(k, vcpu, chunk);
     bad = begin_psc(k, vcpu, {});
     request = vcpu.psc.requests;

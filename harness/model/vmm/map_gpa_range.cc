@@ -9,9 +9,9 @@ namespace {
 
 /// A hypercall of L2 is L1's to answer.
 Check hypercall_gate(Kernel& k, VcpuIndex index) {
+  if (k.vcpu(index).guest_mode == GuestMode::kNone) return run_to_event(k, index);
   const Check gate = enter_gate(k, index);
-  const bool is_l2 = k.vcpu(index).guest_mode != GuestMode::kNone;
-  return gate == Check::kOk && is_l2 ? Check::kSkipVcpuMode : gate;
+  return gate == Check::kOk ? Check::kSkipVcpuMode : gate;
 }
 
 /// KVM's own part, rows 1 to 3 of kvm.md 8.
@@ -40,7 +40,6 @@ Outcome apply(Kernel& k, ActorId actor, const MapGpaRange& op) {
   if (const Check gate = hypercall_gate(k, index); gate != Check::kOk) return answer(gate);
   Vcpu& vcpu = k.vcpu(index);
   const VmIndex vm = vcpu.vm;
-  enter_guest(k, vcpu);
   if (const Check bad = check_hypercall(k.vm(vm), op); bad != Check::kOk) return outcome_of(bad);
   leave_for_conversion(k, vcpu);
   const ConversionExit exit = exit_of(op);
@@ -57,7 +56,6 @@ Task<Outcome> start(Kernel& k, ActorId actor, const MapGpaRange& op) {
   }
   Vcpu& vcpu = k.vcpu(index);
   const VmIndex vm = vcpu.vm;
-  enter_guest(k, vcpu);
   const Check bad = check_hypercall(k.vm(vm), op);
   if (bad == Check::kOk) leave_for_conversion(k, vcpu);
   unlock(k, vcpu_mutex(index));  // KVM_RUN has returned

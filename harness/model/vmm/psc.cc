@@ -73,10 +73,9 @@ Outcome finished(Kernel& k, VcpuIndex index, Check check, const ConversionExit& 
 
 Outcome apply(Kernel& k, ActorId actor, const PscMsr& op) {
   const VcpuIndex index{actor.index};
-  if (const Check gate = enter_gate(k, index); gate != Check::kOk) return answer(gate);
+  if (const Check gate = run_to_event(k, index); gate != Check::kOk) return answer(gate);
   Vcpu& vcpu = k.vcpu(index);
   const VmIndex vm = vcpu.vm;
-  enter_guest(k, vcpu);
   if (const Check bad = check_psc_msr(k.vm(vm), op.operation); bad != Check::kOk) {
     return answer_psc_msr(bad);
   }
@@ -88,14 +87,13 @@ Outcome apply(Kernel& k, ActorId actor, const PscMsr& op) {
 Task<Outcome> start(Kernel& k, ActorId actor, const PscMsr& op) {
   const VcpuIndex index{actor.index};
   co_await lock(k, vcpu_mutex(index));
-  const Check gate = enter_gate(k, index);
+  const Check gate = run_to_event(k, index);
   if (gate != Check::kOk) {
     unlock(k, vcpu_mutex(index));
     co_return answer(gate);
   }
   Vcpu& vcpu = k.vcpu(index);
   const VmIndex vm = vcpu.vm;
-  enter_guest(k, vcpu);
   const Check bad = check_psc_msr(k.vm(vm), op.operation);
   if (bad == Check::kOk) leave_for_conversion(k, vcpu);
   unlock(k, vcpu_mutex(index));  // KVM_RUN has returned
@@ -107,8 +105,7 @@ Task<Outcome> start(Kernel& k, ActorId actor, const PscMsr& op) {
 
 Outcome apply(Kernel& k, ActorId actor, const Psc& op) {
   const VcpuIndex index{actor.index};
-  if (const Check gate = enter_gate(k, index); gate != Check::kOk) return answer(gate);
-  enter_guest(k, k.vcpu(index));
+  if (const Check gate = run_to_event(k, index); gate != Check::kOk) return answer(gate);
   if (const Check bad = begin(k, k.vcpu(index), op); bad != Check::kOk) return refuse_psc(bad);
   return run_psc(k, actor, index);
 }
@@ -116,12 +113,11 @@ Outcome apply(Kernel& k, ActorId actor, const Psc& op) {
 Task<Outcome> start(Kernel& k, ActorId actor, const Psc& op) {
   const VcpuIndex index{actor.index};
   co_await lock(k, vcpu_mutex(index));
-  Check bad = enter_gate(k, index);
+  Check bad = run_to_event(k, index);
   if (bad != Check::kOk) {
     unlock(k, vcpu_mutex(index));
     co_return answer(bad);
   }
-  enter_guest(k, k.vcpu(index));
   bad = begin(k, k.vcpu(index), op);
   if (bad != Check::kOk) {
     unlock(k, vcpu_mutex(index));

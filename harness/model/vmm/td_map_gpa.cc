@@ -60,10 +60,9 @@ Outcome apply(Kernel& k, ActorId actor, const TdMapGpa& op) {
   const VcpuIndex index{actor.index};
   Request left{.next = op.gpa.value, .end = op.gpa.value + op.size.value};
   for (bool first = true;; first = false) {
-    if (const Check gate = enter_gate(k, index); gate != Check::kOk) return answer(gate);
+    if (const Check gate = run_to_event(k, index); gate != Check::kOk) return answer(gate);
     Vcpu& vcpu = k.vcpu(index);
     const VmIndex vm = vcpu.vm;
-    enter_guest(k, vcpu);
     const Check bad = first ? check_request(k.vm(vm), op) : Check::kOk;
     if (bad != Check::kOk || left.done()) return outcome_of(bad);
     leave_for_conversion(k, vcpu);
@@ -80,14 +79,13 @@ Task<Outcome> start(Kernel& k, ActorId actor, const TdMapGpa& op) {
   Request left{.next = op.gpa.value, .end = op.gpa.value + op.size.value};
   for (bool first = true;; first = false) {
     co_await lock(k, vcpu_mutex(index));
-    const Check gate = enter_gate(k, index);
+    const Check gate = run_to_event(k, index);
     if (gate != Check::kOk) {
       unlock(k, vcpu_mutex(index));
       co_return answer(gate);
     }
     Vcpu& vcpu = k.vcpu(index);
     const VmIndex vm = vcpu.vm;
-    enter_guest(k, vcpu);
     const Check bad = first ? check_request(k.vm(vm), op) : Check::kOk;
     const bool over = bad != Check::kOk || left.done();
     if (!over) leave_for_conversion(k, vcpu);
