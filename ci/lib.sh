@@ -30,7 +30,8 @@ need() {
 }
 
 # One compiler cache for every checkout: paths below the root are hashed as relative ones, so that a worktree of the
-# same commit (ci/gate) and a fresh clone find what an earlier build left.
+# same commit (ci/gate) and a fresh clone find what an earlier build left. Not so where headers are precompiled
+# (cmake/SluiceRooms.cmake): those name their place, so that only a checkout at the same place finds its own again.
 use_ccache() {
   export CCACHE_BASEDIR="$repo_root" CCACHE_NOHASHDIR=1 CCACHE_SLOPPINESS=time_macros,pch_defines
 }

@@ -50,7 +50,8 @@ class ModelBackend {
   /// From now on every operation that can be stopped runs as a coroutine even if nothing can stop
   /// it, for the test that both drivers do the same.
   void always_use_coroutines(bool on);
-  /// The state itself, for benchmarks and tests of the model.
+  /// The state itself, for benchmarks and tests of the model, and for explore, which asks the
+  /// schedule.
   Kernel& kernel();
 
  private:

@@ -322,6 +322,17 @@
       "kvm_zap_gfn_range() does not keep faults under way from mapping the range again (bugs.md 13)") \
   ROW(kMmioIgnoresGeneration, "mmio_ignores_generation", "npt.leaf_has_a_slot", \
       "an MMIO entry counts although memslots have changed since (bugs.md 19)") \
+  /* The fault path once more. */ \
+  ROW(kTableIsSpurious, "table_is_spurious", "pre_fault.maps_what_was_asked", \
+      "a fault that finds a table where its leaf belongs is done (bugs.md 6)") \
+  ROW(kConversionInvalidatesItsPagesOnly, "conversion_invalidates_its_pages_only", "npt.kind_is_attribute", \
+      "a conversion of part of a block keeps no fault from mapping the whole block (bugs.md 10)") \
+  ROW(kFastIgnoresMismatch, "fast_ignores_mismatch", "progress.fault_is_resolved", \
+      "a fast fault does not ask whether its page is of the kind that the guest wants (bugs.md 11)") \
+  ROW(kReleasesHeadPage, "releases_head_page", "gmem.page_cache_reference_only", \
+      "a fault that took a page of a large folio gives back the first one (bugs.md 26)") \
+  ROW(kUptodateBeforePrepared, "uptodate_before_prepared", "npt.private_leaf_is_assigned", \
+      "a page counts as up to date before it is prepared, and stays so if that fails (bugs.md 34)") \
   ROW(kInvalidateSkipsPsmash, "invalidate_skips_psmash", "host.freed_frame_is_shared", \
       "a page of a 2 MiB entry is taken back without splitting the entry first (rmp.md 4.2 row 8)")
 // clang-format on

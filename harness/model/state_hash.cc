@@ -1,6 +1,7 @@
 #include "model/state_hash.h"
 
 #include <algorithm>
+#include <vector>
 
 #include "base/hash.h"
 #include "model/host/attributes.h"
@@ -156,16 +157,24 @@ void add_frames(Hash& hash, const Kernel& k, const ModelView& view) {
         frame.content);
     if (frame.use != FrameUse::kGmem) continue;
     const GmemPageView page = view_page(k, k.gmem(frame.gmem), frame.index);
-    add(hash, page.present && page.pfn == pfn, page.uptodate, page.references, page.user_mapped);
+    add(hash, page.present && page.pfn == pfn, page.uptodate, page.references, page.user_mapped,
+        page.large);
   }
 }
 
+/// By place: in which order an operation wrote them, and how often, is no state.
 void add_host_region(Hash& hash, const Kernel& k) {
+  std::vector<std::size_t> written{};
   for (const Journal::Entry& entry : k.machine.journal.since(0)) {
     const auto at = reinterpret_cast<std::uintptr_t>(entry.address());
     const auto begin = reinterpret_cast<std::uintptr_t>(k.host_pages.data());
     if (at < begin || at >= begin + k.host_pages.size() * sizeof(HostPage)) continue;
-    const std::size_t index = (at - begin) / sizeof(HostPage);
+    written.push_back((at - begin) / sizeof(HostPage));
+  }
+  std::ranges::sort(written);
+  const auto repeated = std::ranges::unique(written);
+  written.erase(repeated.begin(), repeated.end());
+  for (const std::size_t index : written) {
     // Present pages are frames that are in use; what has gone is not, and is known by its place.
     if (k.host_pages[index].unmapped()) add(hash, index);
     if (k.host_pages[index].poisoned()) add(hash, index, 2);

@@ -105,17 +105,6 @@ std::optional<Violation> judge_bindings(const View& view, GmemIndex gmem) {
 
 bool may_be_large(const View& view) { return view.header().policy.gmem_order == GmemOrder::k2M; }
 
-/// Are the pages from this one on, all of them in use, in frames as a folio of 2 MiB has them?
-bool is_large_folio(const View& view, GmemIndex gmem, std::uint64_t index) {
-  if (!may_be_large(view) || index % kFramesPer2M != 0) return false;
-  const Pfn head = view.gmem_page(gmem, index).pfn;
-  for (std::uint64_t i = 0; i < kFramesPer2M; ++i) {
-    const GmemPageView page = view.gmem_page(gmem, index + i);
-    if (!page.present || !page.uptodate || page.pfn != head + PageCount{i}) return false;
-  }
-  return head.is_aligned(kFramesPer2M);
-}
-
 /// Was somebody to punch the page out of its file in the step?
 bool is_in_hole(const View& view, GmemIndex gmem, std::uint64_t index) {
   const auto has_page = [&](const Op& op) {
@@ -269,8 +258,8 @@ Result fresh_page_is_zero(const View& view) {
         page.present && !(change.before.present && change.before.uptodate) && page.uptodate;
     if (!fresh) continue;
     // A large folio that comes into use after it came is named by its head alone.
-    const bool is_head = change.before.present && is_large_folio(view, change.gmem, change.index);
-    const std::uint64_t frames = is_head ? kFramesPer2M : 1;
+    const bool is_head = page.large && change.index % kFramesPer2M == 0;
+    const std::uint64_t frames = change.before.present && is_head ? kFramesPer2M : 1;
     for (std::uint64_t i = 0; i < frames; ++i) {
       const Pfn pfn = page.pfn + PageCount{i};
       const std::uint64_t content = view.frame(pfn).content;

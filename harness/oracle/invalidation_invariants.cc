@@ -133,16 +133,12 @@ std::optional<Violation> installed_in_obsolete_root(const View& view) {
 /// (kvm_tdp_mmu_map_private_pfn(); tdx.md 5). What else is in progress may be noted as one range
 /// that has the page in it.
 bool maps_under_locks(const View& view, const Event& map) {
-  if (!ran<TdxInitMemRegion>(view) || !behavior::tdx_adds_pages_directly(view.header().kernel))
-    return false;
-  for (std::uint8_t i = 0; i < kMaxVcpus; ++i) {
-    const Op* const op = view.ran_op({.kind = ActorKind::kVcpu, .index = i});
-    const auto* const region = op == nullptr ? nullptr : std::get_if<TdxInitMemRegion>(op);
-    if (region == nullptr || view.vm_of({i}).value != map.vm) continue;
-    const std::uint64_t first = region->gpa.value >> kPageShift;
-    if (map.a - first < region->page_count.value) return true;
-  }
-  return false;
+  const auto adds = [&](VcpuIndex vcpu, const TdxInitMemRegion& region) {
+    const std::uint64_t first = region.gpa.value >> kPageShift;
+    return view.vm_of(vcpu).value == map.vm && map.a - first < region.page_count.value;
+  };
+  return behavior::tdx_adds_pages_directly(view.header().kernel) &&
+         any_vcpu_op<TdxInitMemRegion>(view, adds);
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include "oracle/oracle.h"
 #include "oracle/view_helpers.h"
 #include "testing/contents_cases.h"
+#include "testing/entry_cases.h"
 #include "testing/host_cases.h"
 #include "testing/launch_cases.h"
 #include "testing/leaf_cases.h"
@@ -280,6 +281,15 @@ TEST(Oracle, AnAcceptanceMayEndInAnyStep) {
   view.ran(Resume{}, kOpBit<Pvalidate>);
   view.also_ran[slot_of_vcpu(0)] = Pvalidate{.gfn = {0}, .page_size = PageSizeArg::k2M};
   view.change(kFrame, kInvalid, with(kInvalid, [](RmpView& e) { e.validated = true; }));
+  EXPECT_EQ(name_found(view), "nothing");
+}
+
+TEST(Oracle, APageInItsOldFrameIsNoLargeFolio) {
+  FakeView view;
+  testing::large_folio_used(view);
+  view.frames_value[kFrame].content = 9;
+  EXPECT_EQ(name_found(view), "gmem.fresh_page_is_zero");
+  for (auto& [place, page] : view.gmem_pages) page.large = false;
   EXPECT_EQ(name_found(view), "nothing");
 }
 

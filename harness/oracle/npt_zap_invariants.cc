@@ -21,26 +21,15 @@ void each_gone_slot(const View& view, VmIndex vm, Visit&& visit) {
   }
 }
 
-/// Dirty logging takes write permission from the leaves of a slot that stays, or splits them; its
-/// end takes away those that could be huge.
-bool is_of_reflagged_slot(const View& view, VmIndex vm, std::uint8_t address_space,
-                          const GfnSpan& leaf) {
-  return std::ranges::any_of(view.slots_before(vm), [&](const SlotView& old) {
-    if (old.address_space != address_space || !span_of(old).overlaps(leaf)) return false;
-    return std::ranges::any_of(view.slots(vm), [&old](const SlotView& now) {
-      return now.id == old.id && now.address_space == old.address_space && now.flags != old.flags;
-    });
+/// The slot that the operation names: dirty logging takes write permission from its leaves or
+/// splits them, its end takes away those that could be huge; where a slot could not be moved or
+/// deleted, it was out of use for a while.
+bool is_of_own_slot(const View& view, const SetMemoryRegion& op, std::uint8_t address_space,
+                    const GfnSpan& leaf) {
+  return std::ranges::any_of(view.slots_before(op.vm), [&](const SlotView& old) {
+    return op.slot.value == (std::uint32_t{old.address_space} << 16 | old.id) &&
+           old.address_space == address_space && span_of(old).overlaps(leaf);
   });
-}
-
-/// A slot that could not be moved or deleted was out of use for a while: its own leaves are gone.
-bool is_of_refused_slot(const View& view, const SetMemoryRegion& op, std::uint8_t address_space,
-                        const GfnSpan& leaf) {
-  return !view.outcome().ok() &&
-         std::ranges::any_of(view.slots_before(op.vm), [&](const SlotView& old) {
-           return op.slot.value == (std::uint32_t{old.address_space} << 16 | old.id) &&
-                  old.address_space == address_space && span_of(old).overlaps(leaf);
-         });
 }
 
 /// The first leaf of the span in any root of the address space for which `is_wrong` holds.
@@ -121,8 +110,7 @@ Result delete_spares_others(const View& view) {
     each_gone_slot(view, change.vm, [&](const SlotView& old) {
       of_gone_slot |= old.address_space == address_space && span_of(old).overlaps(leaf);
     });
-    if (!of_gone_slot && !is_of_reflagged_slot(view, change.vm, address_space, leaf) &&
-        !is_of_refused_slot(view, *op, address_space, leaf))
+    if (!of_gone_slot && !is_of_own_slot(view, *op, address_space, leaf))
       return Violation{.subject = change.gfn.value};
   }
   return std::nullopt;

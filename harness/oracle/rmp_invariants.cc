@@ -153,17 +153,19 @@ Result masks_follow_caller(const View& view) {
 }
 
 Result in_use_not_aligned(const View& view) {
+  // docs/findings.md 4: of a VMSA that the guest has made, KVM looks at the GPA only.
+  const auto judge = [](Pfn pfn, FrameUse use, const RmpView& entry) -> Result {
+    if (!pfn.is_aligned(kFramesPer2M) || (use != FrameUse::kVmsa && !entry.in_use)) return {};
+    const bool known = use != FrameUse::kVmsa && entry.gpa.value % kBytesPer2M != 0;
+    return Violation{.subject = pfn.value, .known_upstream = known};
+  };
   for (const FrameChange& change : view.frame_changes()) {
-    const bool held = change.now.use == FrameUse::kVmsa || change.rmp_now.in_use;
-    if (held && change.pfn.is_aligned(kFramesPer2M)) return Violation{.subject = change.pfn.value};
+    if (auto wrong = judge(change.pfn, change.now.use, change.rmp_now)) return wrong;
   }
   for (std::uint8_t i = 0; i < kMaxVcpus; ++i) {
     const auto held = view.vmsa({i}).held;
-    if (!held || !held->is_aligned(kFramesPer2M)) continue;
-    const RmpView entry = view.rmp(*held);
-    // docs/findings.md 4: of a VMSA that the guest has made, KVM looks at the GPA only.
-    const bool known = entry.gpa.value % kBytesPer2M != 0;
-    if (entry.in_use) return Violation{.subject = held->value, .known_upstream = known};
+    if (!held) continue;
+    if (auto wrong = judge(*held, view.frame(*held).use, view.rmp(*held))) return wrong;
   }
   return std::nullopt;
 }

@@ -35,13 +35,9 @@ Result judge_owner(const View& view, VmIndex vm, Gfn gfn, Pfn pfn) {
 
 /// Did a vCPU of this TD run an ACCEPT of the page in the step?
 bool was_accepted(const View& view, VmIndex vm, Gfn gfn) {
-  if (!ran<TdAccept>(view)) return false;
-  for (std::uint8_t i = 0; i < kMaxVcpus; ++i) {
-    const Op* const op = view.ran_op({.kind = ActorKind::kVcpu, .index = i});
-    const auto* const accept = op == nullptr ? nullptr : std::get_if<TdAccept>(op);
-    if (accept != nullptr && view.vm_of({i}) == vm && accept->gfn == gfn) return true;
-  }
-  return false;
+  return any_vcpu_op<TdAccept>(view, [&](VcpuIndex vcpu, const TdAccept& accept) {
+    return view.vm_of(vcpu) == vm && accept.gfn == gfn;
+  });
 }
 
 /// The entry's page went, whether or not one has come in its place since.

@@ -65,6 +65,18 @@ bool any_ran_op(const View& view, Holds&& holds) {
          by(ActorKind::kKernel, kMaxKernelWorkers);
 }
 
+/// Is `holds(vcpu, op)` true of an operation of this type that a vCPU ran in the step?
+template <class Ran, class Holds>
+bool any_vcpu_op(const View& view, Holds&& holds) {
+  if (!ran<Ran>(view)) return false;
+  for (std::uint8_t i = 0; i < kMaxVcpus; ++i) {
+    const Op* const op = view.ran_op({.kind = ActorKind::kVcpu, .index = i});
+    const auto* const own = op == nullptr ? nullptr : std::get_if<Ran>(op);
+    if (own != nullptr && holds(VcpuIndex{i}, *own)) return true;
+  }
+  return false;
+}
+
 /// Pages [first, end) of a file that an operation is to punch out of it, or to allocate.
 struct FilePages {
   GmemIndex gmem{};
@@ -108,16 +120,12 @@ inline bool wrote_token(const View& view, std::uint64_t token) {
 
 /// Did a vCPU of the entry's owner run RMPADJUST of the entry's address in the step?
 inline bool ran_rmpadjust(const View& view, const RmpView& entry) {
-  if (!ran<RmpAdjust>(view)) return false;
   const Gfn gfn{entry.gpa.value >> kPageShift};
-  for (std::uint8_t i = 0; i < kMaxVcpus; ++i) {
-    const Op* const op = view.ran_op({.kind = ActorKind::kVcpu, .index = i});
-    const auto* const adjust = op == nullptr ? nullptr : std::get_if<RmpAdjust>(op);
-    if (adjust == nullptr || view.vm(view.vm_of({i})).asid != entry.asid) continue;
-    const std::uint64_t pages = adjust->page_size == PageSizeArg::k2M ? kFramesPer2M : 1;
-    if (gfn.align_down(pages) == adjust->gfn.align_down(pages)) return true;
-  }
-  return false;
+  return any_vcpu_op<RmpAdjust>(view, [&](VcpuIndex vcpu, const RmpAdjust& adjust) {
+    const std::uint64_t pages = adjust.page_size == PageSizeArg::k2M ? kFramesPer2M : 1;
+    return view.vm(view.vm_of(vcpu)).asid == entry.asid &&
+           gfn.align_down(pages) == adjust.gfn.align_down(pages);
+  });
 }
 
 /// Is the entry of a page that the step's LAUNCH_UPDATE was asked for, or LAUNCH_FINISH's VMSA?

@@ -96,6 +96,8 @@ class Explorer {
     // Nothing is left on the path: every choice has been made.
     result_.complete = path_.empty() && result_.cut == 0;
     if (result_.complete) result_.share = 1;
+    for (std::size_t i = 0; i < in_one_piece_.size(); ++i)
+      shorten(result_.found[i], in_one_piece_[i]);
     model_.reset();
     return std::move(result_);
   }
@@ -137,14 +139,16 @@ class Explorer {
   /// are judged of operations only that ran in one step. True if there is a finding.
   bool in_one_piece() {
     const std::uint64_t end = model_.state_hash();
-    const Sequence sequence = schedule();
-    Traits::start(model_, sequence).value();
-    const Findings again =
-        run_steps(model_, oracle_, sequence, false, [](std::size_t, const Outcome&) {});
+    const Findings again = replay(schedule(true));
     if (again.finding) return take(again.finding->finding);
     if (again.known_upstream) take(again.known_upstream->finding);
     if (model_.state_hash() != end) ++result_.unlike;
     return false;
+  }
+
+  Findings replay(const Sequence& sequence) {
+    Traits::start(model_, sequence).value();
+    return run_steps(model_, oracle_, sequence, false, [](std::size_t, const Outcome&) {});
   }
 
   /// True if there is a finding already.
@@ -288,7 +292,8 @@ class Explorer {
     };
     auto at = std::ranges::find_if(result_.found, same);
     if (at == result_.found.end()) {
-      result_.found.push_back({.finding = *finding, .sequence = schedule()});
+      result_.found.push_back({.finding = *finding, .sequence = schedule(false)});
+      in_one_piece_.push_back(schedule(true));
       last_runs_.push_back(0);
       at = result_.found.end() - 1;
     }
@@ -296,6 +301,16 @@ class Explorer {
     const auto i = static_cast<std::size_t>(at - result_.found.begin());
     if (std::exchange(last_runs_[i], run) != run) ++at->times;
     return finding->cls == oracle::FindingClass::kFinding;
+  }
+
+  /// Where `joined` shows the finding too, it takes the place of the turns one by one.
+  void shorten(ExploreFinding& one, const Sequence& joined) {
+    const Findings again = replay(joined);
+    const auto is_it = [&one](const std::optional<FoundAt>& found) {
+      return found && found->finding.invariant == one.finding.invariant &&
+             found->finding.cls == one.finding.cls;
+    };
+    if (is_it(again.finding) || is_it(again.known_upstream)) one.sequence = joined;
   }
 
   Step step_of(const Turn& turn, std::uint8_t park) const {
@@ -308,13 +323,14 @@ class Explorer {
     return step;
   }
 
-  /// The turns so far as a sequence, turns of one operation in a row as one step where they may be.
-  Sequence schedule() const {
+  /// The turns so far as a sequence, each as a step, or turns of one operation in a row as one step
+  /// where they may be.
+  Sequence schedule(bool joined) const {
     Sequence out = program_.setup;
     for (std::size_t i = 0; i < turns_.size();) {
       std::size_t end = i + 1;
-      while (end < turns_.size() && end - i < kMaxPark && turns_[end].slot == turns_[i].slot &&
-             !turns_[end].begins && turns_[end - 1].joins)
+      while (joined && end < turns_.size() && end - i < kMaxPark &&
+             turns_[end].slot == turns_[i].slot && !turns_[end].begins && turns_[end - 1].joins)
         ++end;
       const bool ends = turns_[end - 1].ends;
       out.steps.push_back(step_of(turns_[i], ends ? 0 : static_cast<std::uint8_t>(end - i)));
@@ -332,6 +348,7 @@ class Explorer {
   std::vector<Node> path_{};
   std::vector<Turn> turns_{};  // of the present run
   Exploration result_{};
+  std::vector<Sequence> in_one_piece_{};    // the schedule of result_.found[i], joined
   std::vector<std::uint64_t> last_runs_{};  // that met result_.found[i], from 1
   bool sleeps_;
 };

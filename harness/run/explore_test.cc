@@ -151,7 +151,7 @@ TEST(Explore, SameProgramSameAnswer) {
   EXPECT_EQ(one.end_states, two.end_states);
 }
 
-/// Random programs: some operations of setup, then one or two for each of two or three actors.
+/// The last four operations of a random sequence, behind the others as setup.
 std::optional<Program> random_program(Rng& rng) {
   Sequence sequence;
   random_sequence(rng, {}, sequence);

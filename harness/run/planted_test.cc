@@ -101,14 +101,15 @@ std::string_view bug_of(std::string_view name) {
 
 /// The first finding of a sequence with one bug on and, if given, one invariant forced to pass.
 std::optional<std::string_view> found(model::ModelBackend& model, const Sequence& sequence,
-                                      model::Planted bug, std::optional<std::size_t> forced) {
+                                      model::Planted bug, std::optional<std::size_t> forced,
+                                      bool audit_every_step = true) {
   model::planted_switches() = {.bug = bug};
   oracle::Oracle oracle;
   oracle.force_pass(forced);
   using Traits = BackendTraits<model::ModelBackend>;
   EXPECT_TRUE(Traits::start(model, sequence).has_value());
   const Findings findings =
-      run_steps(model, oracle, sequence, true, [](std::size_t, const Outcome&) {});
+      run_steps(model, oracle, sequence, audit_every_step, [](std::size_t, const Outcome&) {});
   model::planted_switches() = {};
   const auto& first = findings.finding ? findings.finding : findings.known_upstream;
   return first ? std::optional(first->finding.name()) : std::nullopt;
@@ -147,6 +148,9 @@ TEST(Planted, ExplorationFindsTheSchedulesOfRaces) {
     model::planted_switches() = {.bug = row->bug};
     const Exploration result = explore(model, *program, options);
     model::planted_switches() = {};
+    for (const ExploreFinding& one : result.found) {
+      EXPECT_TRUE(found(model, one.sequence, row->bug, std::nullopt, false)) << named.name;
+    }
     // Perhaps by another invariant, which looks at each turn.
     EXPECT_TRUE(result.has_finding()) << named.name << " in " << result.runs << " runs";
   }

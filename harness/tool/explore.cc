@@ -23,7 +23,7 @@ struct ExploreCommand {
   bool keep_going = false, json = false;
 };
 
-/// A clock reading costs about as much as a hundredth of this many runs.
+/// The first few runs say too little of how many there will be.
 constexpr std::uint64_t kRunsBetweenLooks = 256;
 
 constexpr std::string_view class_of(const oracle::Finding& finding) {
@@ -87,9 +87,11 @@ void print_json(const run::Program& program, const run::Exploration& result,
   fmt::print("{}\n", out.dump(2));
 }
 
-/// The first schedule of each finding becomes the smallest sequence that still shows it.
-Expected<void> minimize_found(run::Exploration& result, const HostProfile& profile) {
-  auto model = run::FuzzRun::open(profile);
+/// The first schedule of each finding becomes the smallest sequence that still shows it, on the
+/// host of the file's sequence.
+Expected<void> minimize_found(run::Exploration& result, const Sequence& file) {
+  if (!result.has_finding()) return {};
+  auto model = run::FuzzRun::open(run::profile_without(default_profile(kDefaultKernel), file));
   if (!model) return std::unexpected(model.error());
   for (run::ExploreFinding& one : result.found) {
     if (one.finding.cls != oracle::FindingClass::kFinding) continue;
@@ -147,14 +149,12 @@ int explore_file(const ExploreCommand& command) {
   if (!command.json) print_program(*program, command);
   std::fflush(stdout);
   run::Exploration result = explore_with_progress(*model, *program, command);
-  const HostProfile profile = run::profile_without(default_profile(kDefaultKernel), *sequence);
   if (result.unlike != 0)
-    return complain(
-        fmt::format("{}: {} schedules ended in another state when they were replayed: report this "
-                    "as a mistake in "
-                    "Sluice, with the file",
-                    command.in, result.unlike));
-  if (const auto minimized = minimize_found(result, profile); !minimized)
+    return complain(fmt::format(
+        "{}: {} schedules ended in another state when they were replayed: report this as "
+        "a mistake in Sluice, with the file",
+        command.in, result.unlike));
+  if (const auto minimized = minimize_found(result, *sequence); !minimized)
     return complain(minimized.error());
   if (!command.out.empty()) {
     if (const auto written = write_first(result, command.out); !written)

@@ -80,6 +80,7 @@ struct GmemPageView {
   std::uint32_t references = 0;  // 1 = page cache only
   bool user_mapped = false;      // user space has it mapped (from 6.17)
   bool poisoned = false;         // its frame has failed: nobody gets it any more
+  bool large = false;            // of a folio of 2 MiB, whose pages come into use together
   friend bool operator==(const GmemPageView&, const GmemPageView&) = default;
 };
 

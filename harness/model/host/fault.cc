@@ -70,7 +70,7 @@ bool has_private_attribute(const Kernel& k, const Vm& vm, Gfn gfn) {
 FaultStatus try_fast(Kernel& k, Vm& vm, const Vcpu& vcpu, const PageFault& fault) {
   if (!fault.present || !fault.write || !has_valid_root(k, vcpu)) return FaultStatus::kInvalid;
   const bool mismatch = fault.is_private != has_private_attribute(k, vm, fault.gfn);
-  if (mismatch) return FaultStatus::kInvalid;
+  if (mismatch && !planted(Planted::kFastIgnoresMismatch)) return FaultStatus::kInvalid;
   const Walk at = walk(k, vm.roots[vcpu.root], fault.gfn);
   if (!at.spte.present()) return FaultStatus::kInvalid;
   if (at.spte.writable()) return FaultStatus::kSpurious;

@@ -149,6 +149,7 @@ void forget_mixed(Kernel& k, Vm& vm, const Memslot& slot) {
 GfnRange range_under_conversion(const Kernel& k, const Vm& vm, const Memslot& slot,
                                 const GfnRange& range) {
   GfnRange wide = range;
+  if (planted(Planted::kConversionInvalidatesItsPagesOnly)) return wide;
   for (const MapLevel level : kLevels) {
     for (const Gfn edge : {range.first, range.last - PageCount{1}}) {
       const GfnRange block = block_of(edge, level);

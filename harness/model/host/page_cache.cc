@@ -171,7 +171,8 @@ GmemPageView view_page_word(std::uint64_t word, std::uint64_t head_word) {
           .pfn = page.pfn(),
           .references = page.references() + 1,
           .user_mapped = page.user_mapped(),
-          .poisoned = page.poisoned()};
+          .poisoned = page.poisoned(),
+          .large = page.large()};
 }
 
 GmemPageView view_page(const Kernel& k, const Gmem& gmem, std::uint64_t index) {
@@ -286,7 +287,7 @@ Check prepare_page(Kernel& k, Vm& vm, const Memslot& slot, Gfn gfn, GmemHold& ho
   const bool late = planted(Planted::kZeroAfterPrepare) && !page.uptodate();
   if (!page.uptodate()) {
     if (!planted(Planted::kFreshPageNotZeroed) && !late) zero_folio(k, page);
-    if (always) mark_uptodate(k, gmem, hold.index);
+    if (always || planted(Planted::kUptodateBeforePrepared)) mark_uptodate(k, gmem, hold.index);
   }
   const Check check = gmem_prepare(k, vm, hold.pfn, gfn, hold.max_order);
   if (check != Check::kOk) return check;
@@ -304,7 +305,12 @@ Check get_pfn(Kernel& k, Vm& vm, const Memslot& slot, Gfn gfn, GmemHold& hold) {
 
 void release_page(Kernel& k, std::uint8_t gmem, std::uint64_t index, Pfn pfn) {
   if (planted(Planted::kFaultKeepsFolioReference)) return;
-  std::uint64_t* const word = find_word(k, k.gmems[gmem], index);
+  std::uint64_t* word = find_word(k, k.gmems[gmem], index);
+  if (word != nullptr && GmemPage{*word}.large() && planted(Planted::kReleasesHeadPage)) {
+    word = find_word(k, k.gmems[gmem], head_of(index));
+    if (GmemPage{*word}.references() > 0) k.set(*word, *word - GmemPage::kReference);
+    return;
+  }
   if (word != nullptr && GmemPage{*word}.present() && GmemPage{*word}.pfn() == pfn) {
     k.set(*word, *word - GmemPage::kReference);
     return;

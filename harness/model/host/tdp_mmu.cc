@@ -320,7 +320,9 @@ MapResult map_leaf(Kernel& k, Vm& vm, std::uint8_t root, const MapRequest& reque
   if (request.prefetch && at.spte.present() && planted(Planted::kPreFaultChangesLeaf)) {
     word &= ~Spte::kWritable;
   }
-  if (at.spte.word == word) return MapResult::kSpurious;
+  const bool spurious =
+      at.spte.word == word || (at.spte.is_table(level) && planted(Planted::kTableIsSpurious));
+  if (spurious) return MapResult::kSpurious;
   if (at.spte.is_table(level)) {
     clear_table(k, at.spte.child(), level - 1);
     k.nodes.give(k.machine.journal, at.spte.child());
