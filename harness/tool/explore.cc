@@ -8,6 +8,7 @@
 #include "run/explore.h"
 #include "run/fuzz_run.h"
 #include "tool/command.h"
+#include "tool/explore_command.h"
 #include "tool/progress.h"
 
 namespace sluice::tool {
@@ -15,20 +16,8 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-struct ExploreCommand {
-  std::string in{}, out{}, policy{};
-  std::optional<std::uint32_t> from{};
-  std::optional<unsigned> preemptions{};
-  std::uint64_t runs = 0;  // 0: as many as there are
-  bool keep_going = false, json = false;
-};
-
 /// The first few runs say too little of how many there will be.
 constexpr std::uint64_t kRunsBetweenLooks = 256;
-
-constexpr std::string_view class_of(const oracle::Finding& finding) {
-  return finding.cls == oracle::FindingClass::kFinding ? "finding" : "known_upstream";
-}
 
 std::string bound_words(const ExploreCommand& command) {
   if (!command.preemptions) return "all";
@@ -37,7 +26,7 @@ std::string bound_words(const ExploreCommand& command) {
 }
 
 void print_program(const run::Program& program, const ExploreCommand& command) {
-  fmt::print("{}: from line {} on, behind {} operations:\n", command.in, program.line,
+  fmt::print("{}: from line {} on, behind {} operations:\n", command.in.front(), program.line,
              program.setup.steps.size());
   for (const Step& step : program.steps) fmt::print("    {}\n", format_step(step));
 }
@@ -62,7 +51,7 @@ void print(const run::Exploration& result, const ExploreCommand& command) {
 
 void print_json(const run::Program& program, const run::Exploration& result,
                 const ExploreCommand& command) {
-  Json out{{"file", command.in},
+  Json out{{"file", command.in.front()},
            {"line", program.line},
            {"setup", program.setup.steps.size()},
            {"operations", Json::array()},
@@ -85,24 +74,6 @@ void print_json(const run::Program& program, const run::Exploration& result,
                             {"sequence", format_text(one.sequence)}});
   }
   fmt::print("{}\n", out.dump(2));
-}
-
-/// The first schedule of each finding becomes the smallest sequence that still shows it, on the
-/// host of the file's sequence.
-Expected<void> minimize_found(run::Exploration& result, const Sequence& file) {
-  if (!result.has_finding()) return {};
-  auto model = run::FuzzRun::open(run::profile_without(default_profile(kDefaultKernel), file));
-  if (!model) return std::unexpected(model.error());
-  for (run::ExploreFinding& one : result.found) {
-    if (one.finding.cls != oracle::FindingClass::kFinding) continue;
-    const auto again = model->run(one.sequence);
-    if (!again || again->finding.invariant != one.finding.invariant)
-      return input_error(fmt::format(
-          "{}: found, but not again by its schedule: report this as a mistake in Sluice, with\n{}",
-          one.finding.name(), format_text(one.sequence)));
-    one.sequence = run::minimize_finding(*model, one.sequence, one.finding).sequence;
-  }
-  return {};
 }
 
 Expected<void> write_first(const run::Exploration& result, const std::string& path) {
@@ -128,22 +99,43 @@ run::Exploration explore_with_progress(model::ModelBackend& model, const run::Pr
   return run::explore(model, program, options);
 }
 
+}  // namespace
+
+Expected<void> minimize_found(run::Exploration& result, const Sequence& on) {
+  if (!result.has_finding()) return {};
+  auto model = run::FuzzRun::open(run::profile_without(default_profile(kDefaultKernel), on));
+  if (!model) return std::unexpected(model.error());
+  for (run::ExploreFinding& one : result.found) {
+    if (one.finding.cls != oracle::FindingClass::kFinding) continue;
+    const auto again = model->run(one.sequence);
+    if (!again || again->finding.invariant != one.finding.invariant)
+      return input_error(fmt::format(
+          "{}: found, but not again by its schedule: report this as a mistake in Sluice, with\n{}",
+          one.finding.name(), format_text(one.sequence)));
+    one.sequence = run::minimize_finding(*model, one.sequence, one.finding).sequence;
+  }
+  return {};
+}
+
 int explore_file(const ExploreCommand& command) {
-  auto sequence = read_sequence(command.in);
+  if (command.in.size() != 1)
+    return complain("explore wants one FILE, or --random N and the folders to draw on");
+  const std::string& path = command.in.front();
+  auto sequence = read_sequence(path);
   if (!sequence) return complain(sequence.error());
   if (!command.policy.empty()) {
     const auto policy = parse_policy(command.policy);
     if (!policy) return complain("--policy: " + policy.error());
     sequence->header.policy = *policy;
   }
-  const auto program = run::program_of(*sequence, command.in, command.from);
+  const auto program = run::program_of(*sequence, path, command.from);
   if (!program) return complain(program.error());
   auto model = run::open_model_for(*sequence);
   if (!model) return complain(model.error());
-  const auto missing = run::missing_requirement(*model, *sequence, command.in);
+  const auto missing = run::missing_requirement(*model, *sequence, path);
   if (!missing) return complain(missing.error());
   if (!missing->empty()) {
-    fmt::print("skipped {}: {}\n", command.in, *missing);
+    fmt::print("skipped {}: {}\n", path, *missing);
     return kInconclusive;
   }
   if (!command.json) print_program(*program, command);
@@ -153,7 +145,7 @@ int explore_file(const ExploreCommand& command) {
     return complain(fmt::format(
         "{}: {} schedules ended in another state when they were replayed: report this as "
         "a mistake in Sluice, with the file",
-        command.in, result.unlike));
+        path, result.unlike));
   if (const auto minimized = minimize_found(result, *sequence); !minimized)
     return complain(minimized.error());
   if (!command.out.empty()) {
@@ -165,13 +157,13 @@ int explore_file(const ExploreCommand& command) {
   return result.complete ? kFine : kInconclusive;
 }
 
-}  // namespace
-
 void add_explore(CLI::App& app, int& status) {
   CLI::App* const command = app.add_subcommand(
       "explore", "Every interleaving of a small program on the model, or all with few preemptions");
   static ExploreCommand options;
-  command->add_option("FILE", options.in, "A sequence; its last part is explored")->required();
+  command->add_option("FILE", options.in,
+                      "A sequence; its last part is explored. With --random: files and folders "
+                      "whose sequences are varied");
   command
       ->add_option("--from", options.from,
                    "Line of the first operation of that part (default: the first one that parks)")
@@ -180,16 +172,27 @@ void add_explore(CLI::App& app, int& status) {
       ->add_option("--preemptions", options.preemptions,
                    "Only interleavings that leave an actor inside an operation so often at most")
       ->check(CLI::Range(0u, 1000u));
-  command->add_option("--runs", options.runs, "Stop after so many interleavings (status 2)")
+  command
+      ->add_option("--random", options.random,
+                   "Explore so many programs from a seed instead: the ends of FILE's sequences, "
+                   "mutated and crossed, and of random ones (--preemptions 2 --runs 300)")
+      ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{1} << 40));
+  command->add_option("--seed", options.seed, "Of --random: same seed, same programs (1)");
+  command
+      ->add_option("--runs", options.runs,
+                   "Stop after so many interleavings of a program (status 2 but with --random)")
       ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{1} << 40));
   command->add_option("--policy", options.policy,
                       "axis=value,... instead of what the sequence says (axes: docs/ops.md)");
   command->add_option("--out", options.out,
-                      "File for the sequence of the first finding, minimized");
+                      "File for the sequence of the first finding, minimized; with --random a "
+                      "folder for the first of each kind");
   command->add_flag("--keep-going", options.keep_going,
                     "Explore on behind a finding, and count how often each is met");
   command->add_flag("--json", options.json, "Machine-readable output");
-  command->callback([&status] { status = explore_file(options); });
+  command->callback([&status] {
+    status = options.random != 0 ? explore_random(options) : explore_file(options);
+  });
 }
 
 }  // namespace sluice::tool

@@ -94,9 +94,43 @@ TEST_F(Tool, ExploreSaysHowManyInterleavingsThereAre) {
   EXPECT_THAT(some.text, HasSubstr("3 interleavings (some "));
 }
 
+TEST_F(Tool, ExploreMakesProgramsOfItsOwn) {
+  const std::string corpus = file("program.ops", kProgram);
+  const auto explored = [&](std::string_view seed, std::string_view runs) {
+    const Answer answer = sluice({"explore", corpus, "--random", "20", "--seed", std::string(seed),
+                                  "--runs", std::string(runs), "--json"});
+    EXPECT_EQ(answer.status, kFine) << answer.text;
+    // Behind the lines of progress.
+    auto json = nlohmann::json::parse(answer.text.substr(answer.text.find('{')));
+    EXPECT_GT(json["seconds"].get<double>(), 0);
+    json.erase("seconds");
+    return json;
+  };
+  const auto json = explored("3", "50");
+  EXPECT_EQ(json["programs"], 20);
+  EXPECT_GT(json["interleavings"], 40);
+  EXPECT_LE(json["interleavings"], 20 * 50);
+  EXPECT_GT(json["complete"], 0);
+  EXPECT_EQ(json, explored("3", "50"));
+  EXPECT_NE(json, explored("4", "50"));
+  EXPECT_EQ(explored("3", "1")["interleavings"], 20);
+  const Answer text = sluice({"explore", "--random", "5"});
+  EXPECT_THAT(text.text, HasSubstr("seed 1: 5 programs, "));
+  EXPECT_THAT(text.text, HasSubstr("0 kinds of findings"));
+}
+
+TEST_F(Tool, ExploreRefusesWhatItsOwnProgramsHaveNoUseFor) {
+  const std::string program = file("program.ops", kProgram);
+  expect_refused({"explore", program, "--random", "3", "--from", "4"}, "--random makes its own");
+  expect_refused({"explore", program + "x", "--random", "3"}, "program.opsx");
+  expect_refused({"explore", "--random", "0"}, "--random");
+  expect_refused({"explore", "--random", "3", "--out", program}, "--out");
+}
+
 TEST_F(Tool, ExploreRefusesWhatIsNoProgram) {
   const std::string program = file("program.ops", kProgram);
-  expect_refused({"explore"}, "FILE is required");
+  expect_refused({"explore"}, "explore wants one FILE");
+  expect_refused({"explore", program, program}, "explore wants one FILE");
   expect_refused({"explore", program}, "program.ops: where the part to explore begins");
   expect_refused({"explore", program, "--from", "5"}, "program.ops:5: only one actor");
   expect_refused({"explore", program, "--from", "9"}, "program.ops:9: no operation there");
