@@ -42,21 +42,20 @@ int bench(const Options& options) {
 }  // namespace
 
 void add_bench(CLI::App& app, int& status) {
-  CLI::App* const command = app.add_subcommand("bench", "Run benchmarks and record rows");
+  Command command(app, "bench", "Run benchmarks and record rows");
   static Options options;
-  command->add_option("--filter", options.filter, "Regular expression searched in the names");
-  command->add_option("--backend", options.backend, "model | kvm (default: both)")
-      ->check(CLI::IsMember({"model", "kvm"}));
-  command->add_option("--rows", options.rows, "File to append rows to");
-  command->add_option("--run", options.run, "Run id (default: a new one)");
-  command->add_option("--cpu-node", options.cpu_node, "NUMA node whose cores run the threads");
-  command->add_option("--memory-node", options.memory_node, "NUMA node that memory comes from");
-  command->add_option("--repetitions", options.repetitions, "Repetitions of each benchmark");
-  command->add_flag("--smoke", options.smoke, "Smallest sizes: does it work, not how fast");
-  command->add_flag(
-      "--count", options.count,
-      "Instructions of single system calls, not times; inside 'sluice lane --icount'");
-  command->callback([&status] { status = bench(options); });
+  command.option("--filter", options.filter, "Regular expression searched in the names");
+  command.option("--backend", options.backend, "model | kvm (default: both)")
+      .one_of({"model", "kvm"});
+  command.option("--rows", options.rows, "File to append rows to");
+  command.option("--run", options.run, "Run id (default: a new one)");
+  command.option("--cpu-node", options.cpu_node, "NUMA node whose cores run the threads");
+  command.option("--memory-node", options.memory_node, "NUMA node that memory comes from");
+  command.option("--repetitions", options.repetitions, "Repetitions of each benchmark");
+  command.flag("--smoke", options.smoke, "Smallest sizes: does it work, not how fast");
+  command.flag("--count", options.count,
+               "Instructions of single system calls, not times; inside 'sluice lane --icount'");
+  command.on_run([&status] { status = bench(options); });
 }
 
 }  // namespace sluice::tool

@@ -18,21 +18,21 @@ int compare(const reports::CompareOptions& options, bool json) {
 }  // namespace
 
 void add_compare(CLI::App& app, int& status) {
-  CLI::App* const command = app.add_subcommand(
-      "compare", "Two runs side by side: medians, ratio, noise band, changed counters");
+  Command command(app, "compare",
+                  "Two runs side by side: medians, ratio, noise band, changed counters");
   static reports::CompareOptions options;
   static std::string old_path, new_path, sort = "name";
   static bool json = false;
-  command->add_option("OLD", old_path, "rows.jsonl or sluice.db with the old run")->required();
-  command->add_option("NEW", new_path,
-                      "rows.jsonl or sluice.db with the new run (default: the same file)");
-  command->add_option("--old-run", options.old_run.run,
-                      "Run id (default: the newest, or the newest but one of a single file)");
-  command->add_option("--new-run", options.new_run.run, "Run id (default: the newest)");
-  command->add_option("--sort", sort, "name | ratio | old | new")
-      ->check(CLI::IsMember({"name", "ratio", "old", "new"}));
-  command->add_flag("--json", json, "Machine-readable output");
-  command->callback([&status] {
+  command.option("OLD", old_path, "rows.jsonl or sluice.db with the old run").required();
+  command.option("NEW", new_path,
+                 "rows.jsonl or sluice.db with the new run (default: the same file)");
+  command.option("--old-run", options.old_run.run,
+                 "Run id (default: the newest, or the newest but one of a single file)");
+  command.option("--new-run", options.new_run.run, "Run id (default: the newest)");
+  command.option("--sort", sort, "name | ratio | old | new")
+      .one_of({"name", "ratio", "old", "new"});
+  command.flag("--json", json, "Machine-readable output");
+  command.on_run([&status] {
     options.old_run.path = old_path;
     options.new_run.path = new_path.empty() ? old_path : new_path;
     using Sort = reports::CompareSort;

@@ -152,14 +152,13 @@ int doctor(bool json, const std::string& profile_file) {
 }  // namespace
 
 void add_doctor(CLI::App& app, int& status) {
-  CLI::App* const command =
-      app.add_subcommand("doctor", "What this host can do, what will be skipped, and why");
+  Command command(app, "doctor", "What this host can do, what will be skipped, and why");
   static bool json = false;
   static std::string profile;
-  command->add_flag("--json", json, "Machine-readable output");
-  command->add_option("--profile", profile,
-                      "Also write the host's profile, which configures the model, to this file");
-  command->callback([&status] { status = doctor(json, profile); });
+  command.flag("--json", json, "Machine-readable output");
+  command.option("--profile", profile,
+                 "Also write the host's profile, which configures the model, to this file");
+  command.on_run([&status] { status = doctor(json, profile); });
 }
 
 }  // namespace sluice::tool

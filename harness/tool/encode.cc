@@ -51,10 +51,10 @@ struct Files {
 
 void add(CLI::App& app, const char* name, const char* description, Files& files,
          std::function<void()> run) {
-  CLI::App* const command = app.add_subcommand(name, description);
-  command->add_option("FILE", files.in, "The file to read")->required();
-  command->add_option("--out", files.out, "The file to write (default: standard output)");
-  command->callback(std::move(run));
+  Command command(app, name, description);
+  command.option("FILE", files.in, "The file to read").required();
+  command.option("--out", files.out, "The file to write (default: standard output)");
+  command.on_run(std::move(run));
 }
 
 }  // namespace

@@ -158,39 +158,40 @@ int explore_file(const ExploreCommand& command) {
 }
 
 void add_explore(CLI::App& app, int& status) {
-  CLI::App* const command = app.add_subcommand(
-      "explore", "Every interleaving of a small program on the model, or all with few preemptions");
+  Command command(
+      app, "explore",
+      "Every interleaving of a small program on the model, or all with few preemptions");
   static ExploreCommand options;
-  command->add_option("FILE", options.in,
-                      "A sequence; its last part is explored. With --random: files and folders "
-                      "whose sequences are varied");
+  command.option("FILE", options.in,
+                 "A sequence; its last part is explored. With --random: files and folders "
+                 "whose sequences are varied");
   command
-      ->add_option("--from", options.from,
-                   "Line of the first operation of that part (default: the first one that parks)")
-      ->check(CLI::Range(1u, 1u << 20));
+      .option("--from", options.from,
+              "Line of the first operation of that part (default: the first one that parks)")
+      .between(1u, 1u << 20);
   command
-      ->add_option("--preemptions", options.preemptions,
-                   "Only interleavings that leave an actor inside an operation so often at most")
-      ->check(CLI::Range(0u, 1000u));
+      .option("--preemptions", options.preemptions,
+              "Only interleavings that leave an actor inside an operation so often at most")
+      .between(0u, 1000u);
   command
-      ->add_option("--random", options.random,
-                   "Explore so many programs from a seed instead: the ends of FILE's sequences, "
-                   "mutated and crossed, and of random ones (--preemptions 2 --runs 300)")
-      ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{1} << 40));
-  command->add_option("--seed", options.seed, "Of --random: same seed, same programs (1)");
+      .option("--random", options.random,
+              "Explore so many programs from a seed instead: the ends of FILE's sequences, "
+              "mutated and crossed, and of random ones (--preemptions 2 --runs 300)")
+      .between(std::uint64_t{1}, std::uint64_t{1} << 40);
+  command.option("--seed", options.seed, "Of --random: same seed, same programs (1)");
   command
-      ->add_option("--runs", options.runs,
-                   "Stop after so many interleavings of a program (status 2 but with --random)")
-      ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{1} << 40));
-  command->add_option("--policy", options.policy,
-                      "axis=value,... instead of what the sequence says (axes: docs/ops.md)");
-  command->add_option("--out", options.out,
-                      "File for the sequence of the first finding, minimized; with --random a "
-                      "folder for the first of each kind");
-  command->add_flag("--keep-going", options.keep_going,
-                    "Explore on behind a finding, and count how often each is met");
-  command->add_flag("--json", options.json, "Machine-readable output");
-  command->callback([&status] {
+      .option("--runs", options.runs,
+              "Stop after so many interleavings of a program (status 2 but with --random)")
+      .between(std::uint64_t{1}, std::uint64_t{1} << 40);
+  command.option("--policy", options.policy,
+                 "axis=value,... instead of what the sequence says (axes: docs/ops.md)");
+  command.option("--out", options.out,
+                 "File for the sequence of the first finding, minimized; with --random a "
+                 "folder for the first of each kind");
+  command.flag("--keep-going", options.keep_going,
+               "Explore on behind a finding, and count how often each is met");
+  command.flag("--json", options.json, "Machine-readable output");
+  command.on_run([&status] {
     status = options.random != 0 ? explore_random(options) : explore_file(options);
   });
 }

@@ -37,17 +37,17 @@ int export_file(const Options& options) {
 }  // namespace
 
 void add_export_c(CLI::App& app, int& status) {
-  CLI::App* const command = app.add_subcommand(
-      "export-c",
+  Command command(
+      app, "export-c",
       "A sequence as a stand-alone C program for /dev/kvm: the same system calls, each answer "
       "beside the model's");
   static Options options;
-  command->add_option("FILE", options.in, "A sequence")->required();
-  command->add_option("--out", options.out, "The file to write (default: standard output)");
-  command->add_option("--profile", options.profile,
-                      "The host whose model is asked, as 'sluice doctor --profile' writes it "
-                      "(default: the sequence's kernel with nested paging, without SEV-SNP)");
-  command->callback([&status] { status = export_file(options); });
+  command.option("FILE", options.in, "A sequence").required();
+  command.option("--out", options.out, "The file to write (default: standard output)");
+  command.option("--profile", options.profile,
+                 "The host whose model is asked, as 'sluice doctor --profile' writes it "
+                 "(default: the sequence's kernel with nested paging, without SEV-SNP)");
+  command.on_run([&status] { status = export_file(options); });
 }
 
 }  // namespace sluice::tool

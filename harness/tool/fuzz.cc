@@ -258,23 +258,20 @@ int fuzz(const Options& options) {
 }  // namespace
 
 void add_fuzz(CLI::App& app, int& status) {
-  CLI::App* const command =
-      app.add_subcommand("fuzz", "Run a fuzz target, keep and minimize what it finds");
+  Command command(app, "fuzz", "Run a fuzz target, keep and minimize what it finds");
   static Options options;
-  command
-      ->add_option("TARGET", options.target, "fuzz_sequence | fuzz_codec | fuzz_text | fuzz_empty")
-      ->required()
-      ->check(CLI::IsMember({"fuzz_sequence", "fuzz_codec", "fuzz_text", "fuzz_empty"}));
-  command->add_option("--engine", options.engine, "libfuzzer (default) | afl")
-      ->check(CLI::IsMember({"libfuzzer", "afl"}));
-  command->add_option("--time", options.time, "Seconds, or 90s, 10m, 2h (default 60)");
-  command->add_option("--jobs", options.jobs, "Processes on one corpus")
-      ->check(CLI::Range(1u, 256u));
-  command->add_option("--out", options.out,
-                      "Where corpus, crashes and logs are kept (default out/fuzz)");
-  command->add_option("--rows", options.rows.file, "Append a row to this file");
-  command->add_option("--run", options.rows.run, "Run id of that row");
-  command->callback([&status] { status = fuzz(options); });
+  command.option("TARGET", options.target, "fuzz_sequence | fuzz_codec | fuzz_text | fuzz_empty")
+      .required()
+      .one_of({"fuzz_sequence", "fuzz_codec", "fuzz_text", "fuzz_empty"});
+  command.option("--engine", options.engine, "libfuzzer (default) | afl")
+      .one_of({"libfuzzer", "afl"});
+  command.option("--time", options.time, "Seconds, or 90s, 10m, 2h (default 60)");
+  command.option("--jobs", options.jobs, "Processes on one corpus").between(1u, 256u);
+  command.option("--out", options.out,
+                 "Where corpus, crashes and logs are kept (default out/fuzz)");
+  command.option("--rows", options.rows.file, "Append a row to this file");
+  command.option("--run", options.rows.run, "Run id of that row");
+  command.on_run([&status] { status = fuzz(options); });
 }
 
 }  // namespace sluice::tool

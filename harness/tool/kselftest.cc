@@ -226,21 +226,21 @@ TestAnswer judge_test(int status, std::string_view output) {
 }
 
 void add_kselftest(CLI::App& app, int& status) {
-  CLI::App* const command = app.add_subcommand(
-      "kselftest",
+  Command command(
+      app, "kselftest",
       "Run programs that judge themselves as the kernel's selftests do (exit status 0 passed, 4 "
       "skipped), each with its own time limit.\n"
       "Status: 0 none failed, 1 one failed or did not end, 3 usage.");
   static Options options;
   command
-      ->add_option("PLAN", options.plan,
-                   "File with a test a line: LIMIT PROGRAM [ARGUMENT...], LIMIT in seconds")
-      ->required();
-  command->add_option("--suite", options.suite, "What the rows call them (kselftest)");
-  command->add_option("--out", options.out, "Folder for a log of each (out/kselftest)");
-  command->add_option("--rows", options.rows.file, "Append a row of each to this file");
-  command->add_option("--run", options.rows.run, "Id of the run in the rows");
-  command->callback([&status] { status = kselftest(options); });
+      .option("PLAN", options.plan,
+              "File with a test a line: LIMIT PROGRAM [ARGUMENT...], LIMIT in seconds")
+      .required();
+  command.option("--suite", options.suite, "What the rows call them (kselftest)");
+  command.option("--out", options.out, "Folder for a log of each (out/kselftest)");
+  command.option("--rows", options.rows.file, "Append a row of each to this file");
+  command.option("--run", options.rows.run, "Id of the run in the rows");
+  command.on_run([&status] { status = kselftest(options); });
 }
 
 }  // namespace sluice::tool

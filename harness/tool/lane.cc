@@ -226,45 +226,45 @@ int lane(const Options& options) {
 }  // namespace
 
 void add_lane(CLI::App& app, int& status) {
-  CLI::App* const command = app.add_subcommand(
-      "lane",
+  Command command(
+      app, "lane",
       "Boot a kernel in an emulator (QEMU) and run COMMAND inside, with this suite in the guest's "
       "PATH, corpora/ in its folder, and /out for files that come back to DIR/files.\n"
       "Status: the command's own; 1 also where the guest's kernel dies, hangs or complains; 2 "
       "where "
       "the command does not end in its time; 3 where the guest cannot be started.");
   static Options options;
-  command->add_option("COMMAND", options.command, "What the guest runs, behind --")->required();
-  command->add_option("--kernel", options.kernel,
-                      "A bzImage of your own (what it must have: ci/lane/configs/base.config)");
-  command->add_option("--modules", options.modules,
-                      "Folder with the modules of --kernel that the lane needs, made by "
-                      "ci/lane/modules; not needed where they are built in");
+  command.option("COMMAND", options.command, "What the guest runs, behind --").required();
+  command.option("--kernel", options.kernel,
+                 "A bzImage of your own (what it must have: ci/lane/configs/base.config)");
+  command.option("--modules", options.modules,
+                 "Folder with the modules of --kernel that the lane needs, made by "
+                 "ci/lane/modules; not needed where they are built in");
   command
-      ->add_option("--flavour", options.flavour,
-                   "Without --kernel: stock (default): Debian's 6.12 | cost: own build, nothing "
-                   "for debugging | cov: coverage of KVM | check: KASAN, lockdep, PROVE_MMU")
-      ->check(CLI::IsMember({"stock", "cost", "cov", "check"}));
+      .option("--flavour", options.flavour,
+              "Without --kernel: stock (default): Debian's 6.12 | cost: own build, nothing "
+              "for debugging | cov: coverage of KVM | check: KASAN, lockdep, PROVE_MMU")
+      .one_of({"stock", "cost", "cov", "check"});
   command
-      ->add_option("--accel", options.accel,
-                   "auto (default): KVM where a trial boot works, else TCG, saying why | kvm | tcg")
-      ->check(CLI::IsMember({"auto", "kvm", "tcg"}));
-  command->add_flag("--numa", options.numa, "Two processors on two NUMA nodes");
-  command->add_flag("--icount", options.icount,
-                    "The guest's clock counts executed instructions, 1 ns each, not time: exact "
-                    "costs, the same on every machine");
+      .option("--accel", options.accel,
+              "auto (default): KVM where a trial boot works, else TCG, saying why | kvm | tcg")
+      .one_of({"auto", "kvm", "tcg"});
+  command.flag("--numa", options.numa, "Two processors on two NUMA nodes");
+  command.flag("--icount", options.icount,
+               "The guest's clock counts executed instructions, 1 ns each, not time: exact "
+               "costs, the same on every machine");
   command
-      ->add_option("--add", options.add,
-                   "More for the guest: a program goes to its PATH with its libraries, anything "
-                   "else to its folder (repeatable)")
-      ->allow_extra_args(false)
-      ->check(CLI::ExistingPath);
-  command->add_option("--append", options.append, "More words for the kernel's command line");
-  command->add_option("--limit", options.limit_seconds, "Seconds that the command gets (600)")
-      ->check(CLI::Range(1u, 86400u));
-  command->add_option("--out", options.out, "Folder for logs and files (out/lane)");
-  command->positionals_at_end();
-  command->callback([&status] { status = lane(options); });
+      .option("--add", options.add,
+              "More for the guest: a program goes to its PATH with its libraries, anything "
+              "else to its folder (repeatable)")
+      .one_value_each()
+      .existing_path();
+  command.option("--append", options.append, "More words for the kernel's command line");
+  command.option("--limit", options.limit_seconds, "Seconds that the command gets (600)")
+      .between(1u, 86400u);
+  command.option("--out", options.out, "Folder for logs and files (out/lane)");
+  command.positionals_at_end();
+  command.on_run([&status] { status = lane(options); });
 }
 
 }  // namespace sluice::tool

@@ -109,15 +109,15 @@ int print(const std::string& what, bool json) {
 }  // namespace
 
 void add_list(CLI::App& app, int& status) {
-  CLI::App* const command = app.add_subcommand(
-      "list", "What this build knows: ops, checks, invariants, benchmarks, planted");
+  Command command(app, "list",
+                  "What this build knows: ops, checks, invariants, benchmarks, planted");
   static std::string what;
   static bool json = false;
-  command->add_option("WHAT", what, "ops | checks | invariants | benchmarks | planted")
-      ->required()
-      ->check(CLI::IsMember({"ops", "checks", "invariants", "benchmarks", "planted"}));
-  command->add_flag("--json", json, "Machine-readable output");
-  command->callback([&status] { status = print(what, json); });
+  command.option("WHAT", what, "ops | checks | invariants | benchmarks | planted")
+      .required()
+      .one_of({"ops", "checks", "invariants", "benchmarks", "planted"});
+  command.flag("--json", json, "Machine-readable output");
+  command.on_run([&status] { status = print(what, json); });
 }
 
 }  // namespace sluice::tool

@@ -1,6 +1,7 @@
 // sluice: measures and breaks the paths by which confidential-VM memory changes hands.
 #include <fmt/format.h>
 
+#include <CLI/CLI.hpp>
 #include <cerrno>
 #include <cstdio>
 #include <exception>

@@ -32,12 +32,11 @@ int minimize_file(const std::string& in, const std::string& out) {
 }  // namespace
 
 void add_minimize(CLI::App& app, int& status) {
-  CLI::App* const command =
-      app.add_subcommand("minimize", "The smallest sequence with the same finding");
+  Command command(app, "minimize", "The smallest sequence with the same finding");
   static std::string in, out;
-  command->add_option("FILE", in, "A sequence with a finding on the model")->required();
-  command->add_option("--out", out, "The file to write")->required();
-  command->callback([&status] { status = minimize_file(in, out); });
+  command.option("FILE", in, "A sequence with a finding on the model").required();
+  command.option("--out", out, "The file to write").required();
+  command.on_run([&status] { status = minimize_file(in, out); });
 }
 
 }  // namespace sluice::tool

@@ -63,51 +63,51 @@ int run(const RunCommand& command) {
                              : run_files(*session, command, policy);
 }
 
-void add_random_options(CLI::App& command, RunCommand& options) {
+void add_random_options(Command& command, RunCommand& options) {
   command
-      .add_option("--random", options.random,
-                  "Run N random sequences instead of files; what goes wrong is minimized")
-      ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{1} << 40));
-  command.add_option("--seed", options.seed, "Seed of --random: same seed, same sequences")
-      ->check(CLI::NonNegativeNumber);
+      .option("--random", options.random,
+              "Run N random sequences instead of files; what goes wrong is minimized")
+      .between(std::uint64_t{1}, std::uint64_t{1} << 40);
+  command.option("--seed", options.seed, "Seed of --random: same seed, same sequences")
+      .non_negative();
   command
-      .add_option("--first", options.first,
-                  "Number of the first of them (0); those before are made but not run")
-      ->check(CLI::NonNegativeNumber);
+      .option("--first", options.first,
+              "Number of the first of them (0); those before are made but not run")
+      .non_negative();
   command
-      .add_option("--length", options.length,
-                  "Operations of one of them at most: shorter ones are more in the same time")
-      ->check(CLI::Range(std::size_t{1}, kMaxOps));
-  command.add_option("--out", options.out,
-                     "Folder for the .ops files of what --random finds, and for the number of the "
-                     "sequence that runs");
-  command.add_flag("--on-this-host", options.on_this_host,
-                   "Allow random sequences on this machine's own kernel");
+      .option("--length", options.length,
+              "Operations of one of them at most: shorter ones are more in the same time")
+      .between(std::size_t{1}, kMaxOps);
+  command.option("--out", options.out,
+                 "Folder for the .ops files of what --random finds, and for the number of the "
+                 "sequence that runs");
+  command.flag("--on-this-host", options.on_this_host,
+               "Allow random sequences on this machine's own kernel");
 }
 
 }  // namespace
 
 void add_run(CLI::App& app, int& status) {
-  CLI::App* const command = app.add_subcommand(
-      "run", "Run sequences on the model, or on the real kernel in lockstep with the model");
+  Command command(app, "run",
+                  "Run sequences on the model, or on the real kernel in lockstep with the model");
   static RunCommand options;
-  command->add_option("PATH", options.paths, ".ops files, or directories with them");
+  command.option("PATH", options.paths, ".ops files, or directories with them");
   command
-      ->add_option(
+      .option(
           "--backend", options.backend,
           "model (default) | kvm: the real kernel against the model that has its profile | both")
-      ->check(CLI::IsMember({"model", "kvm", "both"}));
-  command->add_option("--policy", options.policy,
-                      "axis=value,... instead of what the sequences say (axes: docs/ops.md)");
-  command->add_option("--profile", options.profile,
-                      "Host profile for the model, as 'sluice doctor --profile' writes it");
-  add_random_options(*command, options);
-  command->add_flag("--audit", options.audit,
-                    "Audit the whole state after each step, not only at the end");
-  command->add_option("--rows", options.rows.file, "Append a differential row to this file");
-  command->add_option("--run", options.rows.run, "Run id of that row");
-  command->add_flag("--json", options.json, "Machine-readable output");
-  command->callback([&status] { status = run(options); });
+      .one_of({"model", "kvm", "both"});
+  command.option("--policy", options.policy,
+                 "axis=value,... instead of what the sequences say (axes: docs/ops.md)");
+  command.option("--profile", options.profile,
+                 "Host profile for the model, as 'sluice doctor --profile' writes it");
+  add_random_options(command, options);
+  command.flag("--audit", options.audit,
+               "Audit the whole state after each step, not only at the end");
+  command.option("--rows", options.rows.file, "Append a differential row to this file");
+  command.option("--run", options.rows.run, "Run id of that row");
+  command.flag("--json", options.json, "Machine-readable output");
+  command.on_run([&status] { status = run(options); });
 }
 
 }  // namespace sluice::tool

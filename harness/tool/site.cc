@@ -27,18 +27,16 @@ int make_site(const reports::SiteOptions& options) {
 }  // namespace
 
 void add_site(CLI::App& app, int& status) {
-  CLI::App* const command =
-      app.add_subcommand("site", "Rows to a static dashboard that opens from disk");
+  Command command(app, "site", "Rows to a static dashboard that opens from disk");
   static reports::SiteOptions options;
   static std::vector<std::string> rows;
   static std::string database, out;
-  command->add_option("ROWS", rows, "rows.jsonl files");
-  command->add_option("--db", database,
-                      "The run store: history is kept there (made where missing)");
-  command->add_option("--out", out, "The folder to write")->required();
-  command->add_option("--title", options.title, "Title of the page");
-  command->add_flag("--copy-db", options.copy_database, "Leave a copy of the store in the folder");
-  command->callback([&status] {
+  command.option("ROWS", rows, "rows.jsonl files");
+  command.option("--db", database, "The run store: history is kept there (made where missing)");
+  command.option("--out", out, "The folder to write").required();
+  command.option("--title", options.title, "Title of the page");
+  command.flag("--copy-db", options.copy_database, "Leave a copy of the store in the folder");
+  command.on_run([&status] {
     options.rows_files.assign(rows.begin(), rows.end());
     options.database = database;
     options.out_dir = out;
