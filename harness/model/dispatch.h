@@ -8,6 +8,7 @@
 #include <array>
 #include <concepts>
 #include <cstddef>
+#include <optional>
 
 #include "model/guest/guest_ops.h"
 #include "model/guest/td_guest.h"
@@ -45,6 +46,11 @@ concept HasLockPlan = requires(const Kernel& k, ActorId actor, const O& op) {
   { locks_of(k, actor, op) } -> std::same_as<LockPlan>;
 };
 
+template <class O>
+concept HasRetry = requires(const Kernel& k, ActorId actor, const O& op) {
+  { retried_page(k, actor, op) } -> std::same_as<std::optional<Gfn>>;
+};
+
 using Straight = Outcome (*)(Kernel&, ActorId, const Op&);
 using Stoppable = Task<Outcome> (*)(Kernel&, ActorId, const Op&);
 
@@ -62,7 +68,8 @@ Outcome run_straight(Kernel& k, ActorId actor, const Op& op) {
 
 /// An operation in one piece, under its locks. What a lock guards says which lock comes next (the
 /// file of a slot, looked up under slots_lock), so the plan is made again after each: others may
-/// have been there while it was waited for.
+/// have been there while it was waited for. A fault of its own that would be retried is waited for
+/// here.
 template <class O>
 Task<Outcome> start_in_one_piece(Kernel& k, ActorId actor, const O& op) {
   LockPlan held{};
@@ -71,9 +78,18 @@ Task<Outcome> start_in_one_piece(Kernel& k, ActorId actor, const O& op) {
       const LockPlan plan = locks_of(k, actor, op);
       const std::size_t common = plan.common_with(held);
       while (held.count > common) unlock(k, held.locks[--held.count]);
-      if (held.count == plan.count) break;
-      co_await lock(k, plan.locks[common]);
-      held.then(plan.locks[common]);
+      if (held.count < plan.count) {
+        co_await lock(k, plan.locks[common]);
+        held.then(plan.locks[common]);
+        continue;
+      }
+      std::optional<Gfn> retried{};
+      if constexpr (HasRetry<O>) retried = retried_page(k, actor, op);
+      if (!retried) break;
+      // Each round of a fault takes these anew.
+      while (held.count > 0 && held.locks[held.count - 1].kind >= LockKind::kMmapLock)
+        unlock(k, held.locks[--held.count]);
+      co_await retry(k, RetryReason::kInvalidation, retried->value);
     }
   }
   const Outcome out = run_straight<O>(k, actor, Op{op});

@@ -252,6 +252,7 @@ Result size_is_fixed(const View& view) {
 }
 
 Result fresh_page_is_zero(const View& view) {
+  if (view.host().dead) return std::nullopt;  // perhaps of zeroing it
   for (const GmemPageChange& change : view.gmem_page_changes()) {
     const GmemPageView page = view.gmem_page(change.gmem, change.index);
     const bool fresh =

@@ -44,6 +44,14 @@ bool was_taken_back(const View& view, Pfn pfn) {
   });
 }
 
+/// Was it freed in the step although the host had been refused to take it back?
+bool was_freed_while_assigned(const View& view, Pfn pfn) {
+  const bool freed = std::ranges::any_of(view.events().events(), [pfn](const Event& event) {
+    return event.kind == EventKind::kFrameFreed && event.a == pfn.value;
+  });
+  return freed && was_refused(view, pfn);
+}
+
 /// Is a change of the frame's RMP entry what happened to it last, with no flush behind it? From
 /// `first` on. A page that the step itself has allocated was no guest's when the step began: a
 /// launch that fails makes such a page private and shared again, and nobody has written to it.
@@ -85,8 +93,10 @@ Result audit_assigned_frames_are_split_out(const View& view, AuditScratch&) {
 Result host_lives(const View& view) {
   if (!view.host().dead || view.host_before().dead) return std::nullopt;
   // docs/findings.md 2: a page that a launch has leaked stays in its file, where a fault zeroes it.
+  // bugs.md 63: a page was freed while it is assigned, and its next user came in the same step.
   const Pfn pfn = view.host().fatal_frame;
-  return Violation{.subject = pfn.value, .known_upstream = view.frame(pfn).leaked};
+  const bool known = view.frame(pfn).leaked || was_freed_while_assigned(view, pfn);
+  return Violation{.subject = pfn.value, .known_upstream = known};
 }
 
 Result direct_map_never_merges(const View& view) {

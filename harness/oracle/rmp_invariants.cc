@@ -61,12 +61,13 @@ Result unassigned_is_blank(const View& view) {
 
 Result immutable_unchanged(const View& view) {
   const bool firmware = firmware_ran(view);
-  return each_change(view, [firmware](const RmpView& before, RmpView now) {
+  return each_change(view, [&view, firmware](const RmpView& before, RmpView now, Pfn pfn) {
     now.in_use = before.in_use;  // a mark of the processor, no part of the entry
-    // Firmware lets go of such a page, which stays where it is until RMPUPDATE takes it back.
+    if (!before.immutable || before == now) return true;
+    // Firmware lets go of such a page, which stays where it is until RMPUPDATE takes it back; in
+    // the same step somebody else may get it.
     const bool same_place = before.asid == now.asid && before.gpa == now.gpa;
-    const bool by_firmware = firmware && (!now.assigned || same_place);
-    return !before.immutable || before == now || by_firmware;
+    return firmware && (!now.assigned || same_place || was_allocated(view, pfn));
   });
 }
 

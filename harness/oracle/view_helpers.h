@@ -197,6 +197,14 @@ inline bool was_refused(const View& view, Pfn pfn) {
   });
 }
 
+/// Did a file get this frame in the step?
+inline bool was_allocated(const View& view, Pfn pfn) {
+  if (!view.events().has(EventKind::kFrameAllocated)) return false;
+  return std::ranges::any_of(view.events().events(), [pfn](const Event& event) {
+    return event.kind == EventKind::kFrameAllocated && covers(event, pfn);
+  });
+}
+
 /// Did the step run into RMPUPDATE's FAIL_OVERLAP at this frame, although the host had not tried to
 /// split the entry in the way? It always is to (rmp.md 4.2, row 8), and may be refused (bugs.md
 /// 63).

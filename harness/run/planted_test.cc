@@ -7,6 +7,7 @@
 
 #include <algorithm>
 
+#include "ops/text.h"
 #include "run/explore.h"
 #include "run/fuzz_run.h"
 #include "run/proofs.h"
@@ -130,6 +131,26 @@ TEST(Planted, EveryBugTripsItsInvariantAndOnlyWhileThatIsJudged) {
               row->invariant)
         << named.name;
   }
+}
+
+/// Some invariants are judged of operations only that began and ended in one step: turn by turn
+/// none does that stops.
+TEST(Planted, ExplorationJudgesOperationsInOnePiece) {
+  const Sequence sequence = parse_text(
+                                "create_vm type=sw_protected\n"
+                                "set_memory_region size=4K\n"
+                                "set_memory_attributes\n"
+                                "@vmm1 create_guest_memfd\n",
+                                "program")
+                                .value();
+  const auto program = program_of(sequence, "program", 3);
+  ASSERT_TRUE(program.has_value());
+  model::ModelBackend model = open_model(sequence);
+  model::planted_switches() = {.bug = model::Planted::kAttributesAlwaysInvalidate};
+  const Exploration result = explore(model, *program, {});
+  model::planted_switches() = {};
+  ASSERT_TRUE(result.has_finding());
+  EXPECT_EQ(result.found[0].finding.name(), "attributes.repeat_counts_nothing");
 }
 
 /// Where a planted sequence stops inside operations, its program alone is enough: exploration finds

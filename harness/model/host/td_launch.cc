@@ -1,6 +1,7 @@
 #include "model/host/td_launch.h"
 
 #include "model/host/adversity.h"
+#include "model/host/attributes.h"
 #include "model/host/fault.h"
 #include "model/host/guest_memfd.h"
 #include "model/host/handlers.h"
@@ -208,6 +209,24 @@ LockPlan locks_of(const Kernel& k, ActorId actor, const TdxInitMemRegion& op) {
     plan.then(invalidate_lock({vm.slots[slot].gmem}));
   }
   return plan.then(mmap_lock()).then(mmu_lock(vcpu.vm));
+}
+// Deviation: the pages before the one that is retried are added after the wait, too, and a signal
+// does not end it.
+std::optional<Gfn> retried_page(const Kernel& k, ActorId actor, const TdxInitMemRegion& op) {
+  const VcpuIndex index{actor.index};
+  if (vcpu_gate(k, index) != Check::kOk || behavior::tdx_adds_pages_directly(k.version()))
+    return std::nullopt;
+  const Vcpu& vcpu = k.vcpu(index);
+  const Vm& vm = k.vm(vcpu.vm);
+  if (check_region(vm, vcpu, op) != Check::kOk || exceeds_limit(vm, op)) return std::nullopt;
+  // The loop ends at a page that is not private, or none of the slot's.
+  const Gfn first{op.gpa.value >> kPageShift};
+  for (std::uint64_t i = 0; i < op.page_count.value; ++i) {
+    const Gfn gfn = first + PageCount{i};
+    if (find_slot(vm, 0, gfn) == kNoSlot || !is_private(k, vm, gfn)) return std::nullopt;
+    if (must_retry(vm, vm.invalidate_seq, gfn)) return gfn;
+  }
+  return std::nullopt;
 }
 LockPlan locks_of(const Kernel&, ActorId, const TdxFinalize& op) {
   return LockPlan{}.then(kvm_lock(op.vm)).then(slots_lock(op.vm));

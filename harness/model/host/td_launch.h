@@ -5,6 +5,8 @@
 // Left out: what INIT_VM sets up of CPUID and attributes beside SEPT_VE_DISABLE, and how the
 // measurement is computed.
 #pragma once
+#include <optional>
+
 #include "model/host/kernel.h"
 #include "model/schedule/lock_plan.h"
 #include "ops/tdx_ops.h"
@@ -22,5 +24,9 @@ LockPlan locks_of(const Kernel& k, ActorId actor, const TdxInitVm& op);
 LockPlan locks_of(const Kernel& k, ActorId actor, const TdxInitVcpu& op);
 LockPlan locks_of(const Kernel& k, ActorId actor, const TdxInitMemRegion& op);
 LockPlan locks_of(const Kernel& k, ActorId actor, const TdxFinalize& op);
+
+/// Under its locks: a page of the region that an invalidation under way, of whatever other range,
+/// keeps from being mapped. kvm_tdp_map_page(), up to 6.19, goes round until it has ended.
+std::optional<Gfn> retried_page(const Kernel& k, ActorId actor, const TdxInitMemRegion& op);
 
 }  // namespace sluice::model
