@@ -67,7 +67,8 @@ Result immutable_unchanged(const View& view) {
     // Firmware lets go of such a page, which stays where it is until RMPUPDATE takes it back; in
     // the same step somebody else may get it.
     const bool same_place = before.asid == now.asid && before.gpa == now.gpa;
-    return firmware && (!now.assigned || same_place || was_allocated(view, pfn));
+    return firmware &&
+           (!now.assigned || same_place || any_event_covers(view, EventKind::kFrameAllocated, pfn));
   });
 }
 

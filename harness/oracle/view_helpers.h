@@ -189,20 +189,16 @@ inline bool conversion_ran(const View& view) {
 }
 
 inline bool covers(const Event& event, Pfn pfn) { return pfn.value - event.a < event.b; }
-/// Did the host try to change this frame's entry in the step, and was refused?
-inline bool was_refused(const View& view, Pfn pfn) {
-  if (!view.events().has(EventKind::kRmpUpdateRefused)) return false;
-  return std::ranges::any_of(view.events().events(), [pfn](const Event& event) {
-    return event.kind == EventKind::kRmpUpdateRefused && covers(event, pfn);
+/// Did an event of this kind, which names a range of frames, cover this one in the step?
+inline bool any_event_covers(const View& view, EventKind kind, Pfn pfn) {
+  if (!view.events().has(kind)) return false;
+  return std::ranges::any_of(view.events().events(), [kind, pfn](const Event& event) {
+    return event.kind == kind && covers(event, pfn);
   });
 }
-
-/// Did a file get this frame in the step?
-inline bool was_allocated(const View& view, Pfn pfn) {
-  if (!view.events().has(EventKind::kFrameAllocated)) return false;
-  return std::ranges::any_of(view.events().events(), [pfn](const Event& event) {
-    return event.kind == EventKind::kFrameAllocated && covers(event, pfn);
-  });
+/// Did the host try to change this frame's entry in the step, and was refused?
+inline bool was_refused(const View& view, Pfn pfn) {
+  return any_event_covers(view, EventKind::kRmpUpdateRefused, pfn);
 }
 
 /// Did the step run into RMPUPDATE's FAIL_OVERLAP at this frame, although the host had not tried to

@@ -96,8 +96,7 @@ class Explorer {
     // Nothing is left on the path: every choice has been made.
     result_.complete = path_.empty() && result_.cut == 0;
     if (result_.complete) result_.share = 1;
-    for (std::size_t i = 0; i < in_one_piece_.size(); ++i)
-      shorten(result_.found[i], in_one_piece_[i]);
+    for (std::size_t i = 0; i < joined_.size(); ++i) shorten(result_.found[i], joined_[i]);
     model_.reset();
     return std::move(result_);
   }
@@ -293,7 +292,7 @@ class Explorer {
     auto at = std::ranges::find_if(result_.found, same);
     if (at == result_.found.end()) {
       result_.found.push_back({.finding = *finding, .sequence = schedule(false)});
-      in_one_piece_.push_back(schedule(true));
+      joined_.push_back(schedule(true));
       last_runs_.push_back(0);
       at = result_.found.end() - 1;
     }
@@ -348,7 +347,7 @@ class Explorer {
   std::vector<Node> path_{};
   std::vector<Turn> turns_{};  // of the present run
   Exploration result_{};
-  std::vector<Sequence> in_one_piece_{};    // the schedule of result_.found[i], joined
+  std::vector<Sequence> joined_{};          // the schedule of result_.found[i], joined
   std::vector<std::uint64_t> last_runs_{};  // that met result_.found[i], from 1
   bool sleeps_;
 };

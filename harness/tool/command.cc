@@ -4,6 +4,7 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <filesystem>
 #include <optional>
 #include <utility>
 
@@ -54,6 +55,13 @@ void Command::flag(const std::string& names, bool& field, const std::string& hel
 }
 void Command::positionals_at_end() { app_->positionals_at_end(); }
 void Command::on_run(std::function<void()> action) { app_->callback(std::move(action)); }
+
+Expected<void> make_out_folder(const std::string& path) {
+  std::error_code error;
+  if (!path.empty()) std::filesystem::create_directories(path, error);
+  if (error) return input_error(fmt::format("--out {}: {}", path, error.message()));
+  return {};
+}
 
 int complain(std::string_view message) {
   std::fflush(stdout);  // what was printed before comes first

@@ -71,6 +71,9 @@ class Command {
   CLI::App* app_;
 };
 
+/// Makes the folder of --out, with those above it; nothing where it is "". Error: names --out.
+Expected<void> make_out_folder(const std::string& path);
+
 /// Prints "sluice: MESSAGE" to stderr and returns kUsage.
 int complain(std::string_view message);
 inline int complain(const SystemError& error) { return complain(error.message()); }

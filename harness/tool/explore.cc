@@ -168,21 +168,21 @@ void add_explore(CLI::App& app, int& status) {
   command
       .option("--from", options.from,
               "Line of the first operation of that part (default: the first one that parks)")
-      .between(1u, 1u << 20);
+      .between(1, 1 << 20);
   command
       .option("--preemptions", options.preemptions,
               "Only interleavings that leave an actor inside an operation so often at most")
-      .between(0u, 1000u);
+      .between(0, 1000);
   command
       .option("--random", options.random,
               "Explore so many programs from a seed instead: the ends of FILE's sequences, "
               "mutated and crossed, and of random ones (--preemptions 2 --runs 300)")
-      .between(std::uint64_t{1}, std::uint64_t{1} << 40);
+      .between(1, std::uint64_t{1} << 40);
   command.option("--seed", options.seed, "Of --random: same seed, same programs (1)");
   command
       .option("--runs", options.runs,
               "Stop after so many interleavings of a program (status 2 but with --random)")
-      .between(std::uint64_t{1}, std::uint64_t{1} << 40);
+      .between(1, std::uint64_t{1} << 40);
   command.option("--policy", options.policy,
                  "axis=value,... instead of what the sequence says (axes: docs/ops.md)");
   command.option("--out", options.out,

@@ -2,7 +2,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "ops/files.h"
@@ -88,7 +87,8 @@ class RandomExploration {
     report_.complete += result.complete ? 1u : 0u;
     report_.interleavings += result.runs;
     report_.turns += result.turns;
-    std::erase_if(result.found, [this](const run::ExploreFinding& one) { return is_known(one); });
+    std::erase_if(result.found,
+                  [this](const run::ExploreFinding& one) { return counts_as_known(one); });
     // On a host that has everything, as all these programs are for.
     if (const auto minimized = minimize_found(result, Sequence{}); !minimized) return minimized;
     for (run::ExploreFinding& one : result.found) {
@@ -102,7 +102,7 @@ class RandomExploration {
 
  private:
   /// Counts it where it is one of those that were found before.
-  bool is_known(const run::ExploreFinding& one) {
+  bool counts_as_known(const run::ExploreFinding& one) {
     const auto same = [&one](const Kind& kind) {
       return kind.first.finding.invariant == one.finding.invariant &&
              kind.first.finding.cls == one.finding.cls;
@@ -172,11 +172,7 @@ int explore_random(const ExploreCommand& command) {
   if (!source) return complain(source.error());
   auto model = model::ModelBackend::open(default_profile(kDefaultKernel));
   if (!model) return complain(model.error());
-  if (!command.out.empty()) {
-    std::error_code error;
-    std::filesystem::create_directories(command.out, error);
-    if (error) return complain(fmt::format("--out {}: {}", command.out, error.message()));
-  }
+  if (const auto made = make_out_folder(command.out); !made) return complain(made.error());
   Progress progress(command.random, "programs");
   RandomExploration exploration(*model, command);
   Report& report = exploration.report();

@@ -266,7 +266,7 @@ void add_fuzz(CLI::App& app, int& status) {
   command.option("--engine", options.engine, "libfuzzer (default) | afl")
       .one_of({"libfuzzer", "afl"});
   command.option("--time", options.time, "Seconds, or 90s, 10m, 2h (default 60)");
-  command.option("--jobs", options.jobs, "Processes on one corpus").between(1u, 256u);
+  command.option("--jobs", options.jobs, "Processes on one corpus").between(1, 256);
   command.option("--out", options.out,
                  "Where corpus, crashes and logs are kept (default out/fuzz)");
   command.option("--rows", options.rows.file, "Append a row to this file");

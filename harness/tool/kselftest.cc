@@ -131,9 +131,7 @@ int kselftest(const Options& options) {
   if (!text) return complain(text.error());
   const auto plan = parse_plan(*text);
   if (!plan) return complain(options.plan + ":" + plan.error().message());
-  std::error_code error;
-  fs::create_directories(options.out, error);
-  if (error) return complain(fmt::format("--out {}: {}", options.out, error.message()));
+  if (const auto made = make_out_folder(options.out); !made) return complain(made.error());
   auto rows = RowWriter::open(options.rows);
   if (!rows) return complain(rows.error());
   std::size_t failed = 0, skipped = 0;

@@ -261,7 +261,7 @@ void add_lane(CLI::App& app, int& status) {
       .existing_path();
   command.option("--append", options.append, "More words for the kernel's command line");
   command.option("--limit", options.limit_seconds, "Seconds that the command gets (600)")
-      .between(1u, 86400u);
+      .between(1, 86400);
   command.option("--out", options.out, "Folder for logs and files (out/lane)");
   command.positionals_at_end();
   command.on_run([&status] { status = lane(options); });

@@ -67,7 +67,7 @@ void add_random_options(Command& command, RunCommand& options) {
   command
       .option("--random", options.random,
               "Run N random sequences instead of files; what goes wrong is minimized")
-      .between(std::uint64_t{1}, std::uint64_t{1} << 40);
+      .between(1, std::uint64_t{1} << 40);
   command.option("--seed", options.seed, "Seed of --random: same seed, same sequences")
       .non_negative();
   command
@@ -77,7 +77,7 @@ void add_random_options(Command& command, RunCommand& options) {
   command
       .option("--length", options.length,
               "Operations of one of them at most: shorter ones are more in the same time")
-      .between(std::size_t{1}, kMaxOps);
+      .between(1, kMaxOps);
   command.option("--out", options.out,
                  "Folder for the .ops files of what --random finds, and for the number of the "
                  "sequence that runs");

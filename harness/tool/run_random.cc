@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <filesystem>
 
 #include "ops/text.h"
 #include "run/random_source.h"
@@ -192,11 +191,7 @@ int run_random(Session& session, const RunCommand& command,
   const Repertoire able = session.kvm ? run::kernel_repertoire(*profile) : Repertoire{};
   auto source = run::RandomSource::open(*profile, able, command.seed, command.length);
   if (!source) return complain(source.error());
-  if (!command.out.empty()) {
-    std::error_code error;
-    std::filesystem::create_directories(command.out, error);
-    if (error) return complain(fmt::format("--out {}: {}", command.out, error.message()));
-  }
+  if (const auto made = make_out_folder(command.out); !made) return complain(made.error());
   RunningMark mark(command.out, command.seed);
   Progress progress(command.random, "sequences");
   RandomRun random(session, command, progress);
