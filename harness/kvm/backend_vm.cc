@@ -37,6 +37,12 @@ Outcome KvmBackend::run(const Step&, const CreateVm& op) {
     if (!enabled.ok()) return of_result(enabled);
     made->exit_hypercall = op.exit_hypercall;
   }
+  if (!op.slot_zap_all && probe_.has(Capability::kSlotZapAllQuirk)) {
+    const SysResult disabled =
+        made->vm.enable_capability(uapi::kCapDisableQuirks2, uapi::kQuirkSlotZapAll);
+    if (!disabled.ok()) return of_result(disabled);
+    made->reusable = false;  // a quirk is off for good
+  }
   // A slot that came later would make MMIO entries stale, and with private memory that shows (see
   // note_mmio()). Where it is refused, the first guest operation says so.
   const bool early = probe_.tdp && op.type == VmType::kSwProtected && runs_guest_;

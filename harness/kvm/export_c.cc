@@ -61,8 +61,8 @@ struct CallOf {
   unsigned actor;
 
   std::string operator()(const CreateVm& op) const {
-    return fmt::format("create_vm({}, {}, {})", op.vm.value, static_cast<unsigned>(op.type),
-                       op.exit_hypercall ? 1 : 0);
+    return fmt::format("create_vm({}, {}, {}, {})", op.vm.value, static_cast<unsigned>(op.type),
+                       op.exit_hypercall ? 1 : 0, op.slot_zap_all ? 1 : 0);
   }
   std::string operator()(const DestroyVm& op) const {
     return fmt::format("destroy_vm({})", op.vm.value);

@@ -97,6 +97,7 @@ void ask_capabilities(const Vm& vm, ProbeResult& result) {
   result.memory_attributes |= capability_of(vm, uapi::kCapMemoryAttributes);
   result.pre_fault = capability_of(vm, uapi::kCapPreFaultMemory);
   result.exit_hypercall = capability_of(vm, uapi::kCapExitHypercall);
+  result.quirks = capability_of(vm, uapi::kCapDisableQuirks2);
   result.address_spaces =
       std::max<std::uint64_t>(1, capability_of(vm, uapi::kCapMultiAddressSpace));
   result.memslots = capability_of(vm, uapi::kCapNrMemslots);
@@ -256,6 +257,8 @@ bool ProbeResult::has(Capability capability) const {
       return memory_fault_info != 0;
     case Capability::kHypercallExit:
       return (exit_hypercall >> uapi::kHypercallMapGpaRange & 1) != 0;
+    case Capability::kSlotZapAllQuirk:
+      return (quirks & uapi::kQuirkSlotZapAll) != 0;
     case Capability::kSwProtectedVm:
       return (vm_types >> uapi::kVmTypeSwProtected & 1) != 0;
     case Capability::kSnp:
@@ -289,6 +292,7 @@ HostProfile profile_of(const ProbeResult& probe) {
   profile.guest_memfd = probe.guest_memfd_files;
   profile.memory_attributes = probe.attributes_compiled_in;
   profile.exit_hypercall = probe.has(Capability::kHypercallExit);
+  profile.slot_zap_all_quirk = probe.has(Capability::kSlotZapAllQuirk);
   profile.gmem_only_slots = probe.gmem_only_slots;
   profile.root_level_by_cpuid = probe.module != "kvm_amd";
   profile.smm_address_space = probe.address_spaces > 1;

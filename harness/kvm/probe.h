@@ -37,6 +37,7 @@ struct ProbeResult {
   bool attributes_compiled_in = false;  // SET_MEMORY_ATTRIBUTES is not ENOTTY
   std::uint64_t pre_fault = 0;
   std::uint64_t exit_hypercall = 0;
+  std::uint64_t quirks = 0;  // that can be turned off
   std::uint64_t address_spaces = 1;
   std::uint64_t memslots = 0;
   bool tdp = false;

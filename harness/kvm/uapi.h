@@ -29,6 +29,8 @@ static_assert(KVM_CAP_NR_MEMSLOTS == kCapNrMemslots && KVM_CAP_EXIT_HYPERCALL ==
 static_assert(KVM_CAP_BINARY_STATS_FD == kCapBinaryStatsFd &&
               KVM_CAP_DISABLE_QUIRKS2 == kCapDisableQuirks2);
 
+inline constexpr std::uint64_t kQuirkSlotZapAll = 1 << 7;  // from 6.12
+
 // Values of KVM_CREATE_VM's argument, and bits of kCapVmTypes.
 inline constexpr unsigned long kVmTypeDefault = 0;
 inline constexpr unsigned long kVmTypeSwProtected = 1;

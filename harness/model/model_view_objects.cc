@@ -37,6 +37,7 @@ VmView view_of(const VmCore& vm) {
           .open = vm.open,
           .dead = vm.dead,
           .type = vm.type,
+          .slot_zap_all = vm.slot_zap_all,
           .life = vm.life,
           .users = vm.users,
           .vcpu_count = vm.vcpu_count,

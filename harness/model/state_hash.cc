@@ -87,10 +87,10 @@ void add_vm(Hash& hash, const Kernel& k, const ModelView& view, VmIndex index) {
   add(hash, vm.exists);
   if (!vm.exists) return;
   const bool invalidating = vm.invalidate_in_progress > 0;
-  add(hash, vm.open, vm.dead, vm.type, vm.exit_hypercall, vm.pre_fault_allowed, vm.had_slot,
-      vm.irqchip, vm.apic_access_enabled, vm.vcpu_count, vm.vcpus_in_creation, vm.users,
-      vm.invalidate_seq, vm.invalidate_in_progress, invalidating ? vm.invalidate_first.value : 0,
-      invalidating ? vm.invalidate_last.value : 0);
+  add(hash, vm.open, vm.dead, vm.type, vm.exit_hypercall, vm.slot_zap_all, vm.pre_fault_allowed,
+      vm.had_slot, vm.irqchip, vm.apic_access_enabled, vm.vcpu_count, vm.vcpus_in_creation,
+      vm.users, vm.invalidate_seq, vm.invalidate_in_progress,
+      invalidating ? vm.invalidate_first.value : 0, invalidating ? vm.invalidate_last.value : 0);
   add(hash, vm.generation[0], vm.generation[1], vm.sev.active, vm.sev.context, vm.sev.launched,
       vm.sev.asid.value, vm.sev.policy, vm.sev.context_page.value);
   if (vm.type == VmType::kTdx) add_td(hash, k, view, index);

@@ -69,6 +69,7 @@ struct ValueCase {
 };
 constexpr ValueCase kValues[] = {
     {"create_vm type=snp exit_hypercall=0", "create_vm type=snp exit_hypercall=0"},
+    {"create_vm slot_zap_all=0", "create_vm slot_zap_all=0"},
     {"set_memory_region flags=log_dirty|guest_memfd size=0x200000 gmem=2",
      "set_memory_region flags=log_dirty|guest_memfd size=2M gmem=2"},
     {"set_memory_region flags=0xc size=1025K",
@@ -119,7 +120,8 @@ TEST(Text, ErrorsSayWhereAndWhatWouldBeRight) {
       {"create_vn", "bad.ops:1:1: ", "unknown operation 'create_vn'; did you mean 'create_vm'?"},
       {"\n  frobnicate", "bad.ops:2:3: ", "unknown operation 'frobnicate'; known are: create_vm,"},
       {"create_vm tpye=snp", "bad.ops:1:11: ", "no field 'tpye'; did you mean 'type'?"},
-      {"create_vm zzzzzz=1", "bad.ops:1:11: ", "known are: vm, type, exit_hypercall, park"},
+      {"create_vm zzzzzz=1",
+       "bad.ops:1:11: ", "known are: vm, type, exit_hypercall, slot_zap_all, park"},
       {"create_vm type=snpp",
        "bad.ops:1:16: ", "type: 'snpp' is not a VM type; did you mean 'snp'?"},
       {"create_vm vm=2", "bad.ops:1:14: ", "out of range; the largest a VM of the sequence is 0x1"},

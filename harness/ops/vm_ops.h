@@ -4,21 +4,25 @@
 
 namespace sluice {
 
-/// KVM_CREATE_VM, then KVM_ENABLE_CAP(EXIT_HYPERCALL) if `exit_hypercall`.  Refused: group
-/// create_vm.
+/// KVM_CREATE_VM, then KVM_ENABLE_CAP(EXIT_HYPERCALL) if `exit_hypercall`, and
+/// KVM_ENABLE_CAP(DISABLE_QUIRKS2) with SLOT_ZAP_ALL if not `slot_zap_all`. A kernel that does not
+/// know one of them stays as it is.  Refused: group create_vm.
 struct CreateVm {
   VmIndex vm{};
   VmType type = VmType::kDefault;
   bool exit_hypercall = true;
+  bool slot_zap_all = true;
   static constexpr OpInfo kInfo{
       .name = "create_vm",
       .weight = 3,
       .source = "kvm_dev_ioctl_create_vm(), kvm_arch_init_vm()",
       .summary =
-          "Creates a VM of the given type; exit_hypercall lets map_gpa_range exit to user space."};
+          "Creates a VM of the given type; exit_hypercall lets map_gpa_range exit to user space; "
+          "without slot_zap_all, deleting a slot of a default VM spares the other slots' leaves."};
   template <class Self, class Visit>
   static constexpr void each(Self& op, Visit&& visit) {
     visit("vm", op.vm), visit("type", op.type), visit("exit_hypercall", op.exit_hypercall);
+    visit("slot_zap_all", op.slot_zap_all);
   }
 };
 SLUICE_OPERATION(CreateVm);

@@ -99,8 +99,7 @@ Result deleted_slot_has_no_leaf(const View& view) {
 
 Result delete_spares_others(const View& view) {
   const auto* const op = finished<SetMemoryRegion>(view);
-  if (op == nullptr || !view.ran_alone() || view.vm(op->vm).type == VmType::kDefault)
-    return std::nullopt;
+  if (op == nullptr || !view.ran_alone() || view.vm(op->vm).slot_zap_all) return std::nullopt;
   for (const LeafChange& change : view.leaf_changes()) {
     if (!change.before.present || change.now == change.before) continue;
     const std::uint8_t address_space = view.root(change.vm, change.root).address_space;

@@ -4,9 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "base/rng.h"
-#include "ops/random.h"
 #include "ops/text.h"
+#include "run/program_source.h"
 #include "run/proofs.h"
 #include "run/runner.h"
 
@@ -151,46 +150,6 @@ TEST(Explore, SameProgramSameAnswer) {
   EXPECT_EQ(one.end_states, two.end_states);
 }
 
-/// The last four operations of a random sequence, behind the others as setup.
-std::optional<Program> random_program(Rng& rng) {
-  Sequence sequence;
-  random_sequence(rng, {}, sequence);
-  std::erase_if(sequence.steps, [](const Step& s) { return std::holds_alternative<Resume>(s.op); });
-  for (Step& step : sequence.steps) step.park = 0;
-  if (sequence.steps.size() < 8) return std::nullopt;
-  sequence.steps.resize(std::min<std::size_t>(sequence.steps.size(), 14));
-  sequence.lines.clear();
-  for (std::uint32_t i = 0; i < sequence.steps.size(); ++i) sequence.lines.push_back(i + 1);
-  const auto last = static_cast<std::uint32_t>(sequence.steps.size()) - 3;
-  auto program = program_of(sequence, "random", last);
-  return program ? std::optional(*program) : std::nullopt;
-}
-
-TEST(Explore, SleepSetsLeaveOutNothing) {
-  auto model = model::ModelBackend::open(default_profile(kDefaultKernel));
-  ASSERT_TRUE(model.has_value());
-  Rng rng(7);
-  std::uint64_t saved = 0, programs = 0;
-  for (int i = 0; i < 250; ++i) {
-    const auto program = random_program(rng);
-    if (!program) continue;
-    const Exploration all = explore(*model, *program, {.max_runs = 300, .sleep_sets = false});
-    if (!all.complete) continue;
-    ++programs;
-    ASSERT_EQ(all.unlike, 0u) << format_text(program->setup);
-    const Exploration fewer = explore(*model, *program, {});
-    saved += all.runs - fewer.runs;
-    Sequence shown = program->setup;
-    shown.steps.insert(shown.steps.end(), program->steps.begin(), program->steps.end());
-    ASSERT_EQ(all.end_states, fewer.end_states) << format_text(shown);
-    ASSERT_LE(fewer.runs, all.runs);
-    ASSERT_EQ(all.found.size(), fewer.found.size()) << format_text(shown);
-    ASSERT_FALSE(all.has_finding()) << format_text(all.found.front().sequence);
-  }
-  EXPECT_GT(programs, 50u);
-  EXPECT_GT(saved, 0u);
-}
-
 /// Two vCPUs that each pre-fault a page of one file.
 constexpr std::string_view kTwoFaults =
     "create_vm type=sw_protected\n"
@@ -201,6 +160,31 @@ constexpr std::string_view kTwoFaults =
     "create_vcpu vcpu=1\n"
     "@vcpu0 pre_fault_memory size=4K\n"
     "@vcpu1 pre_fault_memory gpa=4K size=4K\n";
+
+TEST(Explore, SleepSetsLeaveOutNothing) {
+  auto model = model::ModelBackend::open(default_profile(kDefaultKernel));
+  ASSERT_TRUE(model.has_value());
+  auto source = ProgramSource::open({parse_text(kTwoFaults, "faults").value()}, 7).value();
+  std::uint64_t saved = 0, programs = 0;
+  for (int i = 0; i < 150; ++i) {
+    const Program& program = source.next();
+    const Exploration all = explore(*model, program, {.max_runs = 300, .sleep_sets = false});
+    if (!all.complete) continue;
+    ++programs;
+    ASSERT_EQ(all.unlike, 0u) << format_text(program.setup);
+    const Exploration fewer = explore(*model, program, {});
+    saved += all.runs - fewer.runs;
+    Sequence shown = program.setup;
+    shown.steps.insert(shown.steps.end(), program.steps.begin(), program.steps.end());
+    ASSERT_EQ(all.end_states, fewer.end_states) << format_text(shown);
+    ASSERT_LE(fewer.runs, all.runs);
+    ASSERT_EQ(all.found.size(), fewer.found.size()) << format_text(shown);
+    ASSERT_FALSE(all.has_finding()) << format_text(all.found.front().sequence);
+  }
+  EXPECT_GT(programs, 50u);
+  EXPECT_GT(saved, 0u);
+  RecordProperty("saved", std::to_string(saved));
+}
 
 TEST(Explore, SleepSetsSaveRuns) {
   const Exploration all = explore_text(kTwoFaults, 7, {.sleep_sets = false});

@@ -103,6 +103,8 @@ std::uint64_t ModelSyscalls::capability(unsigned number, const VmUse* vm) const 
       return profile_.smm_address_space && (vm == nullptr || !may_be_private) ? 2 : 1;
     case uapi::kCapExitHypercall:
       return profile_.exit_hypercall ? kMapGpaRangeBit : 0;
+    case uapi::kCapDisableQuirks2:
+      return profile_.slot_zap_all_quirk ? uapi::kQuirkSlotZapAll : 0;
     case uapi::kCapUserMemory2:
     case uapi::kCapMemoryFaultInfo:
       return 1;
@@ -132,13 +134,18 @@ SysResult ModelSyscalls::answer(VmIndex vm, const kvm::CheckExtensionRequest& re
 
 /// No operation: create_vm carries the answer to this call, so it is set in the model's VM.
 SysResult ModelSyscalls::answer(VmIndex vm, const kvm::EnableCapRequest& request) {
-  const bool known = request.capability == kvm::uapi::kCapExitHypercall && profile_.exit_hypercall;
-  if (!known || request.flags != 0 || (request.argument & ~kMapGpaRangeBit) != 0) {
+  namespace uapi = kvm::uapi;
+  const bool is_quirk = request.capability == uapi::kCapDisableQuirks2;
+  const bool is_known = is_quirk || request.capability == uapi::kCapExitHypercall;
+  const std::uint64_t values = is_known ? capability(request.capability, &vms_[vm.value]) : 0;
+  if (values == 0 || request.flags != 0 || (request.argument & ~values) != 0) {
     return SysResult::failed(EINVAL);
   }
   model::Kernel& kernel = model_.kernel();
-  if (kernel.vm(vm).dead) return SysResult::failed(EIO);
-  kernel.set(kernel.vm(vm).exit_hypercall, request.argument != 0);
+  model::Vm& subject = kernel.vm(vm);
+  if (subject.dead) return SysResult::failed(EIO);
+  if (!is_quirk) kernel.set(subject.exit_hypercall, request.argument != 0);
+  if (is_quirk && request.argument != 0) kernel.set(subject.slot_zap_all, false);
   return SysResult::of(0);
 }
 

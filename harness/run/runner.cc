@@ -22,6 +22,8 @@ bool BackendTraits<model::ModelBackend>::lacks(const model::ModelBackend& model,
       return !profile.tdp;
     case Capability::kHypercallExit:
       return !profile.exit_hypercall;
+    case Capability::kSlotZapAllQuirk:
+      return !profile.slot_zap_all_quirk;
     case Capability::kSwProtectedVm:
       return !profile.tdp || !profile.has_vm_type(VmType::kSwProtected);
     case Capability::kSnp:
@@ -92,6 +94,7 @@ HostProfile profile_without(const HostProfile& profile, const Sequence& sequence
     if (absent == Capability::kMemoryAttributes) out.memory_attributes = false;
     if (absent == Capability::kTdp || absent == Capability::kPreFault) out.tdp = false;
     if (absent == Capability::kHypercallExit) out.exit_hypercall = false;
+    if (absent == Capability::kSlotZapAllQuirk) out.slot_zap_all_quirk = false;
     if (absent == Capability::kSnp || absent == Capability::kRmpInstructions) out.snp = false;
     if (absent == Capability::kSnp) out.vm_types &= ~(1u << static_cast<unsigned>(VmType::kSnp));
     if (absent == Capability::kSmmAddressSpace) out.smm_address_space = false;

@@ -80,6 +80,7 @@ Facts kvm_facts(const kvm::ProbeResult& probe) {
           {.name = "memory_attributes", .value = number(probe.memory_attributes)},
           {.name = "pre_fault_memory", .value = number(probe.pre_fault)},
           {.name = "exit_hypercall", .value = number(probe.exit_hypercall)},
+          {.name = "quirks", .value = number(probe.quirks)},
           {.name = "address_spaces", .value = number(probe.address_spaces)},
           {.name = "memslots", .value = number(probe.memslots)},
           {.name = "max_gfn", .value = number(probe.max_gfn)},

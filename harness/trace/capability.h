@@ -19,6 +19,7 @@ namespace sluice {
   ROW(kPreFault,             "pre_fault_memory",      "KVM_CAP_PRE_FAULT_MEMORY (236), needs TDP", "successful pre-faults on the real kernel (arguments are still checked)") \
   ROW(kMemoryFaultInfo,      "memory_fault_info",     "KVM_CAP_MEMORY_FAULT_INFO (232)", "details of memory-fault exits") \
   ROW(kHypercallExit,        "exit_hypercall",        "KVM_CAP_EXIT_HYPERCALL (201) with MAP_GPA_RANGE", "map_gpa_range on the real kernel") \
+  ROW(kSlotZapAllQuirk,      "slot_zap_all_quirk",    "KVM_CAP_DISABLE_QUIRKS2 (213) with SLOT_ZAP_ALL (from 6.12)", "nothing: VMs of the default type go on with the quirk") \
   ROW(kSwProtectedVm,        "sw_protected_vm",       "VM type KVM_X86_SW_PROTECTED_VM", "sw_protected VMs on the real kernel") \
   ROW(kSnp,                  "sev_snp",               "VM type KVM_X86_SNP_VM: SEV-SNP hardware and firmware", "SNP VMs on the real kernel: those run on the model") \
   ROW(kTdx,                  "tdx",                   "VM type KVM_X86_TDX_VM: a TDX module", "TDs on the real kernel: those run on the model") \

@@ -19,7 +19,8 @@ void each_field(Profile& profile, Visit&& visit) {
   visit("kernel_major", profile.version.major), visit("kernel_minor", profile.version.minor);
   visit("tdp", profile.tdp), visit("snp", profile.snp), visit("guest_memfd", profile.guest_memfd);
   visit("memory_attributes", profile.memory_attributes),
-      visit("exit_hypercall", profile.exit_hypercall);
+      visit("exit_hypercall", profile.exit_hypercall),
+      visit("slot_zap_all_quirk", profile.slot_zap_all_quirk);
   visit("gmem_only_slots", profile.gmem_only_slots);
   visit("root_level_by_cpuid", profile.root_level_by_cpuid);
   visit("smm_address_space", profile.smm_address_space), visit("vm_types", profile.vm_types);

@@ -19,6 +19,7 @@ struct HostProfile {
       true;  // the code is there; which VMs may bind one is a matter of version and VM type
   bool memory_attributes = true;  // compiled in
   bool exit_hypercall = true;
+  bool slot_zap_all_quirk = true;  // it can be turned off
   // From 6.17: a slot over a mappable guest_memfd takes shared pages from it
   // (KVM_MEMSLOT_GMEM_ONLY). A KVM flavour whose fault path still goes through the slot's user
   // address has false.

@@ -140,8 +140,9 @@ struct VmView {
   bool open = false;
   bool dead = false;
   VmType type = VmType::kDefault;
-  std::uint32_t life = 0;   // VMs of this index that were destroyed: another number, another VM
-  std::uint32_t users = 0;  // reference count
+  bool slot_zap_all = false;  // the quirk: deleting a slot zaps every leaf
+  std::uint32_t life = 0;     // VMs of this index that were destroyed: another number, another VM
+  std::uint32_t users = 0;    // reference count
   std::uint32_t vcpu_count = 0;
   Asid asid{};
   bool launching = false;  // the guest context exists: LAUNCH_START succeeded

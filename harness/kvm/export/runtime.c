@@ -42,6 +42,8 @@ struct memory_fault { /* in kvm_run, from the union on */
 #define CREATE_GUEST_MEMFD _IOWR(KVMIO, 0xd4, struct create_gmem)
 #define PRE_FAULT_MEMORY _IOWR(KVMIO, 0xd5, struct pre_fault)
 #define CAP_EXIT_HYPERCALL 201
+#define CAP_DISABLE_QUIRKS2 213
+#define QUIRK_SLOT_ZAP_ALL (1ull << 7)
 #define HC_MAP_GPA_RANGE 12
 #define EXIT_MEMORY_FAULT 39
 #define MEM_GUEST_MEMFD 4u
@@ -104,13 +106,18 @@ HELPER struct answer status(int result) {
   return out;
 }
 
-HELPER struct answer create_vm(int vm, unsigned long type, int exit_hypercall) {
+HELPER struct answer create_vm(int vm, unsigned long type, int exit_hypercall, int slot_zap_all) {
   const int fd = call(kvm_fd, KVM_CREATE_VM, (void*)type);
   if (fd < 0) return status(fd);
   struct kvm_enable_cap cap = {.cap = CAP_EXIT_HYPERCALL, .args = {1ull << HC_MAP_GPA_RANGE}};
   if (exit_hypercall) {
     const int enabled = call(fd, KVM_ENABLE_CAP, &cap);
     if (enabled < 0 && errno != EINVAL) return status(enabled); /* EINVAL: this KVM has none */
+  }
+  cap = (struct kvm_enable_cap){.cap = CAP_DISABLE_QUIRKS2, .args = {QUIRK_SLOT_ZAP_ALL}};
+  if (!slot_zap_all) {
+    const int disabled = call(fd, KVM_ENABLE_CAP, &cap);
+    if (disabled < 0 && errno != EINVAL) return status(disabled); /* EINVAL: before 6.12 */
   }
   vms[vm].fd = fd;
   vms[vm].count = vms[vm].has_guest = 0;

@@ -109,6 +109,7 @@ struct VmCore {
   bool dead = false;  // KVM_BUG or user space said so: every ioctl answers EIO
   VmType type = VmType::kDefault;
   bool exit_hypercall = false;
+  bool slot_zap_all = false;  // deleting a slot zaps the whole VM: a quirk of the default type
   bool pre_fault_allowed = false;
   bool had_slot = false;             // a memslot was created at some time
   bool irqchip = false;              // has an interrupt controller in the kernel

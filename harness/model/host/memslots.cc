@@ -225,15 +225,13 @@ void publish_invalid(Kernel& k, Vm& vm, SlotIndex index) { k.set(vm.slots[index]
 
 /// kvm_arch_flush_shadow_memslot(), up to the flush; true if one is owed. The quirk SLOT_ZAP_ALL
 /// flushes as it goes.
-// Assumption: user space leaves the quirk SLOT_ZAP_ALL on, as it is by default: no operation is
-// KVM_CAP_DISABLE_QUIRKS2.
 bool zap_slot(Kernel& k, Vm& vm, SlotIndex index) {
   const Memslot& slot = vm.slots[index];
   if (planted(Planted::kDeleteSkipsZap)) return false;
   if (is_td(vm) && planted(Planted::kTdDeleteZapsAll)) {
     return zap_leaves(k, vm, slot.address_space, {.first = {0}, .last = {kTdSharedGfn}});
   }
-  if (vm.type == VmType::kDefault || planted(Planted::kDeleteZapsAll)) {
+  if (vm.slot_zap_all || planted(Planted::kDeleteZapsAll)) {
     invalidate_roots(k, vm);
     zap_invalidated_roots(k, vm);
     return false;

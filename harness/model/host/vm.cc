@@ -26,6 +26,7 @@ void destroy(Kernel& k, Vm& vm) {
   k.set(vm.irqchip, false);
   k.set(vm.apic_access_enabled, false);
   k.set(vm.exit_hypercall, false);
+  k.set(vm.slot_zap_all, false);
   k.set(vm.invalidate_seq, 0);
   // Unregistered between a notifier's start and end, it never sees the end.
   k.set(vm.invalidate_in_progress, 0);
@@ -93,6 +94,8 @@ Outcome apply(Kernel& k, ActorId, const CreateVm& op) {
   k.set(vm.type, op.type);
   k.set(vm.users, 1);
   k.set(vm.exit_hypercall, op.exit_hypercall && k.machine.profile.exit_hypercall);
+  const bool quirk = op.slot_zap_all || !k.machine.profile.slot_zap_all_quirk;
+  k.set(vm.slot_zap_all, op.type == VmType::kDefault && quirk);
   k.set(vm.pre_fault_allowed, pre_fault_allowed_at_birth(op.type));
   for (std::uint64_t i = 0; i < kAddressSpaces; ++i) k.set(vm.generation[i], i);
   return {};
