@@ -202,11 +202,19 @@ Result flushed_before_frame_is_free(const View& view) {
   for (const FrameChange& change : view.frame_changes()) {
     if (!changed_hands(change)) continue;
     any = true;
+    bool known = false;
     const auto is_wrong = [&](const TranslationView& t) {
       if (t.use == TranslationUse::kDirectMap || !covers(t, change.pfn)) return false;
+      // docs/findings.md 5: of a page of a file in a TD's shared half, N7 says so where it is
+      // judged.
+      known = change.before.use == FrameUse::kGmem && is_guest(t) && !t.encrypted &&
+              view.vm(view.vm_of(t.vcpu)).type == VmType::kTdx;
       return change.now.use == FrameUse::kFree || !is_fresh(view, t, change);
     };
-    if (auto wrong = any_translation(view, is_wrong); wrong) return wrong;
+    if (auto wrong = any_translation(view, is_wrong); wrong) {
+      wrong->known_upstream = wrong->spoils_the_rest = known;
+      return wrong;
+    }
   }
   return any ? freed_before_flush(view) : std::nullopt;
 }
