@@ -14,6 +14,7 @@ inline constexpr std::uint64_t kPageBytes = std::uint64_t{1} << kPageShift;
 inline constexpr std::uint64_t kFramesPer2M = 512;
 inline constexpr std::uint64_t kFramesPer1G = kFramesPer2M * 512;
 inline constexpr std::uint64_t kBytesPer2M = kFramesPer2M * kPageBytes;
+inline constexpr std::uint64_t kBytesPer1G = kFramesPer1G * kPageBytes;
 
 /// A number of 4 KiB pages.
 struct PageCount {

@@ -158,7 +158,7 @@ void add_frames(Hash& hash, const Kernel& k, const ModelView& view) {
     if (frame.use != FrameUse::kGmem) continue;
     const GmemPageView page = view_page(k, k.gmem(frame.gmem), frame.index);
     add(hash, page.present && page.pfn == pfn, page.uptodate, page.references, page.user_mapped,
-        page.large);
+        page.folio_pages);
   }
 }
 

@@ -310,6 +310,16 @@ std::size_t Mutator::draw_op(Rng& rng, Scope scope) const {
   return static_cast<std::size_t>(std::ranges::upper_bound(sums, at) - sums.begin());
 }
 
+namespace {
+
+/// A folio of 1 GiB takes a thousand times as long as most operations.
+void keep_folios_usual(Sequence& sequence, Rng& rng) {
+  GmemOrder& order = sequence.header.policy.gmem_order;
+  if (order == GmemOrder::k1G && !rng.one_in(Mutator::kGiantsKept)) order = GmemOrder::k2M;
+}
+
+}  // namespace
+
 void Mutator::mutate(Sequence& sequence, std::uint64_t seed) {
   if (++calls_ % kSwarmPeriod == 0) draw_swarm();
   Rng rng(seed);
@@ -322,6 +332,7 @@ void Mutator::mutate(Sequence& sequence, std::uint64_t seed) {
     is_long ? remove_ops(*this, sequence, rng) : draw_kind(rng).apply(*this, sequence, rng);
   }
   shorten(sequence, rng);
+  keep_folios_usual(sequence, rng);
   if (!rng.one_in(16)) repair(sequence, rng);
 }
 
@@ -346,6 +357,7 @@ void Mutator::cross_over(const Sequence& a, const Sequence& b, Sequence& out, st
   }
   drop_what_scope_forbids(out);
   shorten(out, rng);
+  keep_folios_usual(out, rng);
   if (!rng.one_in(16)) repair(out, rng);
 }
 

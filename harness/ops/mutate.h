@@ -21,6 +21,8 @@ class Mutator {
   /// A run costs what its operations cost, and most of what a long sequence shows a short one shows
   /// too: mutation lengthens freely up to here, and mostly shortens beyond.
   static constexpr std::size_t kUsualOps = 16;
+  /// For the same reason folios of 1 GiB (gmem_order=1G) become 2 MiB, but for one in so many.
+  static constexpr std::uint64_t kGiantsKept = 256;
 
   explicit Mutator(std::uint64_t seed);
 

@@ -140,6 +140,26 @@ TEST(Mutate, LongSequencesShrinkAndShortOnesGrow) {
   }
 }
 
+TEST(Mutate, FoliosOf1GBecomeRare) {
+  constexpr std::uint64_t kRuns = 20 * Mutator::kGiantsKept;
+  Mutator mutator(5);
+  std::uint64_t mutated = 0, crossed = 0;
+  for (std::uint64_t seed = 0; seed < kRuns; ++seed) {
+    Rng rng(seed);
+    Sequence a, b;
+    append_setup(rng, a);
+    a.header.policy.gmem_order = GmemOrder::k1G;
+    mutator.cross_over(a, a, b, seed);
+    crossed += b.header.policy.gmem_order == GmemOrder::k1G ? 1 : 0;
+    mutator.mutate(a, seed);
+    mutated += a.header.policy.gmem_order == GmemOrder::k1G ? 1 : 0;
+  }
+  for (const std::uint64_t kept : {mutated, crossed}) {
+    EXPECT_GE(kept, 5U) << "rare, but not gone";
+    EXPECT_LE(kept, 40U);
+  }
+}
+
 TEST(Mutate, SameSeedsSameSequences) {
   Mutator one(7);
   Mutator two(7);

@@ -23,9 +23,9 @@ enum class GuestPolicy : std::uint8_t {
   kTrustsTheHost,   // looks at no answer: neither PVALIDATE's nor the hypervisor's
   kAcceptsOnVc      // an access to a page that is not validated validates it
 };
-/// Largest guest_memfd folio (alternatives C): 4K is mainline, 2M is ahead of mainline and labelled
-/// so.
-enum class GmemOrder : std::uint8_t { k4K, k2M };
+/// Largest guest_memfd folio (alternatives C): 4K is mainline, 2M and 1G are ahead of mainline and
+/// labelled so.
+enum class GmemOrder : std::uint8_t { k4K, k2M, k1G };
 /// Pages behind the host region where its alignment allows them: 2M is what transparent huge pages
 /// give.
 enum class HostOrder : std::uint8_t { k4K, k2M };
@@ -51,7 +51,9 @@ inline constexpr std::array<PolicyAxis, 5> kPolicyAxes{{
     {"convert_reclaim",
      {"punch_hole", "keep"},
      "what user space does with the copy that a conversion leaves unreachable"},
-    {"gmem_order", {"4K", "2M"}, "largest guest_memfd folio; 2M is ahead of mainline"},
+    {"gmem_order",
+     {"4K", "2M", "1G"},
+     "largest guest_memfd folio; 2M and 1G are ahead of mainline"},
     {"guest",
      {"enlightened", "keeps_validated", "rescinds_late", "validates_early", "never_validates",
       "trusts_the_host", "accepts_on_vc"},

@@ -103,7 +103,12 @@ std::optional<Violation> judge_bindings(const View& view, GmemIndex gmem) {
   return std::nullopt;
 }
 
-bool may_be_large(const View& view) { return view.header().policy.gmem_order == GmemOrder::k2M; }
+/// The pages of the folio, as the view says it is now.
+FilePages folio_of(const View& view, GmemIndex gmem, std::uint64_t index) {
+  const std::uint64_t pages = view.gmem_page(gmem, index).folio_pages;
+  const std::uint64_t head = index & ~(pages - 1);
+  return {.gmem = gmem, .first = head, .end = head + pages};
+}
 
 /// Was somebody to punch the page out of its file in the step?
 bool is_in_hole(const View& view, GmemIndex gmem, std::uint64_t index) {
@@ -170,10 +175,9 @@ Result resident_pages_add_up(const View& view) {
     const FilePages asked = file_pages_of(op->gmem, op->offset, op->size);
     for (const GmemPageChange& change : view.gmem_page_changes()) {
       const GmemPageView page = view.gmem_page(change.gmem, change.index);
-      const std::uint64_t block = change.index & ~(kFramesPer2M - 1);
-      const bool is_asked_for = asked.has(change.gmem, change.index) ||
-                                (may_be_large(view) && change.gmem == op->gmem &&
-                                 block < asked.end && asked.first < block + kFramesPer2M);
+      const FilePages folio = folio_of(view, change.gmem, change.index);
+      const bool is_asked_for =
+          change.gmem == op->gmem && folio.first < asked.end && asked.first < folio.end;
       if (!change.before.present && page.present && !is_asked_for)
         return Violation{.subject = change.index, .other = change.gmem.value};
     }
@@ -258,8 +262,8 @@ Result fresh_page_is_zero(const View& view) {
     const bool fresh =
         page.present && !(change.before.present && change.before.uptodate) && page.uptodate;
     if (!fresh) continue;
-    // A large folio that comes into use after it came is named by its head alone.
-    const bool is_head = page.large && change.index % kFramesPer2M == 0;
+    // A large folio that comes into use after it came is named by the head of each 512 pages alone.
+    const bool is_head = page.folio_pages > 1 && change.index % kFramesPer2M == 0;
     const std::uint64_t frames = change.before.present && is_head ? kFramesPer2M : 1;
     for (std::uint64_t i = 0; i < frames; ++i) {
       const Pfn pfn = page.pfn + PageCount{i};
@@ -293,9 +297,8 @@ Result allocation_is_whole_or_prefix(const View& view) {
   for (const GmemPageChange& change : view.gmem_page_changes()) {
     if (change.before.present) continue;
     const bool in_prefix = change.index >= first && change.index < first + prefix;
-    const std::uint64_t block = change.index & ~(kFramesPer2M - 1);
-    const bool in_its_folio =
-        may_be_large(view) && prefix > 0 && block < first + prefix && first < block + kFramesPer2M;
+    const FilePages folio = folio_of(view, change.gmem, change.index);
+    const bool in_its_folio = prefix > 0 && folio.first < first + prefix && first < folio.end;
     if (!in_prefix && !in_its_folio) return Violation{.subject = change.index};
   }
   return std::nullopt;

@@ -289,7 +289,7 @@ TEST(Oracle, APageInItsOldFrameIsNoLargeFolio) {
   testing::large_folio_used(view);
   view.frames_value[kFrame].content = 9;
   EXPECT_EQ(name_found(view), "gmem.fresh_page_is_zero");
-  for (auto& [place, page] : view.gmem_pages) page.large = false;
+  for (auto& [place, page] : view.gmem_pages) page.folio_pages = 1;
   EXPECT_EQ(name_found(view), "nothing");
 }
 

@@ -62,14 +62,17 @@ inline void large_folio_used(FakeView& v) {
   v.books.by_use = {FakeView::kFrames - kFramesPer2M, kFramesPer2M, 0, 0, 0, 0};
   for (std::uint64_t i = 0; i < kFramesPer2M; ++i) {
     const Pfn pfn = kHead + PageCount{i};
-    v.gmem_pages[{{0}, i}] = {
-        .present = true, .uptodate = true, .pfn = pfn, .references = 1, .large = true};
+    v.gmem_pages[{{0}, i}] = {.present = true,
+                              .uptodate = true,
+                              .pfn = pfn,
+                              .references = 1,
+                              .folio_pages = kFramesPer2M};
     v.frames_value[pfn] = {.use = FrameUse::kGmem, .gmem = {0}, .index = i};
   }
   v.gmem_page_changes_value.push_back(
       {.gmem = {0},
        .index = 0,
-       .before = {.present = true, .pfn = kHead, .references = 1, .large = true}});
+       .before = {.present = true, .pfn = kHead, .references = 1, .folio_pages = kFramesPer2M}});
 }
 inline void allocates(FakeView& v, RawSize size, Check check = Check::kOk) {
   page_appears(v);

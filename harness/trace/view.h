@@ -77,10 +77,10 @@ struct GmemPageView {
   bool present = false;
   bool uptodate = false;
   Pfn pfn{};
-  std::uint32_t references = 0;  // 1 = page cache only
-  bool user_mapped = false;      // user space has it mapped (from 6.17)
-  bool poisoned = false;         // its frame has failed: nobody gets it any more
-  bool large = false;            // of a folio of 2 MiB, whose pages come into use together
+  std::uint32_t references = 0;   // 1 = page cache only
+  bool user_mapped = false;       // user space has it mapped (from 6.17)
+  bool poisoned = false;          // its frame has failed: nobody gets it any more
+  std::uint64_t folio_pages = 1;  // of its folio, whose pages come into use together
   friend bool operator==(const GmemPageView&, const GmemPageView&) = default;
 };
 

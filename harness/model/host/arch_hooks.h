@@ -5,10 +5,11 @@
 
 namespace sluice::model {
 
-/// kvm_arch_gmem_prepare(): makes a frame ready to be mapped for the guest. `max_order` is 9 where
-/// the whole 2 MiB block around it belongs to the same folio and is congruent with the GFN, else 0.
+/// kvm_arch_gmem_prepare(): makes a frame ready to be mapped for the guest. `max_level`
+/// (Linux: max_order) is more than 4K where the whole 2 MiB block around it belongs to the same
+/// folio and is congruent with the GFN.
 /// Fails: fault.prepare_lookup, fault.prepare_assign.
-Check gmem_prepare(Kernel& k, Vm& vm, Pfn pfn, Gfn gfn, unsigned max_order);
+Check gmem_prepare(Kernel& k, Vm& vm, Pfn pfn, Gfn gfn, MapLevel max_level);
 
 /// kvm_arch_gmem_invalidate(), from free_folio: frames that leave the page cache become the
 /// hypervisor's again.

@@ -105,8 +105,6 @@ FaultResult look_up_host_page(Kernel& k, const Vm& vm, const Memslot& slot, Page
   return {};
 }
 
-MapLevel level_of_order(unsigned order) { return order >= 9 ? MapLevel::k2M : MapLevel::k4K; }
-
 /// kvm_mmu_hugepage_adjust(): kvm.md 6.
 MapLevel goal_level(const Kernel& k, const Vm& vm, const Memslot& slot, const PageFault& fault) {
   const bool logged = (slot.flags & kMemLogDirtyPages) != 0;
@@ -224,7 +222,7 @@ FaultResult fault_look_up(Kernel& k, Vcpu& vcpu, PageFault& fault) {
     fault.gmem_index = hold.index;
     fault.pfn = hold.pfn;
     fault.map_writable = (slot.flags & kMemReadonly) == 0;
-    fault.max_level = level_of_order(hold.max_order);
+    fault.max_level = hold.max_level;
   }
   if (planted(Planted::kSnapshotTakenLate)) fault.seq = vm.invalidate_seq;
   return result;
@@ -233,15 +231,13 @@ FaultResult fault_look_up(Kernel& k, Vcpu& vcpu, PageFault& fault) {
 FaultResult fault_prepare(Kernel& k, Vcpu& vcpu, PageFault& fault) {
   Vm& vm = k.vm(vcpu.vm);
   if (fault.has_folio) {
-    GmemHold hold{.pfn = fault.pfn,
-                  .max_order = fault.max_level == MapLevel::k4K ? 0U : 9U,
-                  .index = fault.gmem_index};
+    GmemHold hold{.pfn = fault.pfn, .max_level = fault.max_level, .index = fault.gmem_index};
     const Check check = prepare_page(k, vm, with_file(vm, fault), fault.gfn, hold);
     if (check != Check::kOk) {
       fault_release(k, fault);
       return memory_fault(fault, check);
     }
-    fault.max_level = std::min(fault.max_level, level_of_order(hold.max_order));
+    fault.max_level = hold.max_level;
     const unsigned cap = private_max_mapping_level(k, vm, fault.pfn);
     if (cap != 0) fault.max_level = std::min(fault.max_level, static_cast<MapLevel>(cap));
   }

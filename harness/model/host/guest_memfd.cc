@@ -336,12 +336,11 @@ GfnRange bound_range(const Binding& binding, std::uint64_t from, std::uint64_t t
 
 /// What faults must stay out of while `range` of a slot is invalidated. One whose GFN lies beside
 /// the range could map a huge page across it, as with attributes (kvm.md 3, row "pre").
-// Assumption: with 2 MiB folios, ahead of mainline, a hole keeps faults out of the whole blocks.
+// Assumption: with larger folios, ahead of mainline, a hole keeps faults out of the whole blocks.
 GfnRange range_to_retry(const Kernel& k, const Binding& binding, const GfnRange& range) {
-  if (k.machine.header.policy.gmem_order != GmemOrder::k2M) return range;
-  const GfnRange blocks{
-      .first = range.first.align_down(kFramesPer2M),
-      .last = (range.last + PageCount{kFramesPer2M - 1}).align_down(kFramesPer2M)};
+  const std::uint64_t block = frames_in(largest_folio(k));
+  const GfnRange blocks{.first = range.first.align_down(block),
+                        .last = (range.last + PageCount{block - 1}).align_down(block)};
   return blocks.clip(bound_range(binding, binding.first, binding.first + binding.count));
 }
 
@@ -451,7 +450,7 @@ Check populate_page(Kernel& k, Vm& vm, const Memslot& slot, Gfn gfn, const Popul
   } else if (!is_private(k, vm, gfn)) {
     check = call.checks.not_private;  // row 7
   } else {
-    // Assumption: with 2 MiB folios, ahead of mainline, a launch splits the one that it fills page
+    // Assumption: with larger folios, ahead of mainline, a launch splits the one that it fills page
     // by page: "uptodate" is the folio's and would vouch for pages that nobody has prepared.
     split_large_folio(k, gmem, hold.index);
     check = call.hook(k, vm, gfn, hold, call.argument);  // row 8

@@ -10,13 +10,14 @@ namespace sluice::model {
 /// One page of the page cache, as one word.
 struct GmemPage {
   static constexpr std::uint64_t kPresent = 1;
-  static constexpr std::uint64_t kUptodate = 2;  // of a large folio: at its head
-  static constexpr std::uint64_t kLarge = 4;     // part of a folio of 512 pages
+  static constexpr std::uint64_t kUptodate = 2;  // of a large folio: at the head of each 512 pages
+  static constexpr std::uint64_t kLarge = 4;     // part of a folio of 512 pages or more
   static constexpr std::uint64_t kUserMapped = 8;
   static constexpr unsigned kReferenceShift = 4;
   static constexpr std::uint64_t kReference = std::uint64_t{1} << kReferenceShift;
-  static constexpr std::uint64_t kMaxReferences = 0x7f;  // an actor holds at most one folio
+  static constexpr std::uint64_t kMaxReferences = 0x3f;  // an actor holds at most one folio
   static constexpr std::uint64_t kReferenceMask = kMaxReferences * kReference;
+  static constexpr std::uint64_t kGiant = 0x400;  // of 512 x 512 pages; kept as kUptodate is
   static constexpr std::uint64_t kPoisoned = 0x800;
   static constexpr unsigned kFrameShift = 12;
 
@@ -25,6 +26,11 @@ struct GmemPage {
   constexpr bool present() const { return (word & kPresent) != 0; }
   constexpr bool uptodate() const { return (word & kUptodate) != 0; }
   constexpr bool large() const { return (word & kLarge) != 0; }
+  constexpr bool giant() const { return (word & kGiant) != 0; }
+  /// Of the folio that it belongs to.
+  constexpr MapLevel folio_level() const {
+    return giant() ? MapLevel::k1G : large() ? MapLevel::k2M : MapLevel::k4K;
+  }
   constexpr bool user_mapped() const { return (word & kUserMapped) != 0; }
   constexpr bool poisoned() const { return (word & kPoisoned) != 0; }
   /// Short-term users; the page cache's own reference is not counted.
@@ -40,18 +46,25 @@ struct PageRange {
   std::uint64_t last = 0;
 };
 
-/// The page as the page cache has it; word 0 if it is absent.  `uptodate` of a large folio is its
-/// head's.  Cost: one load a level.
+/// The page as the page cache has it; word 0 if it is absent.  What is kept at the head of 512
+/// pages of a large folio is in it.  Cost: one load a level.
 GmemPage find_page(const Kernel& k, const Gmem& gmem, std::uint64_t index);
 /// The view of one page: references count the page cache's own.
 GmemPageView view_page(const Kernel& k, const Gmem& gmem, std::uint64_t index);
-/// What view_page() would have said of this word (and, for a large folio, its head's).
+/// What view_page() would have said of this word (and, for a large folio, that of its 512 pages'
+/// head).
 GmemPageView view_page_word(std::uint64_t word, std::uint64_t head_word);
 
-/// kvm_gmem_get_folio(): finds or allocates.  Under policy gmem_order=2M a whole free block of 512
-/// becomes one folio.  Fails: skip.limit where the machine has no frame left; `no_memory` where an
-/// allocation fails, which it never does for kOk.
+/// kvm_gmem_get_folio(): finds or allocates.  The largest free block around the page that policy
+/// gmem_order, file and machine allow becomes one folio.  Fails: skip.limit where the machine has
+/// no frame left; `no_memory` where an allocation fails, which it never does for kOk.
 Check get_folio(Kernel& k, Gmem& gmem, std::uint64_t index, Check no_memory);
+
+/// The largest folio of policy gmem_order.
+inline MapLevel largest_folio(const Kernel& k) {
+  return static_cast<MapLevel>(static_cast<unsigned>(MapLevel::k4K) +
+                               static_cast<unsigned>(k.machine.header.policy.gmem_order));
+}
 
 /// kvm_gmem_get_file(): the slot's file is there, and not dying: its last descriptor is open.
 inline bool has_live_file(const Kernel& k, const Memslot& slot) {
@@ -61,7 +74,7 @@ inline bool has_live_file(const Kernel& k, const Memslot& slot) {
 /// A page held by a fault.
 struct GmemHold {
   Pfn pfn{};
-  unsigned max_order = 0;  // 9: the 2 MiB block around it may be mapped as one
+  MapLevel max_level = MapLevel::k4K;  // what may be mapped around it as one: Linux max_order
   std::uint64_t index = 0;
 };
 /// kvm_gmem_get_pfn(), first half: finds or allocates the page and takes a reference.  Fails:
@@ -69,11 +82,12 @@ struct GmemHold {
 Check hold_page(Kernel& k, const Memslot& slot, Gfn gfn, GmemHold& hold,
                 Check no_memory = Check::kFaultNoFolio);
 /// Second half: zeroes a fresh page and has the architecture prepare it.  The reference stays on
-/// failure; the order falls where the folio was split in between.  Fails: fault.prepare_*.
+/// failure; the level falls where the folio was split in between.  Fails: fault.prepare_*.
 Check prepare_page(Kernel& k, Vm& vm, const Memslot& slot, Gfn gfn, GmemHold& hold);
 /// Both, for those who cannot be interrupted.  Fails: as above, with no reference held.
 Check get_pfn(Kernel& k, Vm& vm, const Memslot& slot, Gfn gfn, GmemHold& hold);
-/// A large folio around the page becomes 512 small ones.
+/// The page becomes a folio of its own; what remains of a large one around it goes on in the
+/// largest folios that there are.
 void split_large_folio(Kernel& k, Gmem& gmem, std::uint64_t index);
 /// kvm_gmem_fault_user_mapping(): finds or allocates the page, zeroes it if it is fresh, maps it.
 /// Pre: below the file's size.  Fails: skip.limit, gmem_access.poisoned.

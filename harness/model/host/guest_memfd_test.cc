@@ -182,6 +182,71 @@ TEST(GmemOrder2M, FoliosAreWholeAndSplitWhenPunchedInPart) {
   EXPECT_EQ(host.leaf(5).level, MapLevel::k4K);
 }
 
+TEST(GmemOrder1G, AFolioIsTheLargestThatFileAndNeighborsLeaveRoomFor) {
+  Host host;
+  host.machine().header.policy.gmem_order = GmemOrder::k1G;
+  host.boot(VmType::kSwProtected, kBytesPer1G + k2M + kPageBytes);
+  const auto allocate = [&host](std::uint64_t index) {
+    host.succeed(GmemAllocate{.offset = {index * kPageBytes}, .size = {kPageBytes}});
+    return host.page(index).folio_pages;
+  };
+  EXPECT_EQ(allocate(kFramesPer1G + kFramesPer2M), 1U);
+  EXPECT_EQ(allocate(kFramesPer1G + 7), kFramesPer2M);
+  EXPECT_EQ(allocate(7), kFramesPer1G);
+  EXPECT_EQ(host.k().gmems[0].resident_pages.value, kFramesPer1G + kFramesPer2M + 1);
+  EXPECT_TRUE(host.page(0).pfn.is_aligned(kFramesPer1G));
+  for (const std::uint64_t index : {std::uint64_t{1}, kFramesPer2M, kFramesPer1G - 1}) {
+    EXPECT_EQ(host.page(index).pfn, host.page(0).pfn + PageCount{index});
+    EXPECT_EQ(host.page(index).folio_pages, kFramesPer1G);
+  }
+  // Of the block that is empty in part, only what is smaller comes anew.
+  host.succeed(GmemPunchHole{.offset = {k2M}, .size = {k2M}});
+  EXPECT_EQ(host.page(0).folio_pages, kFramesPer2M);
+  EXPECT_EQ(allocate(kFramesPer2M), kFramesPer2M);
+}
+
+TEST(GmemOrder1G, AFolioComesIntoUseAsOneAndIsSplitByTwoLevels) {
+  Host host;
+  host.machine().header.policy.gmem_order = GmemOrder::k1G;
+  host.boot(VmType::kSwProtected, kBytesPer1G);
+  host.succeed(convert(0, kBytesPer1G, true));
+  host.succeed(GmemAllocate{.size = {kPageBytes}});
+  EXPECT_FALSE(host.page(kFramesPer1G - 1).uptodate);
+  EXPECT_TRUE(host.run(pre_fault(k2M, kPageBytes)).ok());
+  EXPECT_EQ(host.leaf(5).level, MapLevel::k1G);
+  EXPECT_EQ(host.leaf(5).pfn, host.page(5).pfn);
+  EXPECT_TRUE(host.page(0).uptodate && host.page(kFramesPer1G - 1).uptodate);
+  EXPECT_TRUE(host.run(GmemPunchHole{.offset = {k2M + kPageBytes}, .size = {kPageBytes}}).ok());
+  EXPECT_FALSE(host.leaf(5).present);
+  EXPECT_EQ(host.page(5).folio_pages, kFramesPer2M);
+  EXPECT_EQ(host.page(kFramesPer2M).folio_pages, 1U);
+  EXPECT_FALSE(host.page(kFramesPer2M + 1).present);
+  EXPECT_EQ(host.page(kFramesPer1G - 1).folio_pages, kFramesPer2M);
+  EXPECT_TRUE(host.page(5).uptodate && host.page(kFramesPer2M).uptodate);
+  EXPECT_TRUE(host.run(pre_fault(0, kPageBytes)).ok());
+  EXPECT_EQ(host.leaf(5).level, MapLevel::k2M);
+  EXPECT_TRUE(host.run(pre_fault(k2M, kPageBytes)).ok());
+  EXPECT_EQ(host.leaf(kFramesPer2M).level, MapLevel::k4K);
+}
+
+TEST(GmemOrder1G, ASlotOverPartOfAFolioSplitsItAsFarAsItMust) {
+  Host host;
+  host.machine().header.policy.gmem_order = GmemOrder::k1G;
+  host.succeed(CreateVm{.type = VmType::kSwProtected});
+  host.succeed(CreateVcpu{});
+  host.succeed(CreateGuestMemfd{.size = {kBytesPer1G}});
+  host.succeed(SetMemoryRegion{
+      .flags = {kMemGuestMemfd}, .size = {k2M + kPageBytes}, .gmem = {0}, .gmem_offset = {k2M}});
+  host.succeed(convert(0, k2M + kPageBytes, true));
+  EXPECT_TRUE(host.run(pre_fault(0, kPageBytes)).ok());
+  EXPECT_EQ(host.leaf(0).level, MapLevel::k2M);
+  EXPECT_EQ(host.page(2 * kFramesPer2M).folio_pages, kFramesPer2M);
+  EXPECT_FALSE(host.page(0).uptodate);
+  EXPECT_TRUE(host.run(pre_fault(k2M, kPageBytes)).ok());
+  EXPECT_EQ(host.leaf(kFramesPer2M).level, MapLevel::k4K);
+  EXPECT_EQ(host.page(2 * kFramesPer2M).folio_pages, 1U);
+}
+
 TEST(Populate, FillsPrivatePagesOnceAndCountsThem) {
   Host host;
   host.boot(VmType::kSwProtected, k2M);

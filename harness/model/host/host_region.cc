@@ -246,8 +246,8 @@ void change_pages(Kernel& k, const RegionPages& pages, RegionChange change) {
 bool add_large_page(Kernel& k, std::uint64_t index) {
   if (!may_become_large(k, index)) return false;
   const std::uint64_t head = head_of(index);
-  const auto pfn =
-      k.machine.frames.allocate_2m(k.machine.journal, {.use = FrameUse::kHostUser, .index = head});
+  const auto pfn = k.machine.frames.allocate_block(
+      k.machine.journal, {.use = FrameUse::kHostUser, .index = head}, MapLevel::k2M);
   if (!pfn) return false;
   for (std::uint64_t i = 0; i < kBlock; ++i) {
     host_kernel_store(k, *pfn + PageCount{i}, 0);

@@ -12,7 +12,19 @@ namespace {
 
 constexpr std::uint64_t kBlock = kFramesPer2M;
 
-std::uint64_t head_of(std::uint64_t index) { return index & ~(kBlock - 1); }
+constexpr std::uint64_t head_of(std::uint64_t index, std::uint64_t pages = kBlock) {
+  return index & ~(pages - 1);
+}
+
+constexpr MapLevel below(MapLevel level) {
+  return static_cast<MapLevel>(static_cast<unsigned>(level) - 1);
+}
+
+/// The pages of the folio.
+constexpr PageRange folio_around(std::uint64_t index, MapLevel level) {
+  const std::uint64_t head = head_of(index, frames_in(level));
+  return {.first = head, .last = head + frames_in(level)};
+}
 
 /// The word of a page, or nothing where no node holds it.
 const std::uint64_t* find_word(const Kernel& k, const Gmem& gmem, std::uint64_t index) {
@@ -50,40 +62,62 @@ std::uint64_t& make_word(Kernel& k, Gmem& gmem, std::uint64_t index) {
   }
 }
 
-bool block_is_empty(const Kernel& k, const Gmem& gmem, std::uint64_t head) {
-  const std::uint64_t* const words = find_word(k, gmem, head);
-  if (words == nullptr) return true;
-  for (std::uint64_t i = 0; i < kBlock; ++i) {
-    if (words[i] != 0) return false;
+/// No page of it has a folio.
+bool is_empty(const Kernel& k, const Gmem& gmem, const PageRange& pages) {
+  for (std::uint64_t head = pages.first; head < pages.last; head += kBlock) {
+    const std::uint64_t* const words = find_word(k, gmem, head);
+    if (words == nullptr) continue;
+    if (!std::all_of(words, words + kBlock, [](std::uint64_t word) { return word == 0; }))
+      return false;
   }
   return true;
 }
 
-/// A folio of 512 pages, if policy, file and machine allow it.
-bool add_large_folio(Kernel& k, Gmem& gmem, std::uint64_t index) {
-  const std::uint64_t head = head_of(index);
-  if (k.machine.header.policy.gmem_order != GmemOrder::k2M) return false;
-  if (head + kBlock > gmem.page_count || !block_is_empty(k, gmem, head)) return false;
-  const auto pfn = k.machine.frames.allocate_2m(
-      k.machine.journal, {.use = FrameUse::kGmem, .gmem = k.index_of(gmem), .index = head});
+/// A folio of this size, larger than a page, if file and machine have room for it.
+bool add_large_folio(Kernel& k, Gmem& gmem, std::uint64_t index, MapLevel level) {
+  const PageRange pages = folio_around(index, level);
+  if (pages.last > gmem.page_count || !is_empty(k, gmem, pages)) return false;
+  const auto pfn = k.machine.frames.allocate_block(
+      k.machine.journal, {.use = FrameUse::kGmem, .gmem = k.index_of(gmem), .index = pages.first},
+      level);
   if (!pfn) return false;
-  for (std::uint64_t i = 0; i < kBlock; ++i) {
-    k.set(make_word(k, gmem, head + i),
-          GmemPage::kPresent | GmemPage::kLarge | (pfn->value + i) << GmemPage::kFrameShift);
+  for (std::uint64_t i = 0; i < frames_in(level); ++i) {
+    const bool keeps_size = level == MapLevel::k1G && i % kBlock == 0;
+    k.set(make_word(k, gmem, pages.first + i), GmemPage::kPresent | GmemPage::kLarge |
+                                                   (keeps_size ? GmemPage::kGiant : 0) |
+                                                   (pfn->value + i) << GmemPage::kFrameShift);
   }
-  k.machine.journal.add(gmem.resident_pages, kBlock);
-  k.machine.events.add({.kind = EventKind::kFrameAllocated, .a = pfn->value, .b = kBlock});
+  k.machine.journal.add(gmem.resident_pages, static_cast<std::int64_t>(frames_in(level)));
+  k.machine.events.add(
+      {.kind = EventKind::kFrameAllocated, .a = pfn->value, .b = frames_in(level)});
   return true;
 }
 
-/// A large folio that is dropped in part becomes 512 small ones first.
-void split_folio(Kernel& k, Gmem& gmem, std::uint64_t index) {
-  const std::uint64_t head = head_of(index);
-  const std::uint64_t uptodate = *find_word(k, gmem, head) & GmemPage::kUptodate;
-  for (std::uint64_t i = 0; i < kBlock; ++i) {
-    std::uint64_t& word = *find_word(k, gmem, head + i);
+/// A large folio becomes 512 of the next smaller size, each as up to date as it was.
+void split_folio(Kernel& k, Gmem& gmem, std::uint64_t index, MapLevel level) {
+  const PageRange pages = folio_around(index, level);
+  if (level == MapLevel::k1G) {
+    for (std::uint64_t head = pages.first; head < pages.last; head += kBlock) {
+      std::uint64_t& word = *find_word(k, gmem, head);
+      k.set(word, word & ~GmemPage::kGiant);
+    }
+    return;
+  }
+  const std::uint64_t uptodate = *find_word(k, gmem, pages.first) & GmemPage::kUptodate;
+  for (std::uint64_t i = pages.first; i < pages.last; ++i) {
+    std::uint64_t& word = *find_word(k, gmem, i);
     k.set(word, (word & ~GmemPage::kLarge) | uptodate);
   }
+}
+
+/// Splits the folio around a page until it is one that `fits`; what is one page does.
+template <class Fits>
+MapLevel split_until(Kernel& k, Gmem& gmem, std::uint64_t index, Fits&& fits) {
+  MapLevel level = find_page(k, gmem, index).folio_level();
+  for (; level != MapLevel::k4K && !fits(level); level = below(level)) {
+    split_folio(k, gmem, index, level);
+  }
+  return level;
 }
 
 void detach(Kernel& k, Pfn pfn, std::uint32_t references) {
@@ -130,8 +164,13 @@ void drop_node(Kernel& k, Gmem& gmem, NodeId node, unsigned level, const PageRan
       continue;
     }
     const std::uint64_t index = first + slot;
-    const bool partly = pages.first > head_of(index) || pages.last < head_of(index) + kBlock;
-    if (GmemPage{word}.large() && partly) split_folio(k, gmem, index);
+    const bool is_first = index == head_of(index) || index == pages.first;
+    if (GmemPage{word}.large() && is_first) {
+      split_until(k, gmem, index, [&pages, index](MapLevel size) {
+        const PageRange folio = folio_around(index, size);
+        return folio.first >= pages.first && folio.last <= pages.last;
+      });
+    }
     const bool whole = GmemPage{word}.large();
     const PageCount stands_for{whole ? (index == head_of(index) ? kBlock : 0) : 1};
     drop_page(k, gmem, word, stands_for);
@@ -153,26 +192,33 @@ void free_nodes(Kernel& k, NodeId node, unsigned level) {
 
 }  // namespace
 
+namespace {
+
+/// The page with what of a large folio stands at the head of its 512 pages.
+GmemPage with_head(std::uint64_t word, std::uint64_t head_word) {
+  const bool large = GmemPage{word}.large();
+  return {word | (large ? head_word & (GmemPage::kUptodate | GmemPage::kGiant) : 0)};
+}
+
+}  // namespace
+
 GmemPage find_page(const Kernel& k, const Gmem& gmem, std::uint64_t index) {
   if (index >= gmem.page_count) return {};
   const std::uint64_t* const word = find_word(k, gmem, index);
   if (word == nullptr) return {};
-  GmemPage page{*word};
-  if (page.large()) page.word |= *find_word(k, gmem, head_of(index)) & GmemPage::kUptodate;
-  return page;
+  return with_head(*word, GmemPage{*word}.large() ? *find_word(k, gmem, head_of(index)) : 0);
 }
 
 GmemPageView view_page_word(std::uint64_t word, std::uint64_t head_word) {
-  GmemPage page{word};
+  const GmemPage page = with_head(word, head_word);
   if (!page.present()) return {};
-  if (page.large()) page.word |= head_word & GmemPage::kUptodate;
   return {.present = true,
           .uptodate = page.uptodate(),
           .pfn = page.pfn(),
           .references = page.references() + 1,
           .user_mapped = page.user_mapped(),
           .poisoned = page.poisoned(),
-          .large = page.large()};
+          .folio_pages = frames_in(page.folio_level())};
 }
 
 GmemPageView view_page(const Kernel& k, const Gmem& gmem, std::uint64_t index) {
@@ -185,7 +231,9 @@ Check get_folio(Kernel& k, Gmem& gmem, std::uint64_t index, Check no_memory) {
   if (no_memory != Check::kOk) {
     if (const Check check = check_allocation(k, no_memory); check != Check::kOk) return check;
   }
-  if (add_large_folio(k, gmem, index)) return Check::kOk;
+  for (MapLevel level = largest_folio(k); level != MapLevel::k4K; level = below(level)) {
+    if (add_large_folio(k, gmem, index, level)) return Check::kOk;
+  }
   const std::uint64_t owner_index = planted(Planted::kFrameOfOtherIndex) ? index + 1 : index;
   const auto pfn = k.machine.frames.allocate(
       k.machine.journal, {.use = FrameUse::kGmem, .gmem = k.index_of(gmem), .index = owner_index});
@@ -198,33 +246,47 @@ Check get_folio(Kernel& k, Gmem& gmem, std::uint64_t index, Check no_memory) {
 
 namespace {
 
-/// Where `uptodate` of a page is kept.
-std::uint64_t& uptodate_word(Kernel& k, const Gmem& gmem, std::uint64_t index) {
-  std::uint64_t& word = *find_word(k, gmem, index);
-  return GmemPage{word}.large() ? *find_word(k, gmem, head_of(index)) : word;
+void zero_folio(Kernel& k, const GmemPage& page) {
+  const std::uint64_t frames = frames_in(page.folio_level());
+  const Pfn first = page.pfn().align_down(frames);
+  for (std::uint64_t i = 0; i < frames; ++i) {
+    host_kernel_store(k, first + PageCount{i}, 0);
+  }
 }
 
-void zero_folio(Kernel& k, const GmemPage& page) {
-  const std::uint64_t frames = page.large() ? kBlock : 1;
-  const std::uint64_t first = page.pfn().value & ~(frames - 1);
-  for (std::uint64_t i = 0; i < frames; ++i) {
-    host_kernel_store(k, {first + i}, 0);
+/// A folio of 1 GiB is prepared 2 MiB by 2 MiB, since no RMP entry is larger.
+// Assumption: where that fails, it is split, so that "uptodate" is true of what is ready, and that
+// is not zeroed again.
+Check prepare_giant(Kernel& k, Vm& vm, Gmem& gmem, Gfn gfn, const GmemHold& hold) {
+  const PageRange pages = folio_around(hold.index, MapLevel::k1G);
+  const Gfn gfn_of_first = gfn.align_down(kFramesPer1G);
+  const Pfn first = hold.pfn.align_down(kFramesPer1G);
+  for (PageCount done{}; done.value < kFramesPer1G; done.value += kBlock) {
+    const Check check = gmem_prepare(k, vm, first + done, gfn_of_first + done, MapLevel::k2M);
+    if (check == Check::kOk) continue;
+    split_folio(k, gmem, hold.index, MapLevel::k1G);
+    for (std::uint64_t i = 0; i < done.value; i += kBlock) mark_uptodate(k, gmem, pages.first + i);
+    return check;
   }
+  return Check::kOk;
 }
 
 }  // namespace
 
 void split_large_folio(Kernel& k, Gmem& gmem, std::uint64_t index) {
-  if (find_page(k, gmem, index).large()) split_folio(k, gmem, index);
+  split_until(k, gmem, index, [](MapLevel) { return false; });
 }
 
 void mark_uptodate(Kernel& k, const Gmem& gmem, std::uint64_t index) {
-  std::uint64_t& word = uptodate_word(k, gmem, index);
-  if ((word & GmemPage::kUptodate) == 0) k.set(word, word | GmemPage::kUptodate);
+  const PageRange pages = folio_around(index, find_page(k, gmem, index).folio_level());
+  for (std::uint64_t i = pages.first; i < pages.last; i += kBlock) {
+    std::uint64_t& word = *find_word(k, gmem, i);
+    if ((word & GmemPage::kUptodate) == 0) k.set(word, word | GmemPage::kUptodate);
+  }
 }
 
 void poison_page(Kernel& k, Gmem& gmem, std::uint64_t index) {
-  // Assumption: a 2 MiB folio, ahead of mainline, is split as a huge page of user space would be.
+  // Assumption: a larger folio, ahead of mainline, is split as a huge page of user space would be.
   split_large_folio(k, gmem, index);
   std::uint64_t& word = *find_word(k, gmem, index);
   const GmemPage page{word};
@@ -260,16 +322,16 @@ Check hold_page(Kernel& k, const Memslot& slot, Gfn gfn, GmemHold& hold, Check n
   const GmemPage page{word};
   if (page.poisoned() && !planted(Planted::kPoisonedPageIsServed)) return Check::kFaultPoisoned;
   hold.pfn = page.pfn();
-  // A block may be mapped as one if the slot has all of it and GFNs and frames are congruent.
-  const std::uint64_t head = head_of(index);
-  const bool inside = head >= slot.gmem_page_offset &&
-                      head + kBlock <= slot.gmem_page_offset + slot.page_count.value;
-  const bool whole = (inside || planted(Planted::kHugeLeafBeyondSlot)) &&
-                     ((gfn.value ^ index) & (kBlock - 1)) == 0;
-  hold.max_order = page.large() && whole ? 9 : 0;
-  // Assumption: a 2 MiB folio, ahead of mainline, is split where a slot has only part of it, as for
+  // A folio may be mapped as one if the slot has all of it and GFNs and frames are congruent.
+  // Assumption: a larger one, ahead of mainline, is split where a slot has only part of it, as for
   // a launch: pages are prepared one by one then, and "uptodate" is the folio's.
-  if (page.large() && !whole) split_folio(k, gmem, index);
+  hold.max_level = split_until(k, gmem, index, [&](MapLevel level) {
+    const PageRange folio = folio_around(index, level);
+    const bool inside = folio.first >= slot.gmem_page_offset &&
+                        folio.last <= slot.gmem_page_offset + slot.page_count.value;
+    return (inside || planted(Planted::kHugeLeafBeyondSlot)) &&
+           ((gfn.value ^ index) & (frames_in(level) - 1)) == 0;
+  });
   SLUICE_CHECK(page.references() < GmemPage::kMaxReferences);
   k.set(word, word + GmemPage::kReference);
   return Check::kOk;
@@ -277,10 +339,11 @@ Check hold_page(Kernel& k, const Memslot& slot, Gfn gfn, GmemHold& hold, Check n
 
 Check prepare_page(Kernel& k, Vm& vm, const Memslot& slot, Gfn gfn, GmemHold& hold) {
   if (slot.gmem == GmemRef::kNone) return Check::kOk;  // closed since: the retry check finds out
-  const Gmem& gmem = k.gmems[slot.gmem];
+  Gmem& gmem = k.gmems[slot.gmem];
   const GmemPage page = find_page(k, gmem, hold.index);
   if (!page.present() || page.pfn() != hold.pfn) return Check::kOk;  // dropped since: likewise
-  if (!page.large()) hold.max_order = 0;  // split since: another page of it may be gone
+  // Split since: another page of it may be gone.
+  hold.max_level = std::min(hold.max_level, page.folio_level());
   const bool always = behavior::gmem_always_prepares(k.version());
   if (page.uptodate() && planted(Planted::kFaultZeroesAgain)) zero_folio(k, page);
   if (page.uptodate() && !always) return Check::kOk;
@@ -289,7 +352,9 @@ Check prepare_page(Kernel& k, Vm& vm, const Memslot& slot, Gfn gfn, GmemHold& ho
     if (!planted(Planted::kFreshPageNotZeroed) && !late) zero_folio(k, page);
     if (always || planted(Planted::kUptodateBeforePrepared)) mark_uptodate(k, gmem, hold.index);
   }
-  const Check check = gmem_prepare(k, vm, hold.pfn, gfn, hold.max_order);
+  const bool whole = page.giant() && !always;
+  const Check check = whole ? prepare_giant(k, vm, gmem, gfn, hold)
+                            : gmem_prepare(k, vm, hold.pfn, gfn, hold.max_level);
   if (check != Check::kOk) return check;
   if (late) zero_folio(k, page);
   mark_uptodate(k, gmem, hold.index);

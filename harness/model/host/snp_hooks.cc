@@ -11,8 +11,8 @@ namespace {
 
 /// Row 4: the whole 2 MiB block may become one entry. The caller vouches that GFN and PFN are
 /// congruent and that the folio covers the block.
-bool is_large_entry_possible(const Kernel& k, Pfn pfn, unsigned max_order) {
-  return max_order >= 9 && k.machine.rmp.assigned_in_block(pfn) == 0;
+bool is_large_entry_possible(const Kernel& k, Pfn pfn, MapLevel max_level) {
+  return max_level >= MapLevel::k2M && k.machine.rmp.assigned_in_block(pfn) == 0;
 }
 
 /// Gives one frame, or the whole 2 MiB entry where `count` has room for it, back to the hypervisor.
@@ -38,12 +38,12 @@ PageCount invalidate_at(Kernel& k, Pfn pfn, PageCount count) {
 
 }  // namespace
 
-Check gmem_prepare(Kernel& k, Vm& vm, Pfn pfn, Gfn gfn, unsigned max_order) {
+Check gmem_prepare(Kernel& k, Vm& vm, Pfn pfn, Gfn gfn, MapLevel max_level) {
   if (!vm.sev.active) return Check::kOk;
   const RmpLookup entry = snp_lookup_rmpentry(k, pfn);
   if (entry.error != HostError::kNone) return fail(Check::kFaultPrepareLookup);
   if (entry.assigned) return Check::kOk;  // to whomever, for whatever address
-  const bool large = is_large_entry_possible(k, pfn, max_order);
+  const bool large = is_large_entry_possible(k, pfn, max_level);
   const std::uint64_t frames = large ? kFramesPer2M : 1;
   const Gfn as = planted(Planted::kPrepareOfOtherGfn) ? gfn + PageCount{frames} : gfn;
   const HostError error = rmp_make_private(k, {.pfn = pfn.align_down(frames),

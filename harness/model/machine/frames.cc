@@ -13,6 +13,7 @@ Frames::Frames(ReservedArray<std::uint64_t> words, ReservedArray<std::uint64_t> 
                ReservedArray<std::uint64_t> free_stack)
     : words_(std::move(words)), contents_(std::move(contents)), free_stack_(std::move(free_stack)) {
   by_use_[static_cast<std::size_t>(FrameUse::kFree)].value = words_.size();
+  fresh_end_ = words_.size();
 }
 
 Expected<Frames> Frames::open(std::uint64_t frame_count) {
@@ -44,9 +45,9 @@ void Frames::take(Journal& journal, Pfn pfn, const Owner& owner) {
 /// The next frame that was never handed out, in rising order.
 std::optional<Pfn> Frames::next_fresh(Journal& journal) {
   if (next_in_block_.value == block_end_) {
-    if (next_block_ == words_.size()) return std::nullopt;
-    journal.set(next_in_block_, next_block_);
-    journal.set(next_block_, next_block_ + kFramesPer2M);
+    const auto block = fresh_block(journal, MapLevel::k2M);
+    if (!block) return std::nullopt;
+    journal.set(next_in_block_, block->value);
     journal.set(block_end_, next_block_);
   }
   const Pfn pfn{next_in_block_.value};
@@ -90,13 +91,27 @@ std::optional<Pfn> Frames::allocate_unaligned(Journal& journal, const Owner& own
   return fresh;
 }
 
-std::optional<Pfn> Frames::allocate_2m(Journal& journal, const Owner& owner) {
-  if (next_block_ == words_.size()) return std::nullopt;
+/// The next block that was never handed out: from the front, or from the back where it is large.
+/// What lies behind the last whole GiB is given up with the first of those.
+std::optional<Pfn> Frames::fresh_block(Journal& journal, MapLevel level) {
+  if (level == MapLevel::k1G) {
+    const std::uint64_t end = fresh_end_ & ~(kFramesPer1G - 1);
+    if (end < next_block_ + kFramesPer1G) return std::nullopt;
+    journal.set(fresh_end_, end - kFramesPer1G);
+    return Pfn{fresh_end_};
+  }
+  if (next_block_ == fresh_end_) return std::nullopt;
   const Pfn head{next_block_};
   journal.set(next_block_, next_block_ + kFramesPer2M);
+  return head;
+}
+
+std::optional<Pfn> Frames::allocate_block(Journal& journal, const Owner& owner, MapLevel level) {
+  const auto head = fresh_block(journal, level);
+  if (!head) return std::nullopt;
   Owner each = owner;
-  for (std::uint64_t i = 0; i < kFramesPer2M; ++i, ++each.index)
-    take(journal, head + PageCount{i}, each);
+  for (std::uint64_t i = 0; i < frames_in(level); ++i, ++each.index)
+    take(journal, *head + PageCount{i}, each);
   return head;
 }
 

@@ -1,6 +1,6 @@
 // Host frames: who uses each, what is at its start, and the allocator that hands them out. The
 // allocator is deterministic: the frame freed last is handed out first, fresh memory comes in
-// rising order.
+// rising order; fresh blocks of 1 GiB come from the other end.
 #pragma once
 #include <array>
 #include <cstdint>
@@ -33,8 +33,9 @@ class Frames {
   /// As allocate(), but never a frame that begins a 2 MiB block (Linux snp_safe_alloc_page_node()).
   /// Cost: O(such frames released last).
   std::optional<Pfn> allocate_unaligned(Journal& journal, const Owner& owner);
-  /// 512 consecutive free frames, 2 MiB aligned; frame i gets owner.index + i.
-  std::optional<Pfn> allocate_2m(Journal& journal, const Owner& owner);
+  /// As many consecutive fresh frames as a page of this level has, aligned to their number; frame i
+  /// gets owner.index + i. Cost: O(frames).
+  std::optional<Pfn> allocate_block(Journal& journal, const Owner& owner, MapLevel level);
   /// Pre: in use.  Post: free, and the next one allocate() returns; a leaked or poisoned one is out
   /// of use instead.
   void release(Journal& journal, Pfn pfn);
@@ -90,6 +91,7 @@ class Frames {
                                                          : array.size();
   }
   std::optional<Pfn> next_fresh(Journal& journal);
+  std::optional<Pfn> fresh_block(Journal& journal, MapLevel level);
   void push_free(Journal& journal, Pfn pfn);
   void take(Journal& journal, Pfn pfn, const Owner& owner);
   void count(Journal& journal, FrameUse from, FrameUse to);
@@ -102,6 +104,7 @@ class Frames {
   Journal::Counter next_in_block_{.value = kFirstUsable};  // next fresh 4 KiB frame
   std::uint64_t block_end_ = kFirstUsable;                 // end of the block it lies in
   std::uint64_t next_block_ = kFirstUsable;                // next fresh 2 MiB block
+  std::uint64_t fresh_end_ = 0;  // end of the fresh blocks; those of 1 GiB are taken from there
   std::array<Journal::Counter, 6> by_use_{};
 };
 

@@ -191,15 +191,38 @@ TEST_F(MachineTest, FramesComeInOrderAndComeBack) {
   const Frames::Owner owner{.use = FrameUse::kHostUser, .gmem = {}, .index = 0};
   const Pfn first = *frames.allocate(journal, owner);
   EXPECT_EQ(first.value, Frames::kFirstUsable);
-  const Pfn large = *frames.allocate_2m(journal, owner);
+  const Pfn large = *frames.allocate_block(journal, owner, MapLevel::k2M);
   EXPECT_TRUE(large.is_aligned(kFramesPer2M));
   EXPECT_EQ(frames.allocate(journal, owner)->value, first.value + 1);
   frames.release(journal, first);
   EXPECT_EQ(*frames.allocate(journal, owner), first);
-  ASSERT_TRUE(frames.allocate_2m(journal, owner).has_value());
-  EXPECT_FALSE(frames.allocate_2m(journal, owner).has_value()) << "a full machine says so";
+  ASSERT_TRUE(frames.allocate_block(journal, owner, MapLevel::k2M).has_value());
+  EXPECT_FALSE(frames.allocate_block(journal, owner, MapLevel::k2M).has_value())
+      << "a full machine says so";
   frames.leak(journal, first);
   EXPECT_EQ(frames.owner(first).use, FrameUse::kLeaked);
+}
+
+TEST(FramesTest, BlocksOf1GComeFromTheOtherEnd) {
+  Machine machine = *Machine::open([] {
+    HostProfile profile = default_profile(kDefaultKernel);
+    profile.frame_count = 2 * kFramesPer1G + kFramesPer2M;
+    return profile;
+  }());
+  Journal& journal = machine.journal;
+  Frames& frames = machine.frames;
+  const Frames::Owner owner{.use = FrameUse::kGmem, .gmem = {1}, .index = kFramesPer1G};
+  const auto start = journal.mark();
+  const Pfn giant = *frames.allocate_block(journal, owner, MapLevel::k1G);
+  EXPECT_EQ(giant.value, kFramesPer1G);
+  EXPECT_EQ(frames.owner(giant + PageCount{kFramesPer1G - 1}).index, 2 * kFramesPer1G - 1);
+  EXPECT_FALSE(frames.allocate_block(journal, owner, MapLevel::k1G).has_value());
+  std::uint64_t left = 0;
+  while (frames.allocate_block(journal, owner, MapLevel::k2M).has_value()) ++left;
+  EXPECT_EQ(left, 511U) << "all below it but the first block";
+  EXPECT_FALSE(frames.allocate(journal, owner).has_value());
+  journal.roll_back(start);
+  EXPECT_EQ(*frames.allocate_block(journal, owner, MapLevel::k1G), giant);
 }
 
 }  // namespace
