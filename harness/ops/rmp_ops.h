@@ -109,6 +109,7 @@ struct RmpAdjust {
   VmplMask mask{};
   bool vmsa = false;
   RawVmpl vmpl{};
+  Cpl cpl{};
   static constexpr OpInfo kInfo{
       .name = "rmpadjust",
       .actor = ActorKind::kVcpu,
@@ -118,7 +119,7 @@ struct RmpAdjust {
   template <class Self, class Visit>
   static constexpr void each(Self& op, Visit&& visit) {
     visit("gfn", op.gfn), visit("page_size", op.page_size), visit("target_vmpl", op.target_vmpl);
-    visit("mask", op.mask), visit("vmsa", op.vmsa), visit("vmpl", op.vmpl);
+    visit("mask", op.mask), visit("vmsa", op.vmsa), visit("vmpl", op.vmpl), visit("cpl", op.cpl);
   }
 };
 SLUICE_OPERATION(RmpAdjust);

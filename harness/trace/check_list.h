@@ -257,6 +257,7 @@ constexpr std::string_view name_of(StatusKind kind) {
   ROW(kPvalidateSizeMismatch,    "pvalidate.size_mismatch",           kCode,      6,           "rmp.md 4.4 row 7") \
   ROW(kPvalidateNoUpdate,        "pvalidate.no_update",               kCarry,     0,           "rmp.md 4.4 row 8") \
   ROW(kRmpAdjustNotSnp,          "rmpadjust.not_snp",                 kException, 6,           "rmp.md 4.5 row 1") \
+  ROW(kRmpAdjustPrivilege,       "rmpadjust.privilege",               kException, 13,          "rmp.md 4.5 row 1; 4, SNP guest CPL0") \
   ROW(kRmpAdjustInput,           "rmpadjust.input",                   kCode,      1,           "rmp.md 4.5 row 2") \
   ROW(kRmpAdjustTarget,          "rmpadjust.target",                  kCode,      2,           "rmp.md 4.5 row 3") \
   ROW(kRmpAdjustInUse,           "rmpadjust.in_use",                  kCode,      3,           "rmp.md 6, in-use marks") \

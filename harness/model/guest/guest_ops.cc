@@ -36,6 +36,7 @@ GuestInstruction instruction_of(const RmpAdjust& op) {
           .kind = AccessKind::kWrite,
           .vmsa = op.vmsa,
           .vmpl = op.vmpl.value,
+          .cpl = op.cpl.value,
           .target_vmpl = op.target_vmpl.value,
           .mask = op.mask.value,
           .size = op.page_size,

@@ -112,6 +112,7 @@ GuestResult pvalidate(Rmp& rmp, Journal& journal, const GuestPage& page, PageSiz
 GuestResult rmpadjust(Rmp& rmp, Journal& journal, const GuestPage& page,
                       const RmpAdjustArguments& arguments) {
   if (!page.snp) return refuse(Check::kRmpAdjustNotSnp);
+  if (page.cpl != 0) return refuse(Check::kRmpAdjustPrivilege);
   // Assumption: a target VMPL above 3 is FAIL_INPUT, and is seen before row 3.
   if (is_bad_size(page, arguments.size) || arguments.target_vmpl >= kVmplCount)
     return refuse(Check::kRmpAdjustInput);

@@ -80,6 +80,13 @@ std::vector<Trial> guest_alphabet(std::uint64_t pfn) {
                            .page = page,
                            .size = size,
                            .validate = validate});
+          GuestPage user = page;
+          user.cpl = 3;
+          out.push_back({.kind = Trial::Kind::kPvalidate, .pfn = pfn, .page = user, .size = size});
+          out.push_back({.kind = Trial::Kind::kAdjust,
+                         .pfn = pfn,
+                         .page = user,
+                         .adjust = {.size = size, .target_vmpl = 2}});
           for (const std::uint8_t vmpl : {std::uint8_t{0}, std::uint8_t{1}}) {
             GuestPage less = page;
             less.vmpl = vmpl;
