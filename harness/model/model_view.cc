@@ -229,7 +229,7 @@ void ModelView::add_leaf_change(const WordBefore& before, const NodePlace& place
 }
 
 void ModelView::add_page_change(const WordBefore& before, const NodePlace& place) const {
-  const unsigned head_slot = 0;  // a folio of 512 pages fills a node of level 1
+  const unsigned head_slot = 0;  // 512 pages of a large folio fill a node of level 1
   const std::uint64_t head = word_then(before.node, head_slot);
   tables_.page_changes.add({.gmem = {place.owner},
                             .index = k_->nodes.first(before.node) + before.slot,

@@ -33,9 +33,9 @@ struct StepRecord {
 };
 
 /// Everything is computed at the first question after a step, so a step that nobody asks about
-/// costs nothing. A change of a live 2 MiB RMP entry, huge leaf or large folio is named once, by
-/// its head. Thread: compatible. Cost: O(entries of the step), no allocation: the same step takes
-/// the same path in a warm view and in a cold one.
+/// costs nothing. A change of a live 2 MiB RMP entry or huge leaf is named once, by its head, that
+/// of a large folio by the head of each 512 pages. Thread: compatible. Cost: O(entries of the
+/// step), no allocation: the same step takes the same path in a warm view and in a cold one.
 class ModelView final : public View {
  public:
   static Expected<ModelView> open(const Kernel& kernel, const StepRecord& record);

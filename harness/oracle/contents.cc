@@ -124,6 +124,12 @@ void WrittenPages::note(const View& view, bool rmp_changed) {
       if (change.rmp_changed && became_valid(change)) forget(guest_pages_of(change.rmp_now));
     }
   }
+  // A page that comes into a TD, perhaps another one of the same number, holds what it came with.
+  for (const SeptChange& change : view.sept_changes()) {
+    const bool came =
+        change.now.state == SeptState::kMapped && change.before.state != SeptState::kMapped;
+    if (came) forget({.asid = key_of_td(change.vm), .first = change.gfn, .count = 1});
+  }
   note_accepted_by_td(view);
   each_guest_access(view, [&](VcpuIndex vcpu, const GuestAccess& access, Happened happened) {
     if (access.kind != AccessKind::kWrite || happened == Happened::kNo) return;

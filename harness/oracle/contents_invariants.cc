@@ -109,14 +109,6 @@ bool owner_wrote(const View& view, VmIndex vm, const RmpView& entry) {
   return false;
 }
 
-/// The frame was freed in the step, and may have come back to where it was.
-bool went_away(const View& view, Pfn pfn) {
-  if (view.events().dropped() != 0) return true;
-  return std::ranges::any_of(view.events().events(), [pfn](const Event& event) {
-    return event.kind == EventKind::kFrameFreed && event.a == pfn.value;
-  });
-}
-
 bool is_being_launched(const View& view, VmIndex vm) {
   return ran<LaunchUpdate, LaunchFinish>(view) && !view.vm_before(vm).launched;
 }
@@ -161,7 +153,7 @@ Result private_page_is_its_owners(const View& view) {
     if (!owner || !was_in_use(view, change.now)) continue;
     const bool allowed =
         owner_wrote(view, *owner, change.rmp_now) || is_being_launched(view, *owner);
-    if (!allowed && !went_away(view, change.pfn) && !is_by_entry(view, change))
+    if (!allowed && !was_freed(view, change.pfn) && !is_by_entry(view, change))
       return Violation{.subject = change.pfn.value, .other = change.now.content};
   }
   return std::nullopt;

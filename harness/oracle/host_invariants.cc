@@ -46,10 +46,21 @@ bool was_taken_back(const View& view, Pfn pfn) {
 
 /// Was it freed in the step although the host had been refused to take it back?
 bool was_freed_while_assigned(const View& view, Pfn pfn) {
-  const bool freed = std::ranges::any_of(view.events().events(), [pfn](const Event& event) {
-    return event.kind == EventKind::kFrameFreed && event.a == pfn.value;
-  });
-  return freed && was_refused(view, pfn);
+  return was_freed(view, pfn) && was_refused(view, pfn);
+}
+
+/// The first frame that is still assigned, since the host was refused to change it, and freed.
+std::optional<Pfn> first_freed_though_refused(const View& view) {
+  const EventLog& log = view.events();
+  if (!log.has(EventKind::kFrameFreed) || !log.has(EventKind::kRmpUpdateRefused))
+    return std::nullopt;
+  for (const Event& event : log.events()) {
+    if (event.kind != EventKind::kRmpUpdateRefused) continue;
+    for (Pfn pfn{event.a}; covers(event, pfn); pfn = pfn + PageCount{1}) {
+      if (view.rmp(pfn).assigned && was_freed(view, pfn)) return pfn;
+    }
+  }
+  return std::nullopt;
 }
 
 /// Is a change of the frame's RMP entry what happened to it last, with no flush behind it? From
@@ -109,18 +120,13 @@ Result direct_map_never_merges(const View& view) {
 /// there on its next user dies of it, or the guest gets a second page for its address. Who takes
 /// it within the step, or holds it beyond the step, hides it from the frame's own change.
 Result freed_frame_is_shared(const View& view) {
-  const EventLog& log = view.events();
-  if (log.has(EventKind::kFrameFreed) && log.has(EventKind::kRmpUpdateRefused)) {
-    for (const Event& event : log.events()) {
-      if (event.kind != EventKind::kFrameFreed || !view.rmp(Pfn{event.a}).assigned) continue;
-      if (!was_refused(view, Pfn{event.a})) continue;
-      // Not that defect: it is about an update that was refused, not about a split forgotten.
-      const bool forgot = std::ranges::any_of(log.events(), [&](const Event& e) {
-        return e.kind == EventKind::kRmpUpdateOverlap && covers(e, Pfn{event.a}) &&
-               overlaps_for_no_reason(view, e);
-      });
-      return Violation{.subject = event.a, .known_upstream = !forgot, .spoils_the_rest = !forgot};
-    }
+  if (const auto pfn = first_freed_though_refused(view)) {
+    // Not that defect: it is about an update that was refused, not about a split forgotten.
+    const bool forgot = std::ranges::any_of(view.events().events(), [&](const Event& e) {
+      return e.kind == EventKind::kRmpUpdateOverlap && covers(e, *pfn) &&
+             overlaps_for_no_reason(view, e);
+    });
+    return Violation{.subject = pfn->value, .known_upstream = !forgot, .spoils_the_rest = !forgot};
   }
   for (const FrameChange& change : view.frame_changes()) {
     if (came_back(change) && change.rmp_now.assigned) return Violation{.subject = change.pfn.value};

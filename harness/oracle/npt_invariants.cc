@@ -80,17 +80,29 @@ Result judge_fit(const View&, const LeafRecord& r) {
   return inside && congruent ? Result{} : wrong_at(r);
 }
 
+/// Every page of the file that the leaf reaches is where it says. Nobody gets the frame of a
+/// poisoned page. Cost: a look a folio.
+bool maps_its_file(const View& view, const LeafRecord& r) {
+  const GfnSpan span = r.span(), slot = span_of(*r.slot);
+  const Gfn first = std::max(span.first, slot.first), end = std::min(span.end, slot.end);
+  const Pfn pfn_of_first{r.leaf.pfn.value - (r.gfn.value - first.value)};
+  const std::uint64_t index_of_first = r.slot->gmem_page_offset + (first - r.slot->base).value;
+  const std::uint64_t count = (end - first).value;
+  for (std::uint64_t i = 0; i < count;) {
+    const std::uint64_t index = index_of_first + i;
+    const GmemPageView page = view.gmem_page({r.slot->gmem.value}, index);
+    if (!page.present || page.poisoned || page.pfn != pfn_of_first + PageCount{i}) return false;
+    i += page.folio_pages - index % page.folio_pages;
+  }
+  return true;
+}
+
 /// N5.
 Result judge_frame(const View& view, const LeafRecord& r) {
   if (!r.maps() || r.slot == nullptr) return std::nullopt;
   const std::uint64_t offset = (r.gfn - r.slot->base).value;
   if (r.slot->gmem_only || view.is_private(r.vm, r.gfn)) {
-    if (!r.slot->gmem.is_gmem()) return wrong_at(r);
-    const GmemPageView page =
-        view.gmem_page({r.slot->gmem.value}, r.slot->gmem_page_offset + offset);
-    // Nobody gets the frame of a poisoned page.
-    const bool right_page = page.present && !page.poisoned && page.pfn == r.leaf.pfn;
-    return right_page ? Result{} : wrong_at(r);
+    return r.slot->gmem.is_gmem() && maps_its_file(view, r) ? Result{} : wrong_at(r);
   }
   const FrameView frame = view.frame(r.leaf.pfn);
   // An address that a sequence names as it is may lie in the host region; where, nobody says.
@@ -153,7 +165,8 @@ bool is_snp_private(const View& view, const LeafRecord& r) {
 /// N10.
 Result judge_level(const View& view, const LeafRecord& r) {
   if (!r.is_huge() || !is_snp_private(view, r)) return std::nullopt;
-  return view.rmp(r.leaf.pfn).page_size == PageSize::k2M ? Result{} : wrong_at(r);
+  const bool fits = frames_in(r.leaf.level) <= frames_in(view.rmp(r.leaf.pfn).page_size);
+  return fits ? Result{} : wrong_at(r);
 }
 
 /// N11.

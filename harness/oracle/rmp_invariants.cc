@@ -114,10 +114,7 @@ Result large_entry_is_whole(const View& view) {
 Result smash_preserves(const View& view) {
   // A step that several actors share may split an entry and then assign its parts anew.
   const auto was_updated = [&view](Pfn pfn) {
-    if (view.events().dropped() != 0) return true;
-    return std::ranges::any_of(view.events().events(), [pfn](const Event& event) {
-      return event.kind == EventKind::kRmpUpdate && pfn.value - event.a < event.b;
-    });
+    return any_event_covers(view, EventKind::kRmpUpdate, pfn);
   };
   return each_change(view, [&](const RmpView& before, const RmpView& now, Pfn pfn) {
     if (!was_smashed(before, now)) return true;

@@ -36,14 +36,14 @@ std::optional<Violation> any_translation(const View& view, IsWrong&& is_wrong) {
   return std::nullopt;
 }
 
-/// No zap of the VM waits for its flush: nothing is in flight, or the step's last flush came after
-/// its last zap.
+/// No zap of the VM and no write protection waits for its flush: nothing is in flight, or the
+/// step's last flush came after the last of them.
 bool is_flushed(const View& view, VmIndex vm) {
   if (is_quiescent(view)) return true;
   bool flushed = false;
   for (const Event& event : view.events().events()) {
     if (event.vm != vm.value) continue;
-    if (event.kind == EventKind::kZap) flushed = false;
+    if (event.kind == EventKind::kZap || event.kind == EventKind::kWriteProtect) flushed = false;
     if (event.kind == EventKind::kTlbFlush) flushed = true;
   }
   return flushed;

@@ -189,11 +189,21 @@ inline bool conversion_ran(const View& view) {
 }
 
 inline bool covers(const Event& event, Pfn pfn) { return pfn.value - event.a < event.b; }
-/// Did an event of this kind, which names a range of frames, cover this one in the step?
+/// Did an event of this kind, which names a range of frames, cover this one in the step? Where the
+/// log lacks some of the kind: perhaps.
 inline bool any_event_covers(const View& view, EventKind kind, Pfn pfn) {
   if (!view.events().has(kind)) return false;
+  if (view.events().lacks(kind)) return true;
   return std::ranges::any_of(view.events().events(), [kind, pfn](const Event& event) {
     return event.kind == kind && covers(event, pfn);
+  });
+}
+/// Was the frame freed in the step? It may have an owner again. Where the log lacks some: perhaps.
+inline bool was_freed(const View& view, Pfn pfn) {
+  if (!view.events().has(EventKind::kFrameFreed)) return false;
+  if (view.events().lacks(EventKind::kFrameFreed)) return true;
+  return std::ranges::any_of(view.events().events(), [pfn](const Event& event) {
+    return event.kind == EventKind::kFrameFreed && event.a == pfn.value;
   });
 }
 /// Did the host try to change this frame's entry in the step, and was refused?
@@ -205,6 +215,7 @@ inline bool was_refused(const View& view, Pfn pfn) {
 /// split the entry in the way? It always is to (rmp.md 4.2, row 8), and may be refused (bugs.md
 /// 63).
 inline bool overlaps_for_no_reason(const View& view, const Event& overlap) {
+  if (view.events().lacks(EventKind::kPsmashRefused)) return false;
   return std::ranges::none_of(view.events().events(), [&overlap](const Event& event) {
     return event.kind == EventKind::kPsmashRefused && overlap.a - event.a < kFramesPer2M;
   });

@@ -172,6 +172,8 @@ constexpr std::string_view name_of(StatusKind kind) {
   ROW(kRunTdState,               "run.td_state",                      kErrno,     EINVAL,      "tdx_vcpu_pre_run(): vCPU not initialized, or TD not finalized") \
   ROW(kRunUnexpectedPending,     "run.unexpected_pending",            kErrno,     EIO,         "tdx.md 2: a page not accepted, with SEPT_VE_DISABLE; KVM ends the VM") \
   ROW(kGuestNotValidated,        "guest.not_validated",               kException, 29,          "rmp.md 5, #VC 0x404") \
+  ROW(kGuestMmioVc,              "guest.mmio_vc",                     kException, 29,          "kvm.md 5 row 7 for an SNP guest: #VC, since KVM cannot emulate for it") \
+  ROW(kGuestMmioVe,              "guest.mmio_ve",                     kException, 20,          "kvm.md 5 row 7 for a TD: #VE, since KVM cannot emulate for it") \
   ROW(kGuestPending,             "guest.pending",                     kException, 20,          "tdx.md 2: a page not accepted; #VE") \
   /* The map-GPA-range hypercall: kvm.md 8. */ \
   ROW(kMapGpaCpl,                "map_gpa_range.cpl",                 kRax,       1,           "kvm.md 8 row 1") \
@@ -257,7 +259,7 @@ constexpr std::string_view name_of(StatusKind kind) {
   ROW(kPvalidateSizeMismatch,    "pvalidate.size_mismatch",           kCode,      6,           "rmp.md 4.4 row 7") \
   ROW(kPvalidateNoUpdate,        "pvalidate.no_update",               kCarry,     0,           "rmp.md 4.4 row 8") \
   ROW(kRmpAdjustNotSnp,          "rmpadjust.not_snp",                 kException, 6,           "rmp.md 4.5 row 1") \
-  ROW(kRmpAdjustPrivilege,       "rmpadjust.privilege",               kException, 13,          "rmp.md 4.5 row 1; 4, SNP guest CPL0") \
+  ROW(kRmpAdjustPrivilege,       "rmpadjust.privilege",               kException, 13,          "rmp.md 4.5 row 1; 4, table, RMPADJUST") \
   ROW(kRmpAdjustInput,           "rmpadjust.input",                   kCode,      1,           "rmp.md 4.5 row 2") \
   ROW(kRmpAdjustTarget,          "rmpadjust.target",                  kCode,      2,           "rmp.md 4.5 row 3") \
   ROW(kRmpAdjustInUse,           "rmpadjust.in_use",                  kCode,      3,           "rmp.md 6, in-use marks") \
@@ -300,6 +302,7 @@ constexpr std::string_view name_of(StatusKind kind) {
   ROW(kLaunchFinishFlags,        "launch_finish.flags",               kErrno,     EINVAL,      "snp_host.md 7, LAUNCH_FINISH") \
   ROW(kLaunchFinishBusy,         "launch_finish.busy",                kErrno,     EBUSY,       "snp_host.md 7, LAUNCH_FINISH: a vCPU is being created (as from 6.12.83)") \
   ROW(kLaunchFinishProtected,    "launch_finish.protected",           kErrno,     EINVAL,      "sev_es_sync_vmsa(): the vCPU's state is encrypted already") \
+  ROW(kLaunchFinishDebugged,     "launch_finish.debugged",            kErrno,     EINVAL,      "sev_es_sync_vmsa(): the vCPU is being debugged") \
   ROW(kLaunchFinishAssign,       "launch_finish.assign",              kErrno,     EFAULT,      "snp_launch_update_vmsa(): the VMSA page cannot be assigned") \
   ROW(kLaunchFinishFirmware,     "launch_finish.firmware",            kErrno,     EIO,         "snp_host.md 7, LAUNCH_FINISH: firmware refuses a guest that runs") \
   /* Building a TD: tdx.md 5. */ \

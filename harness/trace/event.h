@@ -35,6 +35,7 @@ enum class EventKind : std::uint8_t {
   kSeptTrack,         // a = the TD's new epoch, vm: TDH.MEM.TRACK
   kSeptRemove,        // a = gfn, b = pfn, vm: TDH.MEM.PAGE.REMOVE
   kTdFinalized,       // vm: TDH.MR.FINALIZE
+  kWriteProtect,      // vm: leaves of a slot, for its dirty log
 };
 
 struct Event {
@@ -45,33 +46,45 @@ struct Event {
 };
 
 /// The events of one step. Fixed room; a longer operation counts what it could not keep, so that
-/// nobody mistakes the list for complete: rows that read events do not judge such a step. Cost: a
-/// store. Thread: compatible.
+/// nobody mistakes the list for complete: rows that read events do not judge such a step. What is
+/// refused has room of its own, since it excuses what comes of it. Cost: a store. Thread:
+/// compatible.
 class EventLog {
  public:
   static constexpr std::size_t kCapacity =
       8192;  // a conversion of 2 MiB in 4 KiB pages makes some 3,200
   void add(Event event) {
     kinds_ |= bit(event.kind);
-    if (count_ < kCapacity) {
+    if (count_ < kCommonRoom || (count_ < kCapacity && is_refusal(event.kind))) {
       events_[count_++] = event;
     } else {
       ++dropped_;
+      dropped_kinds_ |= bit(event.kind);
     }
   }
-  void clear() { count_ = 0, dropped_ = 0, kinds_ = 0; }
+  void clear() { count_ = 0, dropped_ = 0, kinds_ = 0, dropped_kinds_ = 0; }
   /// Whether there was one of this kind.
   bool has(EventKind kind) const { return (kinds_ & bit(kind)) != 0; }
   std::span<const Event> events() const { return {events_.data(), count_}; }
   std::uint64_t dropped() const { return dropped_; }
+  /// Whether some of this kind were not kept.
+  bool lacks(EventKind kind) const { return (dropped_kinds_ & bit(kind)) != 0; }
+
+  static constexpr std::size_t kRoomOfRefusals = 256;
 
  private:
+  static constexpr std::size_t kCommonRoom = kCapacity - kRoomOfRefusals;
+  static constexpr bool is_refusal(EventKind kind) {
+    return kind == EventKind::kRmpUpdateRefused || kind == EventKind::kRmpUpdateOverlap ||
+           kind == EventKind::kPsmashRefused;
+  }
   static constexpr std::uint64_t bit(EventKind kind) {
     return std::uint64_t{1} << static_cast<unsigned>(kind);
   }
 
   std::size_t count_ = 0;
   std::uint64_t kinds_ = 0;
+  std::uint64_t dropped_kinds_ = 0;
   std::uint64_t dropped_ = 0;
   std::array<Event, kCapacity> events_;
 };

@@ -104,12 +104,30 @@ TEST(HostProfile, BadInputNamesFileAndLine) {
 
 TEST(EventLog, CountsWhatItCannotKeep) {
   static EventLog log;
-  for (std::size_t i = 0; i < EventLog::kCapacity + 3; ++i)
-    log.add({.kind = EventKind::kZap, .a = i});
-  EXPECT_EQ(log.events().size(), EventLog::kCapacity);
+  constexpr std::size_t kRoom = EventLog::kCapacity - EventLog::kRoomOfRefusals;
+  for (std::size_t i = 0; i < kRoom + 3; ++i) log.add({.kind = EventKind::kZap, .a = i});
+  EXPECT_EQ(log.events().size(), kRoom);
   EXPECT_EQ(log.dropped(), 3u);
+  EXPECT_TRUE(log.lacks(EventKind::kZap));
+  EXPECT_FALSE(log.lacks(EventKind::kMap));
   log.clear();
   EXPECT_TRUE(log.events().empty());
+  EXPECT_FALSE(log.lacks(EventKind::kZap));
+}
+
+TEST(EventLog, KeepsRefusalsLonger) {
+  static EventLog log;
+  for (std::size_t i = 0; i < EventLog::kCapacity; ++i) log.add({.kind = EventKind::kFrameFreed});
+  for (const EventKind kind :
+       {EventKind::kRmpUpdateRefused, EventKind::kRmpUpdateOverlap, EventKind::kPsmashRefused}) {
+    log.add({.kind = kind, .a = 7});
+    EXPECT_EQ(log.events().back().kind, kind);
+    EXPECT_FALSE(log.lacks(kind));
+  }
+  for (std::size_t i = 0; i < EventLog::kRoomOfRefusals; ++i)
+    log.add({.kind = EventKind::kPsmashRefused});
+  EXPECT_TRUE(log.lacks(EventKind::kPsmashRefused));
+  EXPECT_EQ(log.events().size(), EventLog::kCapacity);
 }
 
 }  // namespace

@@ -59,10 +59,13 @@ Try attempt(Kernel& k, Vcpu& vcpu, const GuestInstruction& in) {
   Try out{};
   if (is_td(vm)) {
     const VcpuIndex index{static_cast<std::uint8_t>(&vcpu - k.vcpus.data())};
-    const TdTry tried = attempt_in_td(k, index, in);
-    out.result = tried.result;
-    out.leaf = tried.leaf;
-    return out;
+    tdh_vp_enter(k.machine, vcpu.vm, index);
+    if (in.action == GuestAction::kAccess || in.action == GuestAction::kTdAccept) {
+      const TdTry tried = attempt_in_td(k, index, in);
+      out.result = tried.result;
+      out.leaf = tried.leaf;
+      return out;
+    }
   }
   out.leaf = lookup_leaf(k, vm, vcpu.root, in.gfn);
   const GuestPage page = page_of(vm, in, out.leaf);
@@ -79,10 +82,12 @@ bool is_encrypted(const Vm& vm, const GuestInstruction& in) {
 
 /// The processor keeps what it has found: the leaf, and that the access passed its checks.
 void cache(Kernel& k, VcpuIndex index, const GuestInstruction& in, const LeafView& leaf) {
+  // Where there is an RMP, a leaf of 1 GiB is checked by pieces of 2 MiB (rmp.md 5).
+  const MapLevel largest = k.machine.profile.snp ? MapLevel::k2M : MapLevel::k1G;
   k.machine.tlbs.fill_guest(k.machine.journal, index,
                             {.page = in.gfn.value,
                              .pfn = leaf.pfn,
-                             .level = leaf.level,
+                             .level = std::min(leaf.level, largest),
                              .writable = in.kind == AccessKind::kWrite,
                              .encrypted = is_encrypted(k.vm(k.vcpu(index).vm), in)});
 }
@@ -164,8 +169,13 @@ PageFault fault_of(const Vm& vm, const GuestInstruction& in, std::uint64_t npf) 
 }
 
 /// MMIO is emulated, by KVM where it has the device, and there is no instruction to emulate where
-/// none can be fetched from.
+/// none can be fetched from. The registers of an SNP guest and of a TD are not KVM's to emulate
+/// with: the guest is told of its own access, and asks by GHCB or TDVMCALL (Linux
+/// svm_check_emulate_instruction(), sev_hardware_setup(), vt_check_emulate_instruction()).
+// Assumption: so, too, where no MMIO entry could be written: Linux lets the guest fault for ever.
 Outcome mmio_exit(Kernel& k, const Vm& vm, const GuestInstruction& in) {
+  if (vm.sev.active) return refuse(Check::kGuestMmioVc);
+  if (is_td(vm)) return refuse(Check::kGuestMmioVe);
   if (in.action == GuestAction::kAccess && in.kind == AccessKind::kFetch) {
     return leave_guest(k, vm, Check::kFaultFetchMmio, {.reason = kExitInternalError});
   }
@@ -174,12 +184,12 @@ Outcome mmio_exit(Kernel& k, const Vm& vm, const GuestInstruction& in) {
                      {.reason = kExitMmio, .gpa = address_of(in.gfn).value});
 }
 
-/// The access meets an MMIO entry, and is emulated at once (kvm.md 5 row 0b). Not one that the
-/// processor says is private: nothing of that can be emulated (row 15).
-bool is_mmio(const Kernel& k, const Vcpu& vcpu, const GuestInstruction& in, std::uint64_t npf) {
-  const Vm& vm = k.vm(vcpu.vm);
-  if (is_td_private(vm, in) || (vm.sev.active && (npf & npf::kEncrypted) != 0)) return false;
-  return is_cached_mmio(k, vcpu, in.gfn);
+/// The access meets an MMIO entry, and is emulated at once (kvm.md 5 row 0b). The C-bit of an SNP
+/// guest makes no difference: the entry's reserved bits do not ask for it.
+// Assumption: one of an older generation lets an SNP guest and a TD fault to the host, as others.
+// In Linux the processor goes on telling the guest until all such entries are zapped.
+bool is_mmio(const Kernel& k, const Vcpu& vcpu, const GuestInstruction& in) {
+  return !is_td_private(k.vm(vcpu.vm), in) && is_cached_mmio(k, vcpu, in.gfn);
 }
 
 /// True if the MMU's answer ends KVM_RUN: `out` is what user space gets.
@@ -267,7 +277,7 @@ Outcome run_guest(Kernel& k, VcpuIndex index, const GuestInstruction& in) {
     if (round > 0 && is_same(tried, last)) break;
     last = tried;
     k.event(EventKind::kNpf, vm, in.gfn.value, npf);
-    if (is_mmio(k, vcpu, in, npf)) return mmio_exit(k, vm, in);
+    if (is_mmio(k, vcpu, in)) return mmio_exit(k, vm, in);
     PageFault fault = fault_of(vm, in, npf);
     const FaultResult result = handle_fault(k, vcpu, fault);
     Outcome out{};
@@ -312,7 +322,7 @@ Task<Outcome> start_guest(Kernel& k, VcpuIndex index, GuestInstruction in) {
     last = tried;
     srcu_read_lock(k, vm_index);
     k.event(EventKind::kNpf, vm, in.gfn.value, npf);
-    if (is_mmio(k, vcpu, in, npf)) {
+    if (is_mmio(k, vcpu, in)) {
       out = mmio_exit(k, vm, in);
       srcu_read_unlock(k, vm_index);
       break;

@@ -94,7 +94,6 @@ TdTry attempt_in_td(Kernel& k, VcpuIndex index, const GuestInstruction& in) {
   const Vcpu& vcpu = k.vcpu(index);
   Vm& vm = k.vm(vcpu.vm);
   const VmIndex td = vcpu.vm;
-  tdh_vp_enter(k.machine, td, index);
   TdTry out{};
   if (!is_td_private(vm, in)) {
     out.leaf = lookup_leaf(k, vm, vcpu.root, in.gfn);

@@ -65,11 +65,13 @@ void free_apic_page(Kernel& k, Vm& vm) {
   k.set(vm.apic_frame, Pfn{});
 }
 
+// Deviation: kvm->lock, which Linux takes here, is not.
 Outcome apply(Kernel& k, ActorId, const CreateIrqchip& op) {
   if (const Check gate = vm_gate(k, op.vm); gate != Check::kOk) return answer(gate);
   Vm& vm = k.vm(op.vm);
   if (vm.irqchip) return refuse(Check::kCreateIrqchipExists);
-  // Assumption: a TD takes none; the end of its interrupts is the TDX module's to see.
+  // Assumption: a TD takes none; the end of its interrupts is the TDX module's to see. It has the
+  // split one from its creation on, without which it could have no vCPU.
   if (has_vcpus(vm) || vm.type == VmType::kTdx) return refuse(Check::kCreateIrqchipLate);
   k.set(vm.irqchip, true);
   return {};

@@ -34,6 +34,7 @@ bool apply_logging(Kernel& k, Vm& vm, SlotIndex index) {
     split_huge_leaves(k, vm, slot.address_space, range_of(slot));
   }
   write_protect(k, vm, slot.address_space, range_of(slot));
+  k.event(EventKind::kWriteProtect, vm);
   return true;
 }
 void flush_logging(Kernel& k, const Vm& vm, bool owed) {

@@ -60,6 +60,8 @@ unsigned levels_for(std::uint64_t page_count) {
 }
 
 /// Release of the file once its pages are gone: the VM loses a user.
+// Deviation: it comes with the last close. In Linux what user space has mapped keeps the file; the
+// harness on a real kernel unmaps after each touch.
 void finish_close(Kernel& k, Gmem& gmem) {
   Vm& vm = k.vm(gmem.vm);
   if (!planted(Planted::kCloseKeepsPages))
@@ -190,6 +192,8 @@ Outcome apply(Kernel& k, ActorId, const CloseGuestMemfd& op) {
   return {};
 }
 
+// Deviation: a call that is inside the file does not keep it. In Linux it has the file open as long
+// as it takes, and the close takes effect at its end.
 Task<Outcome> start(Kernel& k, ActorId, const CloseGuestMemfd& op) {
   Gmem& gmem = k.gmem(op.gmem);
   if (!gmem.has_descriptor()) co_return skip(Check::kSkipNoGmem);
@@ -399,6 +403,7 @@ void drop_bindings(Kernel& k, Gmem& gmem) {
   }
 }
 
+// Assumption: every modelled version unwinds a binding that fails, as 6.12 does from 6.12.117 on.
 Check bind(Kernel& k, Gmem& gmem, SlotIndex slot, const Memslot& next) {
   const PageRange pages{.first = next.gmem_page_offset,
                         .last = next.gmem_page_offset + next.page_count.value};

@@ -17,9 +17,11 @@ struct GmemPage {
   static constexpr std::uint64_t kReference = std::uint64_t{1} << kReferenceShift;
   static constexpr std::uint64_t kMaxReferences = 0x3f;  // an actor holds at most one folio
   static constexpr std::uint64_t kReferenceMask = kMaxReferences * kReference;
-  static constexpr std::uint64_t kGiant = 0x400;  // of 512 x 512 pages; kept as kUptodate is
+  static constexpr std::uint64_t kGiant =
+      0x400;  // of a folio of 512 x 512 pages: where kUptodate is
   static constexpr std::uint64_t kPoisoned = 0x800;
   static constexpr unsigned kFrameShift = 12;
+  static_assert((kReferenceMask & (kUserMapped | kGiant | kPoisoned)) == 0);
 
   std::uint64_t word = 0;
 

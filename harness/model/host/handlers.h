@@ -42,7 +42,8 @@ Task<Outcome> start(Kernel& k, ActorId actor, const HostDontneed& op);
 /// mmu_notifier_register() waits for whoever changes the process's mappings.
 LockPlan locks_of(const Kernel& k, ActorId actor, const CreateVm& op);
 
-/// The gate of every VM ioctl: skip.no_vm, then vm.dead.  kOk if the call goes on.
+/// The gate of every VM ioctl: skip.no_vm, then vm.dead.  kOk if the call goes on.  Left out: EIO
+/// for a caller of another process, of which a sequence has none.
 Check vm_gate(const Kernel& k, VmIndex vm);
 /// It has a vCPU, or is about to (Linux kvm->created_vcpus != 0).
 inline bool has_vcpus(const Vm& vm) { return vm.vcpu_count + vm.vcpus_in_creation != 0; }

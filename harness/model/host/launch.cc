@@ -197,6 +197,9 @@ Check check_launch_update(const Vm& vm, const LaunchUpdate& op) {
 /// snp_launch_update_vmsa() of one vCPU.
 Check launch_vmsa(Kernel& k, Vm& vm, Vcpu& vcpu) {
   if (vcpu.sev.has_vmsa) return fail(Check::kLaunchFinishProtected);
+  if (vcpu.block_irq) {
+    if (const Check bad = fail(Check::kLaunchFinishDebugged); bad != Check::kOk) return bad;
+  }
   if (!vcpu.sev.has_page) {
     const auto page = allocate_page(k, FrameUse::kVmsa);
     if (!page) return Check::kSkipLimit;
@@ -274,16 +277,25 @@ Outcome apply(Kernel& k, ActorId, const LaunchUpdate& op) {
   return out;
 }
 
+namespace {
+
+/// What is looked at before the vCPUs.
+Check check_launch_finish(const Vm& vm, const LaunchFinish& op) {
+  if (!vm.sev.active) return fail(Check::kLaunchFinishNotSnp);
+  if (!vm.sev.context) return fail(Check::kLaunchFinishNoContext);
+  if (op.flags.value != 0) return fail(Check::kLaunchFinishFlags);
+  // Assumption: every modelled version looks for a creation under way, as 6.12 does from 6.12.83
+  // on.
+  return vm.vcpus_in_creation != 0 ? fail(Check::kLaunchFinishBusy) : Check::kOk;
+}
+
+}  // namespace
+
 Outcome apply(Kernel& k, ActorId, const LaunchFinish& op) {
   if (!k.machine.profile.snp) return skip_without(Capability::kSnp);
   if (const Check gate = vm_gate(k, op.vm); gate != Check::kOk) return answer(gate);
   Vm& vm = k.vm(op.vm);
-  if (!vm.sev.active) return refuse(Check::kLaunchFinishNotSnp);
-  if (!vm.sev.context) return refuse(Check::kLaunchFinishNoContext);
-  if (op.flags.value != 0) return refuse(Check::kLaunchFinishFlags);
-  // Assumption: every modelled version looks for a creation under way, as 6.12 does from 6.12.83
-  // on.
-  if (vm.vcpus_in_creation != 0) return refuse(Check::kLaunchFinishBusy);
+  if (const Check bad = check_launch_finish(vm, op); bad != Check::kOk) return outcome_of(bad);
   for (Vcpu& vcpu : k.vcpus) {
     if (!vcpu.exists || vcpu.vm != op.vm) continue;
     if (const Check bad = launch_vmsa(k, vm, vcpu); bad != Check::kOk) return outcome_of(bad);
@@ -311,8 +323,17 @@ LockPlan locks_of(const Kernel& k, ActorId, const LaunchUpdate& op) {
   if (slot == kNoSlot || !has_live_file(k, vm.slots[slot])) return plan;
   return plan.then(invalidate_lock({vm.slots[slot].gmem}));
 }
-LockPlan locks_of(const Kernel&, ActorId, const LaunchFinish& op) {
-  return LockPlan{}.then(kvm_lock(op.vm));
+/// The vCPUs' own, too, once nothing refuses the call before (bugs.md 46).
+// Assumption: in every modelled version, as the look for a creation under way.
+LockPlan locks_of(const Kernel& k, ActorId, const LaunchFinish& op) {
+  LockPlan plan = LockPlan{}.then(kvm_lock(op.vm));
+  static_assert(1 + kMaxVcpus <= plan.locks.size());
+  if (!k.machine.profile.snp || vm_gate(k, op.vm) != Check::kOk) return plan;
+  if (check_launch_finish(k.vm(op.vm), op) != Check::kOk) return plan;
+  for (std::uint8_t i = 0; i < kMaxVcpus; ++i) {
+    if (k.vcpus[i].exists && k.vcpus[i].vm == op.vm) plan.then(vcpu_mutex({i}));
+  }
+  return plan;
 }
 
 void sev_vm_destroy(Kernel& k, Vm& vm) {

@@ -103,7 +103,8 @@ Check check_binding(const Kernel& k, const SetMemoryRegion& op) {
   const Gmem& gmem = k.gmems[op.gmem.value];
   if (!gmem.has_descriptor()) return Check::kRegionBindFd;
   if (gmem.vm != op.vm) return Check::kRegionBindOtherVm;
-  // Compared as unsigned since 6.12.115 (bugs.md 29).
+  // Assumption: compared as unsigned in every modelled version, as in 6.12 since 6.12.115 (bugs.md
+  // 29).
   const std::uint64_t end = (op.gmem_offset.value + op.size.value) >> kPageShift;
   if (end > gmem.page_count) return Check::kRegionBindRange;
   return Check::kOk;
@@ -455,12 +456,16 @@ Task<Check> create_or_flags(Kernel& k, const Region& region) {
   if (!creates) {
     co_await lock(k, mmu_lock(region.vm));
     const bool flush = apply_logging(k, vm, region.slot);
-    unlock(k, mmu_lock(region.vm));
-    // Linux flushes outside of mmu_lock: the slot is protected when the call returns, not before.
+    // What is protected Linux flushes outside of mmu_lock: the slot is so when the call returns,
+    // not before. What is zapped at the end of logging, it flushes inside
+    // (tdp_mmu_zap_spte_atomic()).
+    const bool protects = (vm.slots[region.slot].flags & kMemLogDirtyPages) != 0;
+    if (protects) unlock(k, mmu_lock(region.vm));
     if (flush && has_translations(k, vm)) {
       co_await point(k, Point::kZapBeforeFlush);
     }
     flush_logging(k, vm, flush);
+    if (!protects) unlock(k, mmu_lock(region.vm));
   }
   co_return Check::kOk;
 }

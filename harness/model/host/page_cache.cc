@@ -26,6 +26,12 @@ constexpr PageRange folio_around(std::uint64_t index, MapLevel level) {
   return {.first = head, .last = head + frames_in(level)};
 }
 
+/// The page with what of a large folio stands at the head of its 512 pages.
+GmemPage with_head(std::uint64_t word, std::uint64_t head_word) {
+  const bool large = GmemPage{word}.large();
+  return {word | (large ? head_word & (GmemPage::kUptodate | GmemPage::kGiant) : 0)};
+}
+
 /// The word of a page, or nothing where no node holds it.
 const std::uint64_t* find_word(const Kernel& k, const Gmem& gmem, std::uint64_t index) {
   NodeId node = gmem.cache;
@@ -131,7 +137,8 @@ void detach(Kernel& k, Pfn pfn, std::uint32_t references) {
 }
 
 /// Takes one page out of the page cache: free_folio runs now, the frame is free when the last
-/// reference goes. Of a large folio that goes as a whole, the head's page stands for all.
+/// reference goes. Of a large folio that goes as a whole, the head of each 512 pages stands for
+/// them.
 void drop_page(Kernel& k, Gmem& gmem, std::uint64_t& word, PageCount invalidated) {
   const GmemPage page{word};
   k.set(word, 0);
@@ -192,16 +199,6 @@ void free_nodes(Kernel& k, NodeId node, unsigned level) {
 
 }  // namespace
 
-namespace {
-
-/// The page with what of a large folio stands at the head of its 512 pages.
-GmemPage with_head(std::uint64_t word, std::uint64_t head_word) {
-  const bool large = GmemPage{word}.large();
-  return {word | (large ? head_word & (GmemPage::kUptodate | GmemPage::kGiant) : 0)};
-}
-
-}  // namespace
-
 GmemPage find_page(const Kernel& k, const Gmem& gmem, std::uint64_t index) {
   if (index >= gmem.page_count) return {};
   const std::uint64_t* const word = find_word(k, gmem, index);
@@ -254,9 +251,10 @@ void zero_folio(Kernel& k, const GmemPage& page) {
   }
 }
 
-/// A folio of 1 GiB is prepared 2 MiB by 2 MiB, since no RMP entry is larger.
-// Assumption: where that fails, it is split, so that "uptodate" is true of what is ready, and that
-// is not zeroed again.
+/// What "uptodate" of a folio of 1 GiB vouches for, until 6.18.
+// Assumption: such a folio, ahead of mainline, is prepared as a whole, 2 MiB by 2 MiB since no RMP
+// entry is larger. Where that fails it is split, so that what is ready is up to date and not zeroed
+// again. Where each fault prepares (from 7.0 on), it prepares its own 2 MiB.
 Check prepare_giant(Kernel& k, Vm& vm, Gmem& gmem, Gfn gfn, const GmemHold& hold) {
   const PageRange pages = folio_around(hold.index, MapLevel::k1G);
   const Gfn gfn_of_first = gfn.align_down(kFramesPer1G);
@@ -323,8 +321,8 @@ Check hold_page(Kernel& k, const Memslot& slot, Gfn gfn, GmemHold& hold, Check n
   if (page.poisoned() && !planted(Planted::kPoisonedPageIsServed)) return Check::kFaultPoisoned;
   hold.pfn = page.pfn();
   // A folio may be mapped as one if the slot has all of it and GFNs and frames are congruent.
-  // Assumption: a larger one, ahead of mainline, is split where a slot has only part of it, as for
-  // a launch: pages are prepared one by one then, and "uptodate" is the folio's.
+  // Assumption: one larger than a page, ahead of mainline, is split where a slot has only part of
+  // it, as for a launch: pages are prepared one by one then, and "uptodate" is the folio's.
   hold.max_level = split_until(k, gmem, index, [&](MapLevel level) {
     const PageRange folio = folio_around(index, level);
     const bool inside = folio.first >= slot.gmem_page_offset &&
@@ -372,7 +370,8 @@ void release_page(Kernel& k, std::uint8_t gmem, std::uint64_t index, Pfn pfn) {
   if (planted(Planted::kFaultKeepsFolioReference)) return;
   std::uint64_t* word = find_word(k, k.gmems[gmem], index);
   if (word != nullptr && GmemPage{*word}.large() && planted(Planted::kReleasesHeadPage)) {
-    word = find_word(k, k.gmems[gmem], head_of(index));
+    const MapLevel level = find_page(k, k.gmems[gmem], index).folio_level();
+    word = find_word(k, k.gmems[gmem], head_of(index, frames_in(level)));
     if (GmemPage{*word}.references() > 0) k.set(*word, *word - GmemPage::kReference);
     return;
   }

@@ -41,6 +41,7 @@ void advance_header(Kernel& k, PscState& psc, unsigned next) {
 }
 
 /// True if the kernel can find a buffer there; `room` is how many entries it has.
+// Assumption: every modelled version counts that room, as 6.12 does from 6.12.93 on.
 bool find_room(const PscRequest& request, std::uint16_t& room) {
   const std::uint64_t at = request.scratch.value;
   const bool anywhere = planted(Planted::kPscTakesScratchOutside);

@@ -27,6 +27,7 @@ Outcome apply(Kernel& k, ActorId, const Psmash& op) {
   return {};
 }
 
+// Left out: what RMPREAD adds of the 2 MiB around the frame (rmp.md 2).
 Outcome apply(Kernel& k, ActorId, const RmpRead& op) {
   if (!k.machine.profile.snp) return refuse(Check::kRmpReadSnpOff);
   RmpRecord record{};

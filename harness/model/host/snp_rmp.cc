@@ -100,6 +100,7 @@ Check snp_rmptable_psmash(Kernel& k, Pfn pfn) {
 
 void report_endless_retry(Kernel& k) { k.scheduler.report_livelock(RetryReason::kRmpOverlap); }
 
+// Assumption: no modelled version leaks a page twice, as 6.12 does not from 6.12.97 on.
 void snp_leak_page(Kernel& k, Pfn pfn) {
   if (k.machine.frames.view(pfn).leaked) return;
   k.machine.frames.leak(k.machine.journal, pfn);

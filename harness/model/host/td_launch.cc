@@ -228,6 +228,8 @@ std::optional<Gfn> retried_page(const Kernel& k, ActorId actor, const TdxInitMem
   }
   return std::nullopt;
 }
+// Assumption: no modelled version takes the vCPUs' locks for the commands of a TD, nor looks for a
+// creation under way, as was proposed late in 2025.
 LockPlan locks_of(const Kernel&, ActorId, const TdxFinalize& op) {
   return LockPlan{}.then(kvm_lock(op.vm)).then(slots_lock(op.vm));
 }

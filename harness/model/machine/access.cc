@@ -143,6 +143,7 @@ GuestResult rmpadjust(Rmp& rmp, Journal& journal, const GuestPage& page,
   return {};
 }
 
+// Left out: the size and the flags that RMPQUERY also returns (rmp.md 4).
 GuestResult rmpquery(const Rmp& rmp, const GuestPage& page, std::uint8_t target_vmpl,
                      std::uint8_t& mask) {
   if (!page.snp) return refuse(Check::kRmpQueryNotSnp);

@@ -91,7 +91,7 @@ std::optional<Pfn> Frames::allocate_unaligned(Journal& journal, const Owner& own
   return fresh;
 }
 
-/// The next block that was never handed out: from the front, or from the back where it is large.
+/// The next block that was never handed out: from the front, or from the back where it is 1 GiB.
 /// What lies behind the last whole GiB is given up with the first of those.
 std::optional<Pfn> Frames::fresh_block(Journal& journal, MapLevel level) {
   if (level == MapLevel::k1G) {

@@ -1,6 +1,8 @@
 // The Reverse Map table and the instructions of the host that change it (rmp.md 2-4; APM vol.
 // 2 15.36, vol. 3). Left out: the segmented layout (same semantics), the lock bit 63 and the
-// sub-page count of bits 3-11, which only firmware and other processors' timing could show.
+// sub-page count of bits 3-11, which only firmware and other processors' timing could show; that
+// the RMP's own memory cannot be written, since no sequence has its address; of the pages in use
+// (rmp.md 6) all but VMSAs: VMCBs, VM_HSAVE_PA, AVIC's.
 #pragma once
 #include <array>
 #include <cstdint>
@@ -69,7 +71,7 @@ class Rmp {
   /// covered and unassigned.
   void firmware_fix(Journal& journal, Pfn pfn);
 
-  // The processor's own marks: VMCB, VMSA and AVIC pages of a running vCPU (rmp.md 6).
+  // The processor's own marks: VMSA pages of a running vCPU (rmp.md 6).
 
   /// Pre: fewer than kMaxInUse marks.
   void mark_in_use(Journal& journal, Pfn pfn);

@@ -25,14 +25,18 @@ Check check_request(const Vm& vm, const TdMapGpa& op) {
   if (!vm.exit_hypercall) return fail(Check::kTdMapGpaDisabled);
   const std::uint64_t first = op.gpa.value;
   const std::uint64_t last = first + op.size.value - 1;
+  // Assumption: INVALID_OPERAND for what is not aligned (tdx.md 4). Linux has an ALIGN_ERROR.
   const bool unaligned = ((op.gpa.value | op.size.value) & (kPageBytes - 1)) != 0;
   const bool outside = op.size.value == 0 || last < first || last >= kEnd;
   const bool mixed = ((first ^ last) & kSharedBit) != 0;
   return unaligned || outside || mixed ? fail(Check::kTdMapGpaRange) : Check::kOk;
 }
 
-/// More pieces than one operation may have.
-bool exceeds_limit(const TdMapGpa& op) { return op.size.value >> kPageShift > kMaxPagesPerOp; }
+/// More pieces than one operation may have, of a request that is served otherwise.
+bool exceeds_limit(const Kernel& k, VcpuIndex index, const TdMapGpa& op) {
+  return op.size.value >> kPageShift > kMaxPagesPerOp && run_gate(k, index) == Check::kOk &&
+         check_request(k.vm(k.vcpu(index).vm), op) == Check::kOk;
+}
 
 /// The exit for the next piece.
 ConversionExit take_piece(Request& left) {
@@ -45,19 +49,20 @@ ConversionExit take_piece(Request& left) {
   return exit;
 }
 
-/// The end of the request behind the reaction to its last exit.
+/// The end of the request behind the reaction to its last exit. R11 says where, as the guest writes
+/// addresses.
 Outcome outcome_of_reaction(Reaction reaction, const ConversionExit& exit) {
   Outcome failed = refuse(Check::kTdMapGpaVmmFailed);
   failed.has_value = true;
-  failed.value = exit.gpa;
+  failed.value = exit.gpa | (exit.attributes == 0 ? kSharedBit : 0);
   return outcome_of(reaction, exit, {.converted = {}, .failed = failed});
 }
 
 }  // namespace
 
 Outcome apply(Kernel& k, ActorId actor, const TdMapGpa& op) {
-  if (exceeds_limit(op)) return skip(Check::kSkipLimit);
   const VcpuIndex index{actor.index};
+  if (exceeds_limit(k, index, op)) return skip(Check::kSkipLimit);
   Request left{.next = op.gpa.value, .end = op.gpa.value + op.size.value};
   for (bool first = true;; first = false) {
     if (const Check gate = run_to_event(k, index); gate != Check::kOk) return answer(gate);
@@ -74,8 +79,8 @@ Outcome apply(Kernel& k, ActorId actor, const TdMapGpa& op) {
 }
 
 Task<Outcome> start(Kernel& k, ActorId actor, const TdMapGpa& op) {
-  if (exceeds_limit(op)) co_return skip(Check::kSkipLimit);
   const VcpuIndex index{actor.index};
+  if (exceeds_limit(k, index, op)) co_return skip(Check::kSkipLimit);
   Request left{.next = op.gpa.value, .end = op.gpa.value + op.size.value};
   for (bool first = true;; first = false) {
     co_await lock(k, vcpu_mutex(index));
