@@ -80,6 +80,23 @@ std::optional<Violation> judge_mixed(const View& view, const SlotView& slot, con
   return std::nullopt;
 }
 
+/// What succeeded is so, and nothing beside it has changed.
+std::optional<Violation> judge_converted(const View& view, const SetMemoryAttributes& op) {
+  const Gfn first{op.address.value >> kPageShift};
+  const GfnSpan asked{first, first + PageCount{op.size.value >> kPageShift}};
+  const GfnSpan run = view.next_private(op.vm, asked);
+  const bool to_private = (op.attributes.value & kPrivate) != 0;
+  const bool whole = run.first == asked.first && run.end == asked.end;
+  if (was_undisturbed(view) && (to_private ? !whole : !run.empty()))
+    return Violation{.subject = first.value, .other = op.attributes.value};
+  for (const AttributeChange& change : view.attribute_changes()) {
+    const bool inside = change.vm == op.vm && change.first >= asked.first &&
+                        change.first + change.count <= asked.end;
+    if (!inside) return Violation{.subject = change.first.value, .other = change.count.value};
+  }
+  return std::nullopt;
+}
+
 std::optional<Violation> judge_new_slots(const View& view, VmIndex vm) {
   const auto before = view.slots_before(vm);
   for (const SlotView& slot : view.slots(vm)) {
@@ -98,11 +115,16 @@ std::optional<Violation> judge_new_slots(const View& view, VmIndex vm) {
 namespace check {
 
 Result attribute_is_private_or_absent(const View& view) {
+  // The ends, and one GFN of each run of 2^15 between them, of which a store may keep one word.
+  constexpr std::uint64_t kRun = 1 << 15;
   for (const AttributeChange& change : view.attribute_changes()) {
-    for (const Gfn gfn : {change.first, change.first + PageCount{change.count.value - 1}}) {
+    const Gfn last = change.first + PageCount{change.count.value - 1};
+    for (Gfn gfn = change.first; gfn <= last;) {
       const AttributeView entry = view.attribute(change.vm, gfn);
       if (entry.value != (entry.stored ? kPrivate : 0))
         return Violation{.subject = gfn.value, .other = entry.value};
+      if (gfn == last) break;
+      gfn = std::min(last, gfn.align_down(kRun) + PageCount{kRun});
     }
   }
   return std::nullopt;
@@ -154,7 +176,9 @@ Result attributes_belong_to_vm(const View& view) {
 
 Result conversion_needs_no_slot(const View& view) {
   const auto* const op = lone_conversion(view);
-  if (op == nullptr || view.outcome().ok() || !is_well_formed(view, *op)) return std::nullopt;
+  if (op == nullptr) return std::nullopt;
+  if (view.outcome().ok()) return judge_converted(view, *op);
+  if (!is_well_formed(view, *op)) return std::nullopt;
   if (view.outcome().check == Check::kAttributesNoMemory) return std::nullopt;
   const VmView& before = view.vm_before(op->vm);
   return before.open && !before.dead ? Violation{.subject = op->address.value >> kPageShift}

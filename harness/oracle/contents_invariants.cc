@@ -141,6 +141,28 @@ std::optional<Pfn> user_frame(const View& view, const SlotView& slot, std::uint6
   return found.present ? std::optional(found.pfn) : std::nullopt;
 }
 
+/// Where user space's access goes: a page of the host region, or of a file. None where nobody says.
+std::optional<Pfn> frame_of_user_access(const View& view) {
+  const Op& op = view.step().op;
+  if (const auto* const host = std::get_if<HostAccess>(&op))
+    return host->hva.raw ? std::nullopt : view.host_page(host->hva.value >> kPageShift);
+  const auto* const file = std::get_if<GmemAccess>(&op);
+  if (file == nullptr) return std::nullopt;
+  const GmemPageView page = view.gmem_page(file->gmem, file->offset.value >> kPageShift);
+  return page.present ? std::optional(page.pfn) : std::nullopt;
+}
+
+/// What user space has read or written is what memory has there.
+std::optional<Violation> judge_user_access(const View& view) {
+  const auto user = user_access_of(view.step().op);
+  if (!user || !view.outcome().ok() || !view.ran_alone()) return std::nullopt;
+  const auto frame = frame_of_user_access(view);
+  const std::uint64_t content = frame ? view.frame(*frame).content : 0;
+  const std::uint64_t seen = user->writes() ? user->token : view.outcome().value;
+  return frame && content != seen ? std::optional(Violation{.subject = frame->value, .other = seen})
+                                  : std::nullopt;
+}
+
 }  // namespace
 
 namespace check {
@@ -198,6 +220,7 @@ Result guest_reads_what_it_wrote(const View& view, const ContentBooks& books) {
 }
 
 Result shared_page_is_one(const View& view) {
+  if (auto wrong = judge_user_access(view)) return wrong;
   const auto* const op = finished<GuestAccess>(view);
   // Whom it held up may have converted the page as soon as it was over.
   if (op == nullptr || !view.outcome().ok() || !is_quiescent(view) || !view.ran_alone())

@@ -139,6 +139,19 @@ bool keeps_to_size(const View& view, const Fallocate& op) {
   return pages.end <= file.page_count || (!out.ok() && changes_nothing);
 }
 
+/// The first page that is still there after its hole was punched, with nobody else about.
+std::optional<std::uint64_t> first_left_in_hole(const View& view) {
+  const Op* const op =
+      view.ran_alone() && view.outcome().ok() ? view.ran_op(acting(view)) : nullptr;
+  const auto hole = op == nullptr ? std::nullopt : hole_of(*op);
+  if (!hole || !was_undisturbed(view)) return std::nullopt;
+  const std::uint64_t end = std::min(hole->end, view.gmem(hole->gmem).page_count);
+  for (std::uint64_t i = hole->first; i < end && i - hole->first < kWalkLimit; ++i) {
+    if (view.gmem_page(hole->gmem, i).present) return i;
+  }
+  return std::nullopt;
+}
+
 /// Can the page that came into use in the step hold what somebody wrote in it? Of what is encrypted
 /// only the place can be told.
 bool may_be_written(const View& view, Pfn pfn) {
@@ -257,10 +270,12 @@ Result size_is_fixed(const View& view) {
 
 Result fresh_page_is_zero(const View& view) {
   if (view.host().dead) return std::nullopt;  // perhaps of zeroing it
+  if (auto left = first_left_in_hole(view)) return Violation{.subject = *left};
   for (const GmemPageChange& change : view.gmem_page_changes()) {
     const GmemPageView page = view.gmem_page(change.gmem, change.index);
-    const bool fresh =
-        page.present && !(change.before.present && change.before.uptodate) && page.uptodate;
+    const bool was_in_use =
+        change.before.present && change.before.uptodate && change.before.pfn == page.pfn;
+    const bool fresh = page.present && !was_in_use && page.uptodate;
     if (!fresh) continue;
     // A large folio that comes into use after it came is named by the head of each 512 pages alone.
     const bool is_head = page.folio_pages > 1 && change.index % kFramesPer2M == 0;

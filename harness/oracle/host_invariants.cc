@@ -183,9 +183,13 @@ Result user_maps_shared_only(const View& view) {
   for (const FrameChange& change : view.frame_changes()) {
     const bool comes = change.rmp_changed && change.rmp_now.assigned;
     if (!comes || change.now.use != FrameUse::kGmem) continue;
-    const GmemPageView page = view.gmem_page(change.now.gmem, change.now.index);
-    if (page.user_mapped && page.pfn == change.pfn)
-      return Violation{.subject = change.pfn.value, .other = change.now.index};
+    // The head of a large entry stands for all of it.
+    const std::uint64_t frames = change.rmp_now.is_head ? frames_in(change.rmp_now.page_size) : 1;
+    for (std::uint64_t i = 0; i < frames; ++i) {
+      const GmemPageView page = view.gmem_page(change.now.gmem, change.now.index + i);
+      if (page.user_mapped && page.pfn == change.pfn + PageCount{i})
+        return Violation{.subject = page.pfn.value, .other = change.now.index + i};
+    }
   }
   return std::nullopt;
 }

@@ -97,18 +97,27 @@ bool maps_its_file(const View& view, const LeafRecord& r) {
   return true;
 }
 
+/// The same of user space's pages. An address that a sequence names as it is may lie in the host
+/// region; where, nobody says. Cost: a look a page.
+bool maps_its_region(const View& view, const LeafRecord& r) {
+  const GfnSpan span = r.span(), slot = span_of(*r.slot);
+  const Gfn first = std::max(span.first, slot.first), end = std::min(span.end, slot.end);
+  const std::uint64_t page_of_base = r.slot->hva.value >> kPageShift;
+  for (Gfn gfn = first; gfn < end; gfn = gfn + PageCount{1}) {
+    const FrameView frame = view.frame({r.leaf.pfn.value + (gfn.value - r.gfn.value)});
+    if (frame.use != FrameUse::kHostUser) return false;
+    if (!r.slot->hva.raw && frame.index != page_of_base + (gfn - r.slot->base).value) return false;
+  }
+  return true;
+}
+
 /// N5.
 Result judge_frame(const View& view, const LeafRecord& r) {
   if (!r.maps() || r.slot == nullptr) return std::nullopt;
-  const std::uint64_t offset = (r.gfn - r.slot->base).value;
   if (r.slot->gmem_only || view.is_private(r.vm, r.gfn)) {
     return r.slot->gmem.is_gmem() && maps_its_file(view, r) ? Result{} : wrong_at(r);
   }
-  const FrameView frame = view.frame(r.leaf.pfn);
-  // An address that a sequence names as it is may lie in the host region; where, nobody says.
-  const bool right_page =
-      r.slot->hva.raw || frame.index == (r.slot->hva.value >> kPageShift) + offset;
-  return frame.use == FrameUse::kHostUser && right_page ? Result{} : wrong_at(r);
+  return maps_its_region(view, r) ? Result{} : wrong_at(r);
 }
 
 /// N6. A conversion leaves MMIO entries alone, since it looks at slots only (Linux
@@ -314,6 +323,10 @@ Result one_address_space(const View& view) {
     if (!has_private_memory(view.vm({vm}).type)) continue;
     for (const SlotView& slot : view.slots({vm})) {
       if (slot.address_space != 0) return Violation{.subject = vm, .other = slot.id};
+    }
+    for (std::uint32_t root = 0; root < View::kMaxRoots; ++root) {
+      const RootView seen = view.root({vm}, root);
+      if (seen.used && seen.address_space != 0) return Violation{.subject = vm, .other = root};
     }
   }
   return std::nullopt;

@@ -42,6 +42,12 @@ void made_private(FakeView& v) {
   v.attribute_changes_value = {{.first = {0x200}, .count = {0x200}, .was_private = false}};
 }
 
+void made_one_private(FakeView& v) {
+  conversion(v, {.attributes = {8}});
+  v.private_spans = {{.first = {0}, .end = {1}}};
+  v.attribute_changes_value = {{.first = {0}, .count = {1}}};
+}
+
 // NOLINTNEXTLINE(readability-function-size): a table.
 const std::vector<InvariantCase>& cases() {
   static const std::vector<InvariantCase> list{
@@ -110,6 +116,12 @@ const std::vector<InvariantCase>& cases() {
          v.change(kFrame, before, with(before, [](RmpView& e) { e.vmpl_mask[2] = 1; }));
        },
        [](FakeView& v) { v.rmp_value[kFrame].vmpl_mask[2] = 3; }},
+      {"rmp.masks_follow_caller",
+       [](FakeView& v) {
+         v.ran(Pvalidate{.gfn = {5}}, kOpBit<Pvalidate>);
+         v.change(kFrame, kInvalid, kValidated);
+       },
+       [](FakeView& v) { v.rmp_value[kFrame].vmpl_mask[3] = 1; }},
       {"rmp.in_use_not_aligned", [](FakeView& v) { v.change(kHead, kInvalid, kFree); },
        [](FakeView& v) { v.rmp_value[kHead].in_use = true; }},
       {"rmp.in_use_not_aligned",
@@ -147,8 +159,20 @@ const std::vector<InvariantCase>& cases() {
       {"attributes.belong_to_vm",
        [](FakeView& v) { launched_vm(v), v.ran(SetMemoryRegion{}, kOpBit<SetMemoryRegion>); },
        [](FakeView& v) { v.attribute_changes_value.push_back({.count = {1}}); }},
-      {"attributes.need_no_slot", [](FakeView& v) { conversion(v, {.attributes = {8}}); },
+      {"attributes.private_or_absent",
+       [](FakeView& v) {
+         conversion(v, {.size = {0x18000 * kPageBytes}, .attributes = {8}});
+         v.private_spans = {{.first = {0}, .end = {0x18000}}};
+         v.attribute_changes_value = {{.first = {0}, .count = {0x18000}}};
+       },
+       [](FakeView& v) { v.odd_attributes[{0x8000}] = {.stored = true, .value = 0}; }},
+      {"attributes.need_no_slot", made_one_private,
        [](FakeView& v) { v.outcome_value = outcome_of(Check::kAttributesValue); }},
+      {"attributes.need_no_slot", made_one_private, [](FakeView& v) { v.private_spans.clear(); }},
+      {"attributes.need_no_slot", made_one_private,
+       [](FakeView& v) { v.attribute_changes_value[0].count = {2}; }},
+      {"attributes.need_no_slot", [](FakeView& v) { conversion(v, {}); },
+       [](FakeView& v) { v.private_spans = {{.first = {0}, .end = {1}}}; }},
       {"attributes.leave_rmp",
        [](FakeView& v) { made_private(v), v.change(kFrame, kInvalid, kInvalid); },
        [](FakeView& v) { v.rmp_value[kFrame] = kFree; }},

@@ -19,13 +19,13 @@ std::uint8_t bits_for(AccessKind kind) {
   return kind == AccessKind::kRead ? kRead : kind == AccessKind::kWrite ? kWrite : kExecute;
 }
 
-/// Where the VM's guest took its last fault in the step.
-std::optional<Gfn> last_fault(const View& view, VmIndex vm) {
+/// The last fault that the VM's guest took in the step.
+const Event* last_fault(const View& view, VmIndex vm) {
   const auto events = view.events().events();
   for (std::size_t i = events.size(); i-- > 0;) {
-    if (events[i].kind == EventKind::kNpf && events[i].vm == vm.value) return Gfn{events[i].a};
+    if (events[i].kind == EventKind::kNpf && events[i].vm == vm.value) return &events[i];
   }
-  return std::nullopt;
+  return nullptr;
 }
 
 std::optional<Faulter> faulter_of(const View& view, VmIndex vm, const Op& op) {
@@ -39,8 +39,8 @@ std::optional<Faulter> faulter_of(const View& view, VmIndex vm, const Op& op) {
   // Of an operation of several instructions the fault itself says which page it is about: these
   // only accept pages, at VMPL 0.
   const bool accepts = is_one_of<GuestConvert, TdAccept>(op);
-  const auto gfn = accepts ? last_fault(view, vm) : std::nullopt;
-  return gfn ? std::optional(Faulter{.gfn = *gfn}) : std::nullopt;
+  const Event* const fault = accepts ? last_fault(view, vm) : nullptr;
+  return fault != nullptr ? std::optional(Faulter{.gfn = Gfn{fault->a}}) : std::nullopt;
 }
 
 /// The frame of the file page behind a private GFN; none where there is no such page.
@@ -93,7 +93,11 @@ Result fault_is_resolved(const View& view) {
   const VmIndex vm = view.vm_of(acting_vcpu(view));
   const auto by = faulter_of(view, vm, *op);
   if (!by) return std::nullopt;
-  const bool known = view.vm(vm).type != VmType::kTdx && is_unhandled(view, vm, *by);
+  // EXITINFO1: RMP violation (rmp.md 5). Of what is no RMP fault nothing is known.
+  constexpr std::uint64_t kRmpViolation = std::uint64_t{1} << 31;
+  const Event* const fault = last_fault(view, vm);
+  const bool by_rmp = fault != nullptr && (fault->b & kRmpViolation) != 0;
+  const bool known = by_rmp && view.vm(vm).type != VmType::kTdx && is_unhandled(view, vm, *by);
   return Violation{.subject = by->gfn.value, .known_upstream = known};
 }
 

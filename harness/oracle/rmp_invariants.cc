@@ -38,6 +38,22 @@ bool owner_changed(const RmpView& before, const RmpView& now) {
          (!is_large(before) && is_large(now));
 }
 
+/// Another VMPL than 0 has got rights that no RMPADJUST for it gave, or more than its caller had.
+bool gains_rights_unasked(const View& view, const RmpView& before, const RmpView& now) {
+  for (std::uint8_t vmpl = 1; vmpl < kVmplCount; ++vmpl) {
+    const unsigned gained = now.vmpl_mask[vmpl] & ~unsigned{before.vmpl_mask[vmpl]};
+    const auto gives = [&](const Op& op) {
+      const auto* const adjust = std::get_if<RmpAdjust>(&op);
+      if (adjust == nullptr || adjust->target_vmpl.value != vmpl) return false;
+      const bool has_them = adjust->vmpl.value < kVmplCount &&
+                            (gained & ~unsigned{before.vmpl_mask[adjust->vmpl.value]}) == 0;
+      return has_them || !view.ran_alone();  // the caller may have got them in the step
+    };
+    if (gained != 0 && !any_ran_op(view, gives)) return true;
+  }
+  return false;
+}
+
 }  // namespace
 
 namespace check {
@@ -143,6 +159,8 @@ Result masks_follow_caller(const View& view) {
                         adjust->target_vmpl.value < kVmplCount && adjust->vmpl.value < kVmplCount;
   return each_change(view, [&](const RmpView& before, const RmpView& now) {
     if (!now.assigned) return true;
+    const bool same_page = before.assigned && before.asid == now.asid && before.gpa == now.gpa;
+    if (same_page && gains_rights_unasked(view, before, now)) return false;
     if (set_mask &&
         (now.vmpl_mask[adjust->target_vmpl.value] & ~before.vmpl_mask[adjust->vmpl.value]) != 0) {
       return now.vmpl_mask == before.vmpl_mask;  // a frame beside the adjusted one

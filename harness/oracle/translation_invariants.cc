@@ -88,7 +88,7 @@ bool was_overwritten(const View& view, VmIndex vm, std::uint32_t root, const Tra
   if (!lost) return false;
   bool unzapped = std::ranges::any_of(view.leaf_changes(), [&](const LeafChange& change) {
     const bool had_it = lost->value - change.gfn.value < frames_in(change.before.level);
-    return change.vm == vm && change.before.present && had_it;
+    return change.vm == vm && change.root == root && change.before.present && had_it;
   });
   for (const Event& event : view.events().events()) {
     if (event.vm != vm.value) continue;

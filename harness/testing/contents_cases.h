@@ -105,6 +105,12 @@ inline std::vector<InvariantCase> contents_cases() {
       {"contents.shared_page_is_one", read_shared,
        [](FakeView& v) { v.frames_value[kFrame].content = 8; }},
       {"contents.shared_page_is_one", read_shared, [](FakeView& v) { v.host_pages.clear(); }},
+      {"contents.shared_page_is_one",
+       [](FakeView& v) {
+         host_read(v, 8), v.host_pages[0] = kFrame;
+         v.frames_value[kFrame] = {.use = FrameUse::kHostUser, .content = 8};
+       },
+       [](FakeView& v) { v.outcome_value.value = 9; }},
       {"pre_fault.maps_what_was_asked", pre_faulted_page, [](FakeView& v) { v.leaves.clear(); }},
       {"pre_fault.maps_what_was_asked", pre_faulted_page,
        [](FakeView& v) { v.roots[0].address_space = 1; }},

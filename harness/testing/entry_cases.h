@@ -166,6 +166,19 @@ inline std::vector<InvariantCase> file_page_cases() {
        [](FakeView& v) { v.frames_value[kFrame].content = 8; }},
       {"gmem.fresh_page_is_zero", large_folio_used,
        [](FakeView& v) { v.frames_value[kFrame].content = 9; }},
+      {"gmem.fresh_page_is_zero",
+       [](FakeView& v) {
+         file_with_page(v);
+         v.ran(GmemPunchHole{.offset = {3 * kPageBytes}}, oracle::kOpBit<GmemPunchHole>);
+       },
+       [](FakeView& v) { v.step_value.op = GmemPunchHole{.offset = {7 * kPageBytes}}; }},
+      {"gmem.fresh_page_is_zero",
+       [](FakeView& v) {
+         fresh_page(v, AccessKind::kRead);
+         v.gmem_page_changes_value[0].before = v.gmem_pages[{{0}, 7}];
+         v.frames_value[kFrame].content = 9;  // in use before, as it is
+       },
+       [](FakeView& v) { v.gmem_page_changes_value[0].before.pfn = kHead; }},
       {"contents.next_owner_finds_zeros",
        [](FakeView& v) {
          fresh_host_page(v);

@@ -70,6 +70,16 @@ inline std::vector<InvariantCase> host_cases() {
              {.gmem = {0}, .index = 7, .before = {.present = true, .pfn = kFrame}});
        },
        [](FakeView& v) { v.rmp_value[kFrame] = kInvalid; }},
+      {"host.user_maps_shared_only",
+       [](FakeView& v) {
+         file_with_page(v);
+         v.frames_value[kHead] = {.use = FrameUse::kGmem, .gmem = {0}, .index = 0};
+         v.gmem_pages[{{0}, 5}] = {.present = true, .pfn = kHead + PageCount{5}, .references = 1};
+         v.change(kHead, kFree, with(kInvalid, [](RmpView& e) { e.page_size = PageSize::k2M; }));
+       },
+       [](FakeView& v) {
+         v.gmem_pages[{{0}, 5}].user_mapped = true;
+       }},
       {"host.split_before_assignment",
        [](FakeView& v) {
          v.change(kFrame, kFree, kInvalid);

@@ -80,6 +80,13 @@ inline std::vector<InvariantCase> leaf_cases() {
          v.frames_value[kFrame] = {.use = FrameUse::kHostUser, .index = 7};
        },
        [](FakeView& v) { v.slots_value[0].hva = {.value = 0x3000}; }},
+      {"npt.leaf_follows_slot",
+       [](FakeView& v) {
+         huge_leaf(v), v.private_spans.clear();
+         for (std::uint64_t i = 0; i < kFramesPer2M; ++i)
+           v.frames_value[kHead + PageCount{i}] = {.use = FrameUse::kHostUser, .index = i};
+       },
+       [](FakeView& v) { v.frames_value[kHead + PageCount{5}].use = FrameUse::kFree; }},
       {"npt.leaf_has_a_slot", private_leaf, [](FakeView& v) { v.slots_value.clear(); }, true},
       {"npt.leaf_has_a_slot",
        [](FakeView& v) {
@@ -136,6 +143,9 @@ inline std::vector<InvariantCase> leaf_cases() {
          v.slots_value = {{.page_count = {1}}};
        },
        [](FakeView& v) { v.slots_value[0].address_space = 1; }},
+      {"npt.one_address_space",
+       [](FakeView& v) { private_leaf(v), v.roots[1] = v.roots[0], v.vms[0].root_count = 2; },
+       [](FakeView& v) { v.roots[1].address_space = 1; }},
       {"npt.root_count", [](FakeView& v) { private_leaf(v), v.vms[0].root_count = 6; },
        [](FakeView& v) { v.vms[0].root_count = 7; }},
       {"npt.hole_has_no_leaf", punched,

@@ -103,6 +103,15 @@ inline std::vector<InvariantCase> td_cases() {
          v.sept_changes_value.clear();
          v.host_value = {.dead = true, .fatal_frame = kFrame};
        }},
+      {"td.host_keeps_off",
+       [](FakeView& v) {
+         page_augmented(v);
+         const GmemPageView page = v.gmem_pages[{{0}, 7}];
+         v.gmem_page_changes_value.push_back({.gmem = {0}, .index = 7, .before = page});
+       },
+       [](FakeView& v) {
+         v.gmem_pages[{{0}, 7}].user_mapped = true;
+       }},
       {"td.mirror_agrees", page_augmented, [](FakeView& v) { v.leaves_of_root1.clear(); }},
       {"td.mirror_agrees", page_augmented, [](FakeView& v) { v.leaves_of_root1[{5}].pfn = kHead; },
        true},
