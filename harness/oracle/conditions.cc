@@ -74,6 +74,18 @@ void BindingBook::note(const View& view) {
     }
   }
   if (!ran<SetMemoryRegion>(view)) return;
+  // A slot may have come and gone while several ran.
+  const auto note_asked = [this](const Op& op) {
+    const auto* const region = std::get_if<SetMemoryRegion>(&op);
+    if (region == nullptr || !region->gmem.is_gmem()) return false;
+    const std::uint64_t first = region->gmem_offset.value >> kPageShift;
+    note_binding({.gmem = {region->gmem.value},
+                  .first = first,
+                  .end = first + (region->size.value >> kPageShift),
+                  .gfn_minus_index = (region->gpa.value >> kPageShift) - first});
+    return false;
+  };
+  if (!view.ran_alone()) any_ran_op(view, note_asked);
   for (std::uint8_t vm = 0; vm < kMaxVms; ++vm) {
     if ((view.changed_vms() >> vm & 1) == 0) continue;
     for (const SlotView& slot : view.slots({vm})) {
@@ -110,8 +122,11 @@ bool MismatchBook::was_helped(const View& view) const {
   if (is_one_of<Resume>(view.step().op) && !was_undisturbed(view)) return false;
   const VcpuIndex vcpu = acting_vcpu(view);
   const auto& last = last_[vcpu.value];
-  return last && last->vm == view.vm_of(vcpu) && last->gfn == access->gfn &&
-         last->c_bit == access->c_bit && last->fetches == (access->kind == AccessKind::kFetch) &&
+  // docs/findings.md 1: where an MMIO entry was left behind, the same access asks for the opposite.
+  const bool wants_private = (view.outcome().exit.flags & kMemoryFaultPrivate) != 0;
+  return last && wants_private == last->wants_private && last->vm == view.vm_of(vcpu) &&
+         last->gfn == access->gfn && last->c_bit == access->c_bit &&
+         last->fetches == (access->kind == AccessKind::kFetch) &&
          view.is_private(last->vm, last->page) == last->wants_private;
 }
 

@@ -70,6 +70,13 @@ bool may_lose_td_pages(const View& view, VmIndex vm) {
 /// A change of a TD's entry that accounts for what became of its frame's contents: its page came by
 /// PAGE.ADD or ACCEPT, or went where it may.
 bool is_by_entry(const View& view, const FrameChange& change) {
+  // It may have gone and come again in the step, as it was.
+  const EventLog& log = view.events();
+  const auto removes = [&](const Event& event) {
+    return event.kind == EventKind::kSeptRemove && event.b == change.pfn.value &&
+           may_lose_td_pages(view, {event.vm});
+  };
+  if (log.lacks(EventKind::kSeptRemove) || std::ranges::any_of(log.events(), removes)) return true;
   return std::ranges::any_of(view.sept_changes(), [&](const SeptChange& entry) {
     const bool had = !entry.before.is_free() && entry.before.pfn == change.pfn;
     const bool has = entry.now.state == SeptState::kMapped && entry.now.pfn == change.pfn;

@@ -155,7 +155,7 @@ Result one_owner(const View& view) {
 
 Result masks_follow_caller(const View& view) {
   const auto* const adjust = finished<RmpAdjust>(view);
-  const bool set_mask = adjust != nullptr && view.outcome().ok() &&
+  const bool set_mask = adjust != nullptr && view.outcome().ok() && view.ran_alone() &&
                         adjust->target_vmpl.value < kVmplCount && adjust->vmpl.value < kVmplCount;
   return each_change(view, [&](const RmpView& before, const RmpView& now) {
     if (!now.assigned) return true;

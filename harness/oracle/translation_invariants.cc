@@ -112,6 +112,18 @@ bool changed_hands(const FrameChange& change) {
          (before.use != now.use || before.gmem != now.gmem || before.index != now.index);
 }
 
+/// What a slot of the VM has behind the GFN is what the frame is now.
+bool leads_to(const View& view, VmIndex vm, Gfn gfn, const FrameView& now) {
+  return std::ranges::any_of(view.slots(vm), [&](const SlotView& slot) {
+    if (!span_of(slot).contains(gfn)) return false;
+    const std::uint64_t offset = (gfn - slot.base).value;
+    if (now.use == FrameUse::kHostUser)
+      return !slot.hva.raw && now.index == (slot.hva.value >> kPageShift) + offset;
+    return now.use == FrameUse::kGmem && slot.gmem.value == now.gmem.value &&
+           now.index == slot.gmem_page_offset + offset;
+  });
+}
+
 /// A translation that was made after its frame had changed hands: it says what is now.
 bool is_fresh(const View& view, const TranslationView& t, const FrameChange& change) {
   const FrameView& now = change.now;
@@ -121,7 +133,9 @@ bool is_fresh(const View& view, const TranslationView& t, const FrameChange& cha
   }
   const VmIndex vm = view.vm_of(t.vcpu);
   const std::uint32_t root = root_of(view, t);
-  return root != View::kNoRoot && agrees(view, vm, root, t);
+  if (root != View::kNoRoot && agrees(view, vm, root, t)) return true;
+  // Zapped again in the step, by somebody who is still to flush.
+  return !is_flushed(view, vm) && leads_to(view, vm, Gfn{page}, now);
 }
 
 /// A frame that was freed between a zap of what mapped it and the flush for that zap. Within one

@@ -205,6 +205,7 @@ constexpr std::string_view name_of(StatusKind kind) {
   ROW(kApCreationInjectionMode,  "ap_creation.injection_mode",        kGhcb,      5,           "snp_host.md 8: injection-mode bits in RAX differ from the VM's") \
   ROW(kApCreationVmsaGpa,        "ap_creation.vmsa_gpa",              kGhcb,      5,           "snp_host.md 8: VMSA gpa invalid") \
   ROW(kApCreationVmsaAligned,    "ap_creation.vmsa_aligned",          kGhcb,      5,           "snp_host.md 8; rmp.md 6: VMSA gpa 2 MB aligned, erratum") \
+  ROW(kApCreationFeatures,       "ap_creation.features",              kGhcb,      5,           "sev_snp_ap_creation(), from 6.15: the features in RAX differ from the VM's") \
   ROW(kApCreationRequest,        "ap_creation.request",               kGhcb,      5,           "snp_host.md 8: unknown request") \
   ROW(kGhcbMmioMissingInput,     "ghcb_mmio.missing_input",           kGhcb,      4,           "snp_host.md 5.2 row 1; sev_es_validate_vmgexit(): no SEV-ES guest, or SW_SCRATCH not valid") \
   ROW(kGhcbMmioLength,           "ghcb_mmio.length",                  kGhcb,      5,           "bugs.md 71: more than 8 bytes from a version 2 guest") \

@@ -51,6 +51,17 @@ constexpr bool unregistered_ghcb_gets_an_error(KernelVersion v) { return v >= Ke
 constexpr bool psc_batches_behind_a_partly_done_entry(KernelVersion v) {
   return v >= KernelVersion{6, 12};
 }
+/// LAUNCH_FINISH takes the mutexes of all vCPUs (bugs.md 46); 6.12.117 does not.
+// Assumption: from 7.0 on.
+constexpr bool launch_finish_locks_vcpus(KernelVersion v) { return v >= KernelVersion{7, 0}; }
+/// AP creation wants the SEV features that the VM was made with, not only its injection mode (Linux
+/// 745ff82199b1).
+constexpr bool ap_features_must_match(KernelVersion v) { return v >= KernelVersion{6, 15}; }
+/// LAUNCH_UPDATE refuses a length of 0 (Linux "KVM: SEV: Reject non-positive effective lengths
+/// during LAUNCH_UPDATE").
+constexpr bool launch_update_wants_a_length(KernelVersion v) { return v >= KernelVersion{6, 18}; }
+/// LAUNCH_UPDATE refuses a source that is not aligned, of a page that has one (Linux dcbcc2323c80).
+constexpr bool launch_update_aligns_source(KernelVersion v) { return v >= KernelVersion{7, 0}; }
 /// KVM has a shrinker for pages of the shadow MMU (Linux "KVM: x86/mmu: Remove KVM's MMU
 /// shrinker").
 constexpr bool mmu_shrinker(KernelVersion v) { return v < KernelVersion{6, 13}; }

@@ -5,6 +5,7 @@
 #include "model/host/handlers.h"
 #include "model/host/memslots.h"
 #include "model/host/run_gate.h"
+#include "trace/kernel_behavior.h"
 
 namespace sluice::model {
 namespace {
@@ -29,12 +30,17 @@ bool is_page_address(const Vcpu& asking, std::uint64_t gpa) {
 Check check_request(const Kernel& k, const Vcpu& asking, const ApCreation& op) {
   const Vcpu& target = k.vcpu(op.vcpu);
   if (!target.exists || target.vm != asking.vm) return fail(Check::kApCreationApicId);
-  if (op.request.value < ApRequest::kDestroy && (op.features.value & kInjectionModes) != 0) {
+  const bool all = behavior::ap_features_must_match(k.version());
+  const bool other_mode = !all && (op.features.value & kInjectionModes) != 0;
+  if (op.request.value < ApRequest::kDestroy && other_mode) {
     if (const Check check = fail(Check::kApCreationInjectionMode); check != Check::kOk)
       return check;
   }
   if (op.request.value > ApRequest::kDestroy) return fail(Check::kApCreationRequest);
   if (op.request.value == ApRequest::kDestroy) return Check::kOk;
+  if (all && op.features.value != SevFeatures::kSnp) {
+    if (const Check check = fail(Check::kApCreationFeatures); check != Check::kOk) return check;
+  }
   if (!is_page_address(asking, op.gpa.value)) return fail(Check::kApCreationVmsaGpa);
   const bool aligned = op.gpa.value % kBytesPer2M == 0;
   return aligned ? fail(Check::kApCreationVmsaAligned) : Check::kOk;

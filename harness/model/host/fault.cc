@@ -254,6 +254,9 @@ bool fault_is_stale(const Kernel& k, const Vcpu& vcpu, const PageFault& fault) {
   return fault.slot != kNoSlot && must_retry(k.vm(vcpu.vm), fault.seq, fault.gfn);
 }
 
+// Deviation: from 6.14 on a leaf that is there makes the fault spurious at once, with a progress of
+// 4 KiB, as kvm.md 4 has it. In Linux tdp_mmu_map_handle_target_level() asks at the goal level: a
+// table there gives way to the huge leaf, and the progress is the block's.
 FaultResult fault_install(Kernel& k, Vcpu& vcpu, PageFault& fault) {
   Vm& vm = k.vm(vcpu.vm);
   const std::uint8_t root_index = root_for(vm, vcpu, fault.is_private);

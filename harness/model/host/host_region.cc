@@ -413,7 +413,7 @@ Task<void> change_told(Kernel& k, RegionPages pages, RegionChange change) {
       }
       unlock(k, mmu_lock(VmIndex{i}));
     }
-    end_active_invalidation(k, VmIndex{i});
+    if (k.vms[i].life == life[i]) end_active_invalidation(k, VmIndex{i});
   }
 }
 

@@ -178,10 +178,16 @@ bool is_launch_type(std::uint8_t type) {
   return type == kTypeNormal || (type >= kTypeZero && type <= kTypeCpuid);
 }
 
-Check check_launch_update(const Vm& vm, const LaunchUpdate& op) {
+bool has_source(std::uint8_t type) { return type != kTypeZero; }
+
+Check check_launch_update(const Kernel& k, const Vm& vm, const LaunchUpdate& op) {
   if (!vm.sev.active || !vm.sev.context) return fail(Check::kLaunchUpdateNoContext);
   const bool unaligned = (op.size.value & (kPageBytes - 1)) != 0;
-  if (unaligned || op.flags.value != 0 || !is_launch_type(op.type.value)) {
+  const bool empty = op.size.value == 0 && behavior::launch_update_wants_a_length(k.version());
+  const bool off_page = (op.hva.value & (kPageBytes - 1)) != 0 && has_source(op.type.value) &&
+                        behavior::launch_update_aligns_source(k.version());
+  const bool bad_type = !is_launch_type(op.type.value);
+  if (unaligned || empty || off_page || op.flags.value != 0 || bad_type) {
     return fail(Check::kLaunchUpdateArguments);
   }
   const SlotIndex slot = find_slot(vm, 0, op.gfn);
@@ -259,7 +265,7 @@ Outcome apply(Kernel& k, ActorId, const LaunchUpdate& op) {
   if (!k.machine.profile.snp) return skip_without(Capability::kSnp);
   if (const Check gate = vm_gate(k, op.vm); gate != Check::kOk) return answer(gate);
   Vm& vm = k.vm(op.vm);
-  const Check bad = check_launch_update(vm, op);
+  const Check bad = check_launch_update(k, vm, op);
   if (bad != Check::kOk)
     return row_of(bad).kind == StatusKind::kSkipped ? skip(bad) : outcome_of(bad);
   const std::uint64_t source = op.hva.raw ? op.hva.value : kHostRegionAddress + op.hva.value;
@@ -314,20 +320,21 @@ LockPlan locks_of(const Kernel&, ActorId, const LaunchStart& op) {
   return LockPlan{}.then(kvm_lock(op.vm));
 }
 /// The file's lock as well (Linux kvm_gmem_populate()), once nothing refuses the call before.
+// Deviation: over the whole call. From 7.0 on Linux takes it for each page.
 LockPlan locks_of(const Kernel& k, ActorId, const LaunchUpdate& op) {
   LockPlan plan = LockPlan{}.then(kvm_lock(op.vm)).then(slots_lock(op.vm));
   if (vm_gate(k, op.vm) != Check::kOk) return plan;
   const Vm& vm = k.vm(op.vm);
-  if (check_launch_update(vm, op) != Check::kOk) return plan;
+  if (check_launch_update(k, vm, op) != Check::kOk) return plan;
   const SlotIndex slot = find_slot(vm, 0, op.gfn);
   if (slot == kNoSlot || !has_live_file(k, vm.slots[slot])) return plan;
   return plan.then(invalidate_lock({vm.slots[slot].gmem}));
 }
-/// The vCPUs' own, too, once nothing refuses the call before (bugs.md 46).
-// Assumption: in every modelled version, as the look for a creation under way.
+/// The vCPUs' own, too, once nothing refuses the call before.
 LockPlan locks_of(const Kernel& k, ActorId, const LaunchFinish& op) {
   LockPlan plan = LockPlan{}.then(kvm_lock(op.vm));
   static_assert(1 + kMaxVcpus <= plan.locks.size());
+  if (!behavior::launch_finish_locks_vcpus(k.version())) return plan;
   if (!k.machine.profile.snp || vm_gate(k, op.vm) != Check::kOk) return plan;
   if (check_launch_finish(k.vm(op.vm), op) != Check::kOk) return plan;
   for (std::uint8_t i = 0; i < kMaxVcpus; ++i) {

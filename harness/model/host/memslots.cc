@@ -74,6 +74,8 @@ Check check_arguments(const Kernel& k, const Vm& vm, const SetMemoryRegion& op) 
 }
 
 /// Rows 13 to 15: what a request for an existing slot changes.
+// Assumption: that a slot cannot lose its guest_memfd, every modelled version knows, as 6.12 does
+// since Linux 9935df5333aa.
 Check check_existing(const Memslot& old, const Memslot& next, Change& change) {
   if (next.has_gmem()) return Check::kRegionExistingGmem;
   const std::uint32_t fixed = kMemReadonly | kMemGuestMemfd;

@@ -29,6 +29,8 @@ Check enter_gate(Kernel& k, VcpuIndex index) {
   return signal != Check::kOk ? signal : gate;
 }
 
+// Deviation: a signal is looked for before obsolete roots are freed and a root is loaded. In Linux
+// vcpu_enter_guest() does these first, and ENOMEM wins over EINTR.
 Check enter_again(Kernel& k, Vcpu& vcpu, bool looks_for_signal) {
   const bool has_vmsa = k.vm(vcpu.vm).sev.active;
   const Check reset = has_vmsa ? apply_reset(k, vcpu) : Check::kOk;
@@ -39,6 +41,8 @@ Check enter_again(Kernel& k, Vcpu& vcpu, bool looks_for_signal) {
   return has_vmsa && reset == Check::kOk ? check_vmsa(k, vcpu) : reset;
 }
 
+// Deviation: a vCPU counts as run also where no root could be loaded. In Linux it has run once it
+// has left the guest, so that its CPUID may still change.
 Check enter_with_root(Kernel& k, Vcpu& vcpu) {
   enter_guest(k, vcpu);
   if (vcpu.guest_mode != GuestMode::kNested) return reload_root(k, vcpu);

@@ -50,8 +50,7 @@ Outcome apply(Kernel& k, ActorId actor, const SetCpuid& op) {
   if (const Check gate = vcpu_gate(k, index); gate != Check::kOk) return answer(gate);
   Vcpu& vcpu = k.vcpu(index);
   const bool changes = vcpu.phys_addr_bits != op.phys_addr_bits.value;
-  if (vcpu.ran && changes) return refuse(Check::kSetCpuidAfterRun);
-  if (!changes) return {};
+  if (vcpu.ran) return changes ? refuse(Check::kSetCpuidAfterRun) : Outcome{};
   reset_context(k, vcpu);  // kvm_mmu_after_set_cpuid(): the role may have changed
   k.set(vcpu.phys_addr_bits, op.phys_addr_bits.value);
   return {};

@@ -30,6 +30,7 @@ void destroy(Kernel& k, Vm& vm) {
   k.set(vm.invalidate_seq, 0);
   // Unregistered between a notifier's start and end, it never sees the end.
   k.set(vm.invalidate_in_progress, 0);
+  k.scheduler.forget_active_invalidations(k.index_of(vm));
   k.set(vm.life, vm.life + 1);
   for (std::uint64_t& generation : vm.generation) k.set(generation, 0);
 }
@@ -124,7 +125,6 @@ Task<Outcome> start(Kernel& k, ActorId, const DestroyVm& op) {
     locked[i] = true;
   }
   co_await lock(k, slots_lock(op.vm));
-  co_await wait_no_active_invalidations(k, op.vm);
   close_descriptors(k, vm);
   unlock(k, slots_lock(op.vm));
   for (std::uint8_t i = 0; i < kMaxVcpus; ++i) {

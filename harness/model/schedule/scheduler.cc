@@ -263,6 +263,12 @@ void Scheduler::end_active_invalidation(VmIndex vm) {
   me().invalidations &= static_cast<std::uint8_t>(~bit_of(vm));
 }
 
+void Scheduler::forget_active_invalidations(VmIndex vm) {
+  for (ActorRecord& record : actors_) {
+    record.invalidations &= static_cast<std::uint8_t>(~bit_of(vm));
+  }
+}
+
 bool Scheduler::no_active_invalidations(VmIndex vm) const {
   for (const ActorRecord& record : actors_) {
     if ((record.invalidations & bit_of(vm)) != 0) return false;

@@ -139,6 +139,8 @@ class Scheduler {
   void block_on_srcu(std::coroutine_handle<> at, VmIndex vm);
   void begin_active_invalidation(VmIndex vm);
   void end_active_invalidation(VmIndex vm);
+  /// The VM has gone: what is active of it ends unseen.
+  void forget_active_invalidations(VmIndex vm);
   bool no_active_invalidations(VmIndex vm) const;
   void block_on_invalidations(std::coroutine_handle<> at, VmIndex vm);
   bool sees_something_new(RetryReason reason, std::uint64_t key);
