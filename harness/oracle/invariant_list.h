@@ -67,7 +67,7 @@ struct InvariantRow {
   Strength strength;
   bool host_scope_only;  // not judged where raw host instructions are legal
   std::uint32_t triggers;
-  std::array<ViewField, 3> needs;
+  std::array<ViewField, 4> needs;
   std::string_view source;
   CheckFn after_step;           // what the step touched; never null
   AuditFn audit;                // the whole state; null where after_step already is complete

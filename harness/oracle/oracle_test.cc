@@ -119,7 +119,7 @@ const std::vector<InvariantCase>& cases() {
       {"rmp.masks_follow_caller",
        [](FakeView& v) {
          v.ran(Pvalidate{.gfn = {5}}, kOpBit<Pvalidate>);
-         v.change(kFrame, kInvalid, kValidated);
+         v.change(kFrame, testing::kValidated, testing::kValidated);
        },
        [](FakeView& v) { v.rmp_value[kFrame].vmpl_mask[3] = 1; }},
       {"rmp.in_use_not_aligned", [](FakeView& v) { v.change(kHead, kInvalid, kFree); },
@@ -166,7 +166,8 @@ const std::vector<InvariantCase>& cases() {
          v.attribute_changes_value = {{.first = {0}, .count = {0x18000}}};
        },
        [](FakeView& v) { v.odd_attributes[{0x8000}] = {.stored = true, .value = 0}; }},
-      {"attributes.need_no_slot", made_one_private,
+      {"attributes.need_no_slot",
+       [](FakeView& v) { made_one_private(v), v.attribute_changes_value.clear(); },
        [](FakeView& v) { v.outcome_value = outcome_of(Check::kAttributesValue); }},
       {"attributes.need_no_slot", made_one_private, [](FakeView& v) { v.private_spans.clear(); }},
       {"attributes.need_no_slot", made_one_private,
@@ -187,7 +188,7 @@ const std::vector<InvariantCase>& cases() {
        }},
       {"gmem.binding_matches_slot", slot_with_file,
        [](FakeView& v) {
-         v.slots_value.push_back({.address_space = 1, .id = 3, .page_count = {4}, .gmem = {0}});
+         v.slots_value.push_back({.id = 3, .base = {0x100000}, .page_count = {4}, .gmem = {0}});
          v.bindings[0].push_back({.slot = 3, .first = 0, .count = 4});
        },
        true},
