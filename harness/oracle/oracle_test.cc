@@ -188,7 +188,8 @@ const std::vector<InvariantCase>& cases() {
        }},
       {"gmem.binding_matches_slot", slot_with_file,
        [](FakeView& v) {
-         v.slots_value.push_back({.id = 3, .base = {0x100000}, .page_count = {4}, .gmem = {0}});
+         v.vms[0].type = VmType::kDefault;
+         v.slots_value.push_back({.address_space = 1, .id = 3, .page_count = {4}, .gmem = {0}});
          v.bindings[0].push_back({.slot = 3, .first = 0, .count = 4});
        },
        true},
