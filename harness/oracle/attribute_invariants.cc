@@ -1,6 +1,7 @@
 // Invariants A1-A7: the attribute store and what is derived from it (invariants.md D; kvm.md 3).
 #include <algorithm>
 #include <array>
+#include <bit>
 
 #include "oracle/invariant_list.h"
 #include "oracle/view_helpers.h"
@@ -115,16 +116,18 @@ std::optional<Violation> judge_new_slots(const View& view, VmIndex vm) {
 namespace check {
 
 Result attribute_is_private_or_absent(const View& view) {
-  // The ends, and one GFN of each run of 2^15 between them, of which a store may keep one word.
-  constexpr std::uint64_t kRun = 1 << 15;
+  // The ends, and one GFN of each run of 2^15 between them, of which a store may keep one word;
+  // of runs longer than 2^21, one of each 64th part.
   for (const AttributeChange& change : view.attribute_changes()) {
+    const std::uint64_t run =
+        std::max<std::uint64_t>(1 << 15, std::bit_ceil(change.count.value) / 64);
     const Gfn last = change.first + PageCount{change.count.value - 1};
     for (Gfn gfn = change.first; gfn <= last;) {
       const AttributeView entry = view.attribute(change.vm, gfn);
       if (entry.value != (entry.stored ? kPrivate : 0))
         return Violation{.subject = gfn.value, .other = entry.value};
       if (gfn == last) break;
-      gfn = std::min(last, gfn.align_down(kRun) + PageCount{kRun});
+      gfn = std::min(last, gfn.align_down(run) + PageCount{run});
     }
   }
   return std::nullopt;

@@ -122,11 +122,8 @@ bool MismatchBook::was_helped(const View& view) const {
   if (is_one_of<Resume>(view.step().op) && !was_undisturbed(view)) return false;
   const VcpuIndex vcpu = acting_vcpu(view);
   const auto& last = last_[vcpu.value];
-  // docs/findings.md 1: where an MMIO entry was left behind, the same access asks for the opposite.
-  const bool wants_private = (view.outcome().exit.flags & kMemoryFaultPrivate) != 0;
-  return last && wants_private == last->wants_private && last->vm == view.vm_of(vcpu) &&
-         last->gfn == access->gfn && last->c_bit == access->c_bit &&
-         last->fetches == (access->kind == AccessKind::kFetch) &&
+  return last && last->vm == view.vm_of(vcpu) && last->gfn == access->gfn &&
+         last->c_bit == access->c_bit && last->fetches == (access->kind == AccessKind::kFetch) &&
          view.is_private(last->vm, last->page) == last->wants_private;
 }
 

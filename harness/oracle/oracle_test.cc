@@ -188,7 +188,7 @@ const std::vector<InvariantCase>& cases() {
        }},
       {"gmem.binding_matches_slot", slot_with_file,
        [](FakeView& v) {
-         v.vms[0].type = VmType::kDefault;
+         v.vms[0].type = VmType::kDefault, v.vms[0].generation = {0, 1};
          v.slots_value.push_back({.address_space = 1, .id = 3, .page_count = {4}, .gmem = {0}});
          v.bindings[0].push_back({.slot = 3, .first = 0, .count = 4});
        },
@@ -256,7 +256,7 @@ const std::vector<InvariantCase>& cases() {
       {"pre_fault.stays_in_slot", [](FakeView& v) { pre_faulted(v); },
        [](FakeView& v) { v.slots_value[0].page_count = {2}, v.progress_value.in_flight = 1; }},
       {"pre_fault.changes_only_mappings", [](FakeView& v) { pre_faulted(v); },
-       [](FakeView& v) { v.attribute_changes_value.push_back({}); }},
+       [](FakeView& v) { v.attribute_changes_value.push_back({.count = {1}}); }},
       {"pre_fault.not_before_allowed",
        [](FakeView& v) {
          pre_faulted(v, outcome_of(Check::kPreFaultNotAllowed));
@@ -350,8 +350,8 @@ TEST(Oracle, EveryInvariantAcceptsTheHealthyAndNamesTheBroken) {
     EXPECT_FALSE(healthy.has_value()) << c.name << ": " << describe(*healthy);
     c.broken(view);
     const auto broken = judge(view, c.audit, c.earlier);
-    ASSERT_TRUE(broken.has_value()) << c.name << " was not found broken";
-    EXPECT_EQ(broken->name(), c.name) << describe(*broken);
+    EXPECT_TRUE(broken.has_value()) << c.name << " was not found broken";
+    if (broken) EXPECT_EQ(broken->name(), c.name) << describe(*broken);
   }
 }
 

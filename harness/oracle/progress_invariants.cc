@@ -19,15 +19,6 @@ std::uint8_t bits_for(AccessKind kind) {
   return kind == AccessKind::kRead ? kRead : kind == AccessKind::kWrite ? kWrite : kExecute;
 }
 
-/// The last fault that the VM's guest took in the step.
-const Event* last_fault(const View& view, VmIndex vm) {
-  const auto events = view.events().events();
-  for (std::size_t i = events.size(); i-- > 0;) {
-    if (events[i].kind == EventKind::kNpf && events[i].vm == vm.value) return &events[i];
-  }
-  return nullptr;
-}
-
 std::optional<Faulter> faulter_of(const View& view, VmIndex vm, const Op& op) {
   if (const auto* const access = std::get_if<GuestAccess>(&op)) {
     const auto vmpl = std::min<std::uint8_t>(access->vmpl.value, kVmplCount - 1);

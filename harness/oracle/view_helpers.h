@@ -206,6 +206,15 @@ inline bool was_freed(const View& view, Pfn pfn) {
     return event.kind == EventKind::kFrameFreed && event.a == pfn.value;
   });
 }
+/// The last fault that the VM's guest took in the step.
+inline const Event* last_fault(const View& view, VmIndex vm) {
+  const auto events = view.events().events();
+  for (std::size_t i = events.size(); i-- > 0;) {
+    if (events[i].kind == EventKind::kNpf && events[i].vm == vm.value) return &events[i];
+  }
+  return nullptr;
+}
+
 /// Did the host try to change this frame's entry in the step, and was refused?
 inline bool was_refused(const View& view, Pfn pfn) {
   return any_event_covers(view, EventKind::kRmpUpdateRefused, pfn);

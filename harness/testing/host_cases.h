@@ -74,8 +74,14 @@ inline std::vector<InvariantCase> host_cases() {
        [](FakeView& v) {
          file_with_page(v);
          v.frames_value[kHead] = {.use = FrameUse::kGmem, .gmem = {0}, .index = 0};
+         v.gmem_pages[{{0}, 0}] = {.present = true, .pfn = kHead, .references = 1};
          v.gmem_pages[{{0}, 5}] = {.present = true, .pfn = kHead + PageCount{5}, .references = 1};
-         v.change(kHead, kFree, with(kInvalid, [](RmpView& e) { e.page_size = PageSize::k2M; }));
+         v.frames_value[kHead + PageCount{5}] = {.use = FrameUse::kGmem, .gmem = {0}, .index = 5};
+         v.change(kHead, kFree,
+                  with(kInvalid, [](RmpView& e) { e.page_size = PageSize::k2M, e.gpa = {0}; }));
+         for (std::uint64_t i = 1; i < kFramesPer2M; ++i)
+           v.rmp_value[kHead + PageCount{i}] =
+               with(kInvalid, [](RmpView& e) { e.is_head = false; });
        },
        [](FakeView& v) {
          v.gmem_pages[{{0}, 5}].user_mapped = true;

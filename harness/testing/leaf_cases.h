@@ -43,7 +43,7 @@ inline void deleted_slot(FakeView& v) {
 inline void punched(FakeView& v) {
   private_leaf(v);
   v.ran(GmemPunchHole{.offset = {0x7000}}, oracle::kOpBit<GmemPunchHole>);
-  v.leaf_changes_value.clear(), v.leaves.clear();
+  v.leaf_changes_value.clear(), v.leaves.clear(), v.gmem_pages.clear();
 }
 
 // NOLINTNEXTLINE(readability-function-size): a table.
@@ -61,7 +61,7 @@ inline std::vector<InvariantCase> leaf_cases() {
       {"npt.huge_leaf_is_uniform",
        [](FakeView& v) {
          huge_leaf(v);
-         conversion(v, {.address = {0x100000}});
+         conversion(v, {.address = {0x100000}, .attributes = {8}});
          v.leaf_changes_value.clear(), v.private_spans[0].end = {512};
          v.frames_value[kHead + PageCount{0x100}] = v.frames_value[kHead];
          v.attribute_changes_value = {{.first = {0x100}, .count = {1}}};

@@ -73,6 +73,9 @@ Try attempt(Kernel& k, Vcpu& vcpu, const GuestInstruction& in) {
   if (page.leaf.present && k.machine.rmp.covers(page.leaf.pfn)) {
     out.entry = k.machine.rmp.covering(page.leaf.pfn);
   }
+  const bool faults = out.result.npf != 0;
+  if (faults && !page.leaf.present && meets_mmio_entry(k, vcpu, in.gfn))
+    out.result.npf |= npf::kReserved;
   return out;
 }
 
@@ -165,7 +168,8 @@ PageFault fault_of(const Vm& vm, const GuestInstruction& in, std::uint64_t npf) 
   return {.gfn = in.gfn,
           .is_private = (vm.sev.active || is_td(vm)) && (npf & npf::kEncrypted) != 0,
           .write = (npf & npf::kWrite) != 0,
-          .present = (npf & npf::kPresent) != 0};
+          .present = (npf & npf::kPresent) != 0,
+          .reserved = (npf & npf::kReserved) != 0};
 }
 
 /// MMIO is emulated, by KVM where it has the device, and there is no instruction to emulate where
@@ -274,9 +278,9 @@ Outcome run_guest(Kernel& k, VcpuIndex index, const GuestInstruction& in) {
     const Try tried = attempt_marked(k, vcpu, in);
     const std::uint64_t npf = tried.result.npf;
     if (npf == 0) return outcome_of_try(k, index, in, tried);
+    k.event(EventKind::kNpf, vm, in.gfn.value, npf);
     if (round > 0 && is_same(tried, last)) break;
     last = tried;
-    k.event(EventKind::kNpf, vm, in.gfn.value, npf);
     if (is_mmio(k, vcpu, in)) return mmio_exit(k, vm, in);
     PageFault fault = fault_of(vm, in, npf);
     const FaultResult result = handle_fault(k, vcpu, fault);
@@ -318,10 +322,10 @@ Task<Outcome> start_guest(Kernel& k, VcpuIndex index, GuestInstruction in) {
       out = outcome_of_try(k, index, in, tried);
       break;
     }
+    k.event(EventKind::kNpf, vm, in.gfn.value, npf);
     if (compare && is_same(tried, last)) break;
     last = tried;
     srcu_read_lock(k, vm_index);
-    k.event(EventKind::kNpf, vm, in.gfn.value, npf);
     if (is_mmio(k, vcpu, in)) {
       out = mmio_exit(k, vm, in);
       srcu_read_unlock(k, vm_index);

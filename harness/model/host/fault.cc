@@ -53,15 +53,6 @@ FaultResult emulate(const PageFault& fault, Check check) {
           .exit = {.reason = kExitMmio, .gpa = address_of(fault.gfn).value}};
 }
 
-/// The processor found an MMIO entry, of whatever generation: a fault with a reserved bit, which
-/// KVM never calls private (Linux kvm_mmu_page_fault(): "emulated MMIO is shared-only"). So a page
-/// that became private over a stale entry is reported as a shared fault, time and again, until the
-/// entry goes: neither a conversion nor a new slot takes it away.
-// Assumption: kernels after 6.12 do the same; it was read and seen in 6.12 only.
-bool meets_mmio_entry(const Kernel& k, const Vm& vm, const Vcpu& vcpu, Gfn gfn) {
-  return has_valid_root(k, vcpu) && walk(k, vm.roots[vcpu.root], gfn).spte.mmio();
-}
-
 bool has_private_attribute(const Kernel& k, const Vm& vm, Gfn gfn) {
   return vm.has_private_memory() && is_private(k, vm, gfn);
 }
@@ -140,7 +131,12 @@ FaultResult fault_begin(Kernel& k, Vcpu& vcpu, PageFault& fault) {
   Vm& vm = k.vm(vcpu.vm);
   if (!vm.has_private_memory()) fault.is_private = false;
   if (vm.type == VmType::kSwProtected && !fault.prefetch) {
-    fault.is_private = is_private(k, vm, fault.gfn) && !meets_mmio_entry(k, vm, vcpu, fault.gfn);
+    // A fault with a reserved bit KVM never calls private (Linux kvm_mmu_page_fault(): "emulated
+    // MMIO is shared-only"). So a page that became private over a stale MMIO entry is reported as a
+    // shared fault, time and again, until the entry goes: neither a conversion nor a new slot takes
+    // it away.
+    // Assumption: kernels after 6.12 do the same; it was read and seen in 6.12 only.
+    fault.is_private = is_private(k, vm, fault.gfn) && !fault.reserved;
   }
   if (vm.sev.active && !fault.prefetch && planted(Planted::kFaultIgnoresCBit)) {
     fault.is_private = !is_private(k, vm, fault.gfn);
@@ -355,6 +351,10 @@ Task<FaultResult> start_fault(Kernel& k, VcpuIndex index, PageFault& fault) {
   unlock(k, mmu);
   fault_release(k, fault);
   co_return done;
+}
+
+bool meets_mmio_entry(const Kernel& k, const Vcpu& vcpu, Gfn gfn) {
+  return has_valid_root(k, vcpu) && walk(k, k.vm(vcpu.vm).roots[vcpu.root], gfn).spte.mmio();
 }
 
 bool is_cached_mmio(const Kernel& k, const Vcpu& vcpu, Gfn gfn) {

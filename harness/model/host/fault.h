@@ -25,7 +25,8 @@ struct PageFault {
   Gfn gfn{};
   bool is_private = false;  // SNP: the C bit; a guest fault of SW_PROTECTED fills it in itself
   bool write = false;
-  bool present = false;  // the walk found a present leaf: a permission fault
+  bool present = false;   // the walk found a present leaf: a permission fault
+  bool reserved = false;  // it found an MMIO entry, of whatever generation
   bool prefetch = false;
 
   // What was found.
@@ -61,6 +62,9 @@ Task<FaultResult> start_fault(Kernel& k, VcpuIndex vcpu, PageFault& fault);
 
 /// kvm_mmu_reload(): a root for the vCPU's role if it has no valid one.  Fails: fault.no_memory.
 Check reload_root(Kernel& k, Vcpu& vcpu);
+
+/// The processor finds an MMIO entry, of whatever generation: its bits are reserved.
+bool meets_mmio_entry(const Kernel& k, const Vcpu& vcpu, Gfn gfn);
 
 /// The MMU's answer to an access that found a cached MMIO entry (kvm.md 5 step 0b): true if the
 /// entry is current, so that the access is emulated at once.

@@ -14,6 +14,7 @@ namespace npf {
 inline constexpr std::uint64_t kPresent = std::uint64_t{1} << 0;
 inline constexpr std::uint64_t kWrite = std::uint64_t{1} << 1;
 inline constexpr std::uint64_t kUser = std::uint64_t{1} << 2;
+inline constexpr std::uint64_t kReserved = std::uint64_t{1} << 3;
 inline constexpr std::uint64_t kFetch = std::uint64_t{1} << 4;
 inline constexpr std::uint64_t kRmp = std::uint64_t{1} << 31;
 inline constexpr std::uint64_t kFinal = std::uint64_t{1} << 32;
