@@ -83,6 +83,11 @@ constexpr std::uint64_t frames_in(MapLevel level) {
   return std::uint64_t{1} << (9 * (static_cast<unsigned>(level) - 1));
 }
 
+/// The next smaller level. Pre: not 4K.
+constexpr MapLevel below(MapLevel level) {
+  return static_cast<MapLevel>(static_cast<unsigned>(level) - 1);
+}
+
 /// Address-space identifier of a guest; 0 is the hypervisor and the AMD-SP.
 struct Asid {
   std::uint32_t value = 0;

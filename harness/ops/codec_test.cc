@@ -102,7 +102,7 @@ TEST(Codec, HeaderActorAndParkSurvive) {
         sequence.clear();
         sequence.header.kernel = kernel;
         sequence.header.policy.vmm = VmmPolicy::kIgnore;
-        sequence.header.policy.gmem_order = GmemOrder::k2M;
+        sequence.header.policy.gmem_order = static_cast<GmemOrder>(rng.below(3));
         sequence.steps.push_back({.actor = {.kind = ActorKind::kVcpu, .index = index},
                                   .park = static_cast<std::uint8_t>(park),
                                   .op = PreFaultMemory{.gpa = {rng.next()}}});

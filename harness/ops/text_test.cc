@@ -185,7 +185,7 @@ Sequence any_sequence(Rng& rng) {
   sequence.header.scope = rng.one_in(2) ? Scope::kMachine : Scope::kHost;
   sequence.header.kernel = kModeledKernels[rng.below(kModeledKernels.size())];
   if (rng.one_in(2)) sequence.header.policy.vmm = VmmPolicy::kIgnore;
-  if (rng.one_in(2)) sequence.header.policy.gmem_order = GmemOrder::k2M;
+  sequence.header.policy.gmem_order = static_cast<GmemOrder>(rng.below(3));
   if (rng.one_in(2)) sequence.notes.title = "a title: with # in it";
   if (rng.one_in(2)) sequence.notes.requirements = {"cap=guest_memfd", "vm_type=snp"};
   for (std::uint64_t left = rng.below(kMaxOps + 1); left > 0; --left) {

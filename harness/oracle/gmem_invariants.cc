@@ -309,12 +309,11 @@ Result allocation_is_whole_or_prefix(const View& view) {
   std::uint64_t prefix = 0;
   while (prefix < std::min(count, kWalkLimit) && view.gmem_page(op->gmem, first + prefix).present)
     ++prefix;
+  const FilePages kept{.gmem = op->gmem, .first = first, .end = first + prefix};
   for (const GmemPageChange& change : view.gmem_page_changes()) {
     if (change.before.present) continue;
-    const bool in_prefix = change.index >= first && change.index < first + prefix;
-    const FilePages folio = folio_of(view, change.gmem, change.index);
-    const bool in_its_folio = prefix > 0 && folio.first < first + prefix && first < folio.end;
-    if (!in_prefix && !in_its_folio) return Violation{.subject = change.index};
+    if (prefix == 0 || !folio_of(view, change.gmem, change.index).meets(kept))
+      return Violation{.subject = change.index};
   }
   return std::nullopt;
 }

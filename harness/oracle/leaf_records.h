@@ -54,6 +54,10 @@ void each_root(const View& view, VmIndex vm, std::uint8_t address_space, Visit&&
   }
 }
 
+/// Every page of the file that the leaf reaches is where it says. Nobody gets the frame of a
+/// poisoned page. Pre: its slot has a file. Cost: a look a folio.
+bool maps_its_file(const View& view, const LeafRecord& r);
+
 /// All leaves of all VMs. Cost: a walk over the page tables.
 void collect_leaves(const View& view, std::vector<LeafRecord>& leaves);
 

@@ -6,6 +6,21 @@
 
 namespace sluice::oracle {
 
+bool maps_its_file(const View& view, const LeafRecord& r) {
+  const GfnSpan span = r.span(), slot = span_of(*r.slot);
+  const Gfn first = std::max(span.first, slot.first), end = std::min(span.end, slot.end);
+  const Pfn pfn_of_first{r.leaf.pfn.value - (r.gfn.value - first.value)};
+  const std::uint64_t index_of_first = r.slot->gmem_page_offset + (first - r.slot->base).value;
+  const std::uint64_t count = (end - first).value;
+  for (std::uint64_t i = 0; i < count;) {
+    const std::uint64_t index = index_of_first + i;
+    const GmemPageView page = view.gmem_page({r.slot->gmem.value}, index);
+    if (!page.present || page.poisoned || page.pfn != pfn_of_first + PageCount{i}) return false;
+    i += page.folio_pages - index % page.folio_pages;
+  }
+  return true;
+}
+
 void collect_leaves(const View& view, std::vector<LeafRecord>& leaves) {
   leaves.clear();
   for (std::uint8_t vm = 0; vm < kMaxVms; ++vm) {
@@ -78,23 +93,6 @@ Result judge_fit(const View&, const LeafRecord& r) {
   const bool inside = block.first >= slot.first && block.end <= slot.end;
   const bool congruent = ((r.gfn.value ^ r.leaf.pfn.value) & (frames_in(r.leaf.level) - 1)) == 0;
   return inside && congruent ? Result{} : wrong_at(r);
-}
-
-/// Every page of the file that the leaf reaches is where it says. Nobody gets the frame of a
-/// poisoned page. Cost: a look a folio.
-bool maps_its_file(const View& view, const LeafRecord& r) {
-  const GfnSpan span = r.span(), slot = span_of(*r.slot);
-  const Gfn first = std::max(span.first, slot.first), end = std::min(span.end, slot.end);
-  const Pfn pfn_of_first{r.leaf.pfn.value - (r.gfn.value - first.value)};
-  const std::uint64_t index_of_first = r.slot->gmem_page_offset + (first - r.slot->base).value;
-  const std::uint64_t count = (end - first).value;
-  for (std::uint64_t i = 0; i < count;) {
-    const std::uint64_t index = index_of_first + i;
-    const GmemPageView page = view.gmem_page({r.slot->gmem.value}, index);
-    if (!page.present || page.poisoned || page.pfn != pfn_of_first + PageCount{i}) return false;
-    i += page.folio_pages - index % page.folio_pages;
-  }
-  return true;
 }
 
 /// The same of user space's pages. An address that a sequence names as it is may lie in the host

@@ -55,12 +55,9 @@ std::optional<FilePages> ended_punch(const View& view) {
   return op == nullptr ? std::nullopt : hole_of(*op);
 }
 
-/// The page of the slot's file behind a leaf is gone, or has failed.
+/// A page of the slot's file behind a leaf is gone, or has failed.
 bool has_lost_its_page(const View& view, const LeafRecord& r) {
-  if (!r.slot->gmem.is_gmem()) return true;
-  const std::uint64_t index = r.slot->gmem_page_offset + (r.gfn - r.slot->base).value;
-  const GmemPageView page = view.gmem_page({r.slot->gmem.value}, index);
-  return !page.present || page.poisoned || page.pfn != r.leaf.pfn;
+  return !r.slot->gmem.is_gmem() || !maps_its_file(view, r);
 }
 
 /// docs/findings.md 5: the shared half of a TD maps pages of a mappable file, and what the file

@@ -229,7 +229,7 @@ std::optional<Finding> Oracle::check(const View& view) {
     const RowSet& more = known.of_trigger[static_cast<std::size_t>(std::countr_zero(left))];
     for (std::size_t word = 0; word < rows.size(); ++word) rows[word] |= more[word];
   }
-  if (view.events().dropped() != 0) set_aside(rows, known.of_events);
+  if (!view.events().is_complete()) set_aside(rows, known.of_events);
   auto finding = judge_rows(rows, view);
   note_for_later(view, active);
   return finding;

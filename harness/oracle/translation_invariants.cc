@@ -138,6 +138,15 @@ bool is_fresh(const View& view, const TranslationView& t, const FrameChange& cha
   return !is_flushed(view, vm) && leads_to(view, vm, Gfn{page}, now);
 }
 
+/// docs/findings.md 5: the shared half of a TD goes on mapping a page that has left its file. In
+/// host scope N15 says so.
+bool td_keeps_file_page(const View& view, const TranslationView& t, const FrameChange& change) {
+  if (!is_guest(t) || t.encrypted || change.before.use != FrameUse::kGmem) return false;
+  const VmIndex vm = view.vm_of(t.vcpu);
+  const std::uint32_t root = root_of(view, t);
+  return view.vm(vm).type == VmType::kTdx && root != View::kNoRoot && agrees(view, vm, root, t);
+}
+
 /// A frame that was freed between a zap of what mapped it and the flush for that zap. Within one
 /// step only the order of events can tell.
 std::optional<Violation> freed_before_flush(const View& view) {
@@ -216,17 +225,14 @@ Result flushed_before_frame_is_free(const View& view) {
   for (const FrameChange& change : view.frame_changes()) {
     if (!changed_hands(change)) continue;
     any = true;
-    bool known = false;
+    const TranslationView* stale = nullptr;
     const auto is_wrong = [&](const TranslationView& t) {
       if (t.use == TranslationUse::kDirectMap || !covers(t, change.pfn)) return false;
-      // docs/findings.md 5: of a page of a file in a TD's shared half, N7 says so where it is
-      // judged.
-      known = change.before.use == FrameUse::kGmem && is_guest(t) && !t.encrypted &&
-              view.vm(view.vm_of(t.vcpu)).type == VmType::kTdx;
+      stale = &t;
       return change.now.use == FrameUse::kFree || !is_fresh(view, t, change);
     };
     if (auto wrong = any_translation(view, is_wrong); wrong) {
-      wrong->known_upstream = wrong->spoils_the_rest = known;
+      wrong->known_upstream = wrong->spoils_the_rest = td_keeps_file_page(view, *stale, change);
       return wrong;
     }
   }

@@ -85,6 +85,9 @@ struct FilePages {
   bool has(GmemIndex file, std::uint64_t index) const {
     return gmem == file && index >= first && index < end;
   }
+  bool meets(const FilePages& other) const {
+    return gmem == other.gmem && first < other.end && other.first < end;
+  }
 };
 inline FilePages file_pages_of(GmemIndex gmem, RawOffset offset, RawSize size) {
   return {.gmem = gmem,
@@ -200,11 +203,7 @@ inline bool any_event_covers(const View& view, EventKind kind, Pfn pfn) {
 }
 /// Was the frame freed in the step? It may have an owner again. Where the log lacks some: perhaps.
 inline bool was_freed(const View& view, Pfn pfn) {
-  if (!view.events().has(EventKind::kFrameFreed)) return false;
-  if (view.events().lacks(EventKind::kFrameFreed)) return true;
-  return std::ranges::any_of(view.events().events(), [pfn](const Event& event) {
-    return event.kind == EventKind::kFrameFreed && event.a == pfn.value;
-  });
+  return any_event_covers(view, EventKind::kFrameFreed, pfn);
 }
 /// The last fault that the VM's guest took in the step.
 inline const Event* last_fault(const View& view, VmIndex vm) {

@@ -359,7 +359,7 @@ TEST(ModelSyscalls, TheProbeFindsWhatAHostLacks) {
   profile.tdp = false;
   profile.max_gfn = (std::uint64_t{1} << 40) - 1;  // the shadow MMU takes any GFN
   profile.snp = profile.guest_memfd = profile.memory_attributes = false;
-  profile.exit_hypercall = profile.smm_address_space = false;
+  profile.exit_hypercall = profile.slot_zap_all_quirk = profile.smm_address_space = false;
   profile.vm_types = 1;
   HostProfile mixed = default_profile(k618);
   mixed.gmem_only_slots = false;
@@ -377,7 +377,8 @@ TEST(ModelSyscalls, TheProbeFindsWhatAHostLacks) {
 
 TEST(ModelSyscalls, AHostThatLacksThingsRunsInLockstep) {
   HostProfile bare = default_profile(k612);
-  bare.tdp = bare.snp = bare.guest_memfd = bare.memory_attributes = bare.exit_hypercall = false;
+  bare.tdp = bare.snp = bare.guest_memfd = bare.memory_attributes = false;
+  bare.exit_hypercall = bare.slot_zap_all_quirk = false;
   bare.max_gfn = (std::uint64_t{1} << 40) - 1;
   bare.vm_types = 1;
   Lockstep lockstep(bare);

@@ -26,8 +26,11 @@ inline void huge_leaf(FakeView& v) {
   v.slots_value[0].gmem_page_offset = 0, v.bindings[0][0].first = 0;
   v.leaves = {{{0}, {.present = true, .level = MapLevel::k2M, .pfn = kHead}}};
   v.leaf_changes_value = {{.gfn = {0}, .before = {}}};
-  v.gmem_pages[{{0}, 0}] = {
-      .present = true, .uptodate = true, .pfn = kHead, .references = 1, .folio_pages = 512};
+  v.gmem_pages[{{0}, 0}] = {.present = true,
+                            .uptodate = true,
+                            .pfn = kHead,
+                            .references = 1,
+                            .folio_pages = kFramesPer2M};
   v.frames_value[kHead] = {.use = FrameUse::kGmem, .gmem = {0}, .index = 0, .content = 0};
   v.rmp_value[kHead] = with(kInvalid, [](RmpView& e) { e.page_size = PageSize::k2M, e.gpa = {0}; });
 }
@@ -72,8 +75,8 @@ inline std::vector<InvariantCase> leaf_cases() {
        [](FakeView& v) { v.slots_value[0].gmem_page_offset = 3; }},
       {"npt.leaf_follows_slot", huge_leaf,
        [](FakeView& v) {
-         v.gmem_pages[{{0}, 0}].folio_pages = 1;
-       }},  // the next page is not there
+         v.gmem_pages[{{0}, 0}].folio_pages = 1;  // the next page is not there
+       }},
       {"npt.leaf_follows_slot",
        [](FakeView& v) {
          private_leaf(v), v.private_spans.clear(), v.slots_value[0].hva = {.value = 0x2000};

@@ -53,6 +53,13 @@ inline std::vector<InvariantCase> translation_cases() {
        [](FakeView& v) { v.events_value.add({.kind = EventKind::kTlbFlush}); }},
       {"tlb.flushed_after_zap",
        [](FakeView& v) {
+         cached_leaf_in_flight(v);
+         v.leaves[{5}].writable = false;
+         v.events_value.add({.kind = EventKind::kWriteProtect, .a = 5, .b = 1});
+       },
+       [](FakeView& v) { v.events_value.add({.kind = EventKind::kTlbFlush}); }},
+      {"tlb.flushed_after_zap",
+       [](FakeView& v) {
          v.ran(ApCreation{}, oracle::kOpBit<ApCreation>);
          v.vmsas[1] = {.named = kFrame, .held = kFrame};
        },

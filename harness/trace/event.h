@@ -15,8 +15,8 @@ enum class EventKind : std::uint8_t {
   kRmpUpdateOverlap,  // a = pfn, b = frames: that was for FAIL_OVERLAP
   kPsmash,            // a = pfn of the head
   kPsmashRefused,     // a = pfn of the head: of the host's own helper
-  kFrameAllocated,    // a = pfn
-  kFrameFreed,        // a = pfn
+  kFrameAllocated,    // a = pfn, b = frames
+  kFrameFreed,        // a = pfn, b = frames
   kFrameLeaked,       // a = pfn
   kArchInvalidate,    // a = pfn: gmem_invalidate reset this frame to the hypervisor
   kCacheFlush,        // a = pfn, b = frames
@@ -45,10 +45,10 @@ struct Event {
   std::uint64_t b = 0;
 };
 
-/// The events of one step. Fixed room; a longer operation counts what it could not keep, so that
-/// nobody mistakes the list for complete: rows that read events do not judge such a step. What is
-/// refused has room of its own, since it excuses what comes of it. Cost: a store. Thread:
-/// compatible.
+/// The events of one step. Fixed room; a longer operation notes the kinds that it could not keep,
+/// so that nobody mistakes the list for complete: rows that read events do not judge such a step.
+/// What is refused has room of its own, since few of these explain much of what follows. Cost: a
+/// store. Thread: compatible.
 class EventLog {
  public:
   static constexpr std::size_t kCapacity =
@@ -58,15 +58,15 @@ class EventLog {
     if (count_ < kCommonRoom || (count_ < kCapacity && is_refusal(event.kind))) {
       events_[count_++] = event;
     } else {
-      ++dropped_;
       dropped_kinds_ |= bit(event.kind);
     }
   }
-  void clear() { count_ = 0, dropped_ = 0, kinds_ = 0, dropped_kinds_ = 0; }
+  void clear() { count_ = 0, kinds_ = 0, dropped_kinds_ = 0; }
   /// Whether there was one of this kind.
   bool has(EventKind kind) const { return (kinds_ & bit(kind)) != 0; }
   std::span<const Event> events() const { return {events_.data(), count_}; }
-  std::uint64_t dropped() const { return dropped_; }
+  /// Whether all were kept.
+  bool is_complete() const { return dropped_kinds_ == 0; }
   /// Whether some of this kind were not kept.
   bool lacks(EventKind kind) const { return (dropped_kinds_ & bit(kind)) != 0; }
 
@@ -85,7 +85,6 @@ class EventLog {
   std::size_t count_ = 0;
   std::uint64_t kinds_ = 0;
   std::uint64_t dropped_kinds_ = 0;
-  std::uint64_t dropped_ = 0;
   std::array<Event, kCapacity> events_;
 };
 

@@ -106,19 +106,20 @@ HELPER struct answer status(int result) {
   return out;
 }
 
+/* -1 with errno but for EINVAL, which says that this KVM has no such capability or value. */
+HELPER int enable(int fd, unsigned cap, unsigned long long value) {
+  struct kvm_enable_cap what = {.cap = cap, .args = {value}};
+  const int enabled = call(fd, KVM_ENABLE_CAP, &what);
+  return enabled < 0 && errno == EINVAL ? 0 : enabled;
+}
+
 HELPER struct answer create_vm(int vm, unsigned long type, int exit_hypercall, int slot_zap_all) {
   const int fd = call(kvm_fd, KVM_CREATE_VM, (void*)type);
   if (fd < 0) return status(fd);
-  struct kvm_enable_cap cap = {.cap = CAP_EXIT_HYPERCALL, .args = {1ull << HC_MAP_GPA_RANGE}};
-  if (exit_hypercall) {
-    const int enabled = call(fd, KVM_ENABLE_CAP, &cap);
-    if (enabled < 0 && errno != EINVAL) return status(enabled); /* EINVAL: this KVM has none */
-  }
-  cap = (struct kvm_enable_cap){.cap = CAP_DISABLE_QUIRKS2, .args = {QUIRK_SLOT_ZAP_ALL}};
-  if (!slot_zap_all) {
-    const int disabled = call(fd, KVM_ENABLE_CAP, &cap);
-    if (disabled < 0 && errno != EINVAL) return status(disabled); /* EINVAL: before 6.12 */
-  }
+  int done = 0;
+  if (exit_hypercall) done = enable(fd, CAP_EXIT_HYPERCALL, 1ull << HC_MAP_GPA_RANGE);
+  if (done >= 0 && !slot_zap_all) done = enable(fd, CAP_DISABLE_QUIRKS2, QUIRK_SLOT_ZAP_ALL);
+  if (done < 0) return status(done);
   vms[vm].fd = fd;
   vms[vm].count = vms[vm].has_guest = 0;
   return status(0);

@@ -176,7 +176,8 @@ PageFault fault_of(const Vm& vm, const GuestInstruction& in, std::uint64_t npf) 
 /// none can be fetched from. The registers of an SNP guest and of a TD are not KVM's to emulate
 /// with: the guest is told of its own access, and asks by GHCB or TDVMCALL (Linux
 /// svm_check_emulate_instruction(), sev_hardware_setup(), vt_check_emulate_instruction()).
-// Assumption: so, too, where no MMIO entry could be written: Linux lets the guest fault for ever.
+// Assumption: an SNP guest and a TD are told of it also where no MMIO entry could be written; Linux
+// lets the guest fault for ever.
 Outcome mmio_exit(Kernel& k, const Vm& vm, const GuestInstruction& in) {
   if (vm.sev.active) return refuse(Check::kGuestMmioVc);
   if (is_td(vm)) return refuse(Check::kGuestMmioVe);
@@ -190,7 +191,8 @@ Outcome mmio_exit(Kernel& k, const Vm& vm, const GuestInstruction& in) {
 
 /// The access meets an MMIO entry, and is emulated at once (kvm.md 5 row 0b). The C-bit of an SNP
 /// guest makes no difference: the entry's reserved bits do not ask for it.
-// Assumption: one of an older generation lets an SNP guest and a TD fault to the host, as others.
+// Assumption: an MMIO entry of an older generation lets an SNP guest and a TD fault to the host, as
+// others.
 // In Linux the processor goes on telling the guest until all such entries are zapped.
 bool is_mmio(const Kernel& k, const Vcpu& vcpu, const GuestInstruction& in) {
   return !is_td_private(k.vm(vcpu.vm), in) && is_cached_mmio(k, vcpu, in.gfn);

@@ -25,8 +25,8 @@ struct TdTry {
   GuestResult result{};  // allowed, refused in the guest, or an EPT violation
   LeafView leaf{};
 };
-/// One try: TDH.VP.ENTER, the instruction. Pre: a root is loaded.  Post: the VM is dead where a
-/// page that was not accepted ends it.
+/// One try of an access or an ACCEPT. Pre: TDH.VP.ENTER was done, a root is loaded.  Post: the VM
+/// is dead where a page that was not accepted ends it.
 TdTry attempt_in_td(Kernel& k, VcpuIndex vcpu, const GuestInstruction& in);
 
 /// A fault of a guest: one on a private page of a TD is retried where it is, under SRCU, since each

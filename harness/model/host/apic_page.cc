@@ -65,7 +65,7 @@ void free_apic_page(Kernel& k, Vm& vm) {
   k.set(vm.apic_frame, Pfn{});
 }
 
-// Deviation: kvm->lock, which Linux takes here, is not.
+// Deviation: KVM_CREATE_IRQCHIP does not take kvm->lock, as Linux does.
 Outcome apply(Kernel& k, ActorId, const CreateIrqchip& op) {
   if (const Check gate = vm_gate(k, op.vm); gate != Check::kOk) return answer(gate);
   Vm& vm = k.vm(op.vm);

@@ -29,7 +29,7 @@ bool zap_collapsible(Kernel& k, Vm& vm, const Memslot& slot) {
 bool apply_logging(Kernel& k, Vm& vm, SlotIndex index) {
   const Memslot& slot = vm.slots[index];
   if ((slot.flags & kMemReadonly) != 0) return false;
-  if ((slot.flags & kMemLogDirtyPages) == 0) return zap_collapsible(k, vm, slot);
+  if (!slot.logs()) return zap_collapsible(k, vm, slot);
   if (!planted(Planted::kLoggingKeepsHugeLeaves)) {
     split_huge_leaves(k, vm, slot.address_space, range_of(slot));
   }

@@ -98,10 +98,8 @@ FaultResult look_up_host_page(Kernel& k, const Vm& vm, const Memslot& slot, Page
 
 /// kvm_mmu_hugepage_adjust(): kvm.md 6.
 MapLevel goal_level(const Kernel& k, const Vm& vm, const Memslot& slot, const PageFault& fault) {
-  const bool logged = (slot.flags & kMemLogDirtyPages) != 0;
-  if (logged && !planted(Planted::kLoggedSlotMapsHuge)) return MapLevel::k4K;
-  for (MapLevel level = fault.max_level; level > MapLevel::k4K;
-       level = static_cast<MapLevel>(static_cast<unsigned>(level) - 1)) {
+  if (slot.logs() && !planted(Planted::kLoggedSlotMapsHuge)) return MapLevel::k4K;
+  for (MapLevel level = fault.max_level; level > MapLevel::k4K; level = below(level)) {
     if (!is_lpage_disallowed(k, vm, slot, fault.gfn, level)) return level;
   }
   return MapLevel::k4K;

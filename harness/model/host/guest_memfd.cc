@@ -60,11 +60,11 @@ unsigned levels_for(std::uint64_t page_count) {
 }
 
 /// Release of the file once its pages are gone: the VM loses a user.
-// Deviation: it comes with the last close. In Linux what user space has mapped keeps the file; the
-// harness on a real kernel unmaps after each touch.
-// Deviation: the pages go before the VM's last user does. In Linux kvm_gmem_release() lets go of
-// the VM first, which may end it, and the pages go with the inode: so a late eviction can fail
-// another VM's LAUNCH_START (snp_host.md 7).
+// Deviation: a file's release comes with its last close. In Linux what user space has mapped keeps
+// the file; the harness on a real kernel unmaps after each touch. Deviation: the pages go before
+// the VM's last user does. In Linux kvm_gmem_release() lets go of the VM first, which may end it,
+// and the pages go with the inode: so a late eviction can fail another VM's LAUNCH_START
+// (snp_host.md 7).
 void finish_close(Kernel& k, Gmem& gmem) {
   Vm& vm = k.vm(gmem.vm);
   if (!planted(Planted::kCloseKeepsPages))
@@ -195,8 +195,8 @@ Outcome apply(Kernel& k, ActorId, const CloseGuestMemfd& op) {
   return {};
 }
 
-// Deviation: a call that is inside the file does not keep it. In Linux it has the file open as long
-// as it takes, and the close takes effect at its end.
+// Deviation: a call that is inside a file does not keep it from its last close. In Linux it has the
+// file open as long as it takes, and the close takes effect at its end.
 Task<Outcome> start(Kernel& k, ActorId, const CloseGuestMemfd& op) {
   Gmem& gmem = k.gmem(op.gmem);
   if (!gmem.has_descriptor()) co_return skip(Check::kSkipNoGmem);

@@ -64,8 +64,15 @@ Check get_folio(Kernel& k, Gmem& gmem, std::uint64_t index, Check no_memory);
 
 /// The largest folio of policy gmem_order.
 inline MapLevel largest_folio(const Kernel& k) {
-  return static_cast<MapLevel>(static_cast<unsigned>(MapLevel::k4K) +
-                               static_cast<unsigned>(k.machine.header.policy.gmem_order));
+  switch (k.machine.header.policy.gmem_order) {
+    case GmemOrder::k4K:
+      return MapLevel::k4K;
+    case GmemOrder::k2M:
+      return MapLevel::k2M;
+    case GmemOrder::k1G:
+      return MapLevel::k1G;
+  }
+  return MapLevel::k4K;
 }
 
 /// kvm_gmem_get_file(): the slot's file is there, and not dying: its last descriptor is open.

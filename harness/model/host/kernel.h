@@ -71,6 +71,7 @@ struct Memslot {
   std::uint64_t gmem_page_offset = 0;
 
   constexpr bool has_gmem() const { return (flags & kMemGuestMemfd) != 0; }
+  constexpr bool logs() const { return (flags & kMemLogDirtyPages) != 0; }
   constexpr Gfn end() const { return base + page_count; }
   constexpr bool contains(Gfn gfn) const { return gfn >= base && gfn < end(); }
 };

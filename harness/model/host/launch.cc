@@ -320,7 +320,8 @@ LockPlan locks_of(const Kernel&, ActorId, const LaunchStart& op) {
   return LockPlan{}.then(kvm_lock(op.vm));
 }
 /// The file's lock as well (Linux kvm_gmem_populate()), once nothing refuses the call before.
-// Deviation: over the whole call. From 7.0 on Linux takes it for each page.
+// Deviation: LAUNCH_UPDATE holds the file's lock over the whole call. From 7.0 on Linux takes it
+// for each page.
 LockPlan locks_of(const Kernel& k, ActorId, const LaunchUpdate& op) {
   LockPlan plan = LockPlan{}.then(kvm_lock(op.vm)).then(slots_lock(op.vm));
   if (vm_gate(k, op.vm) != Check::kOk) return plan;

@@ -142,7 +142,7 @@ Check allocate_slots(Kernel& k, Change change) {
 /// Row 19: lpage_info and the like, and the dirty bitmap of a slot that is to be logged.
 Check allocate_metadata(Kernel& k) { return check_allocation(k, Check::kRegionMetadata); }
 Check allocate_bitmap(Kernel& k, const Memslot& next) {
-  return (next.flags & kMemLogDirtyPages) != 0 ? allocate_metadata(k) : Check::kOk;
+  return next.logs() ? allocate_metadata(k) : Check::kOk;
 }
 
 /// Everything up to the change itself, under slots_lock: rows 4 to 17, and the file of row 18.
@@ -307,7 +307,7 @@ std::uint8_t address_space_of(const Region& region) { return region.next.address
 Check prepare_delete_or_move(Kernel& k, const Vm& vm, const Region& region) {
   if (region.change == Change::kDelete) return Check::kOk;
   Check check = Check::kOk;
-  const bool has_bitmap = (vm.slots[region.slot].flags & kMemLogDirtyPages) != 0;
+  const bool has_bitmap = vm.slots[region.slot].logs();
   if (!has_bitmap) check = allocate_bitmap(k, region.next);
   if (check == Check::kOk) check = check_last_gfn(k, vm, region.next);
   return check == Check::kOk ? allocate_metadata(k) : check;
@@ -461,7 +461,7 @@ Task<Check> create_or_flags(Kernel& k, const Region& region) {
     // What is protected Linux flushes outside of mmu_lock: the slot is so when the call returns,
     // not before. What is zapped at the end of logging, it flushes inside
     // (tdp_mmu_zap_spte_atomic()).
-    const bool protects = (vm.slots[region.slot].flags & kMemLogDirtyPages) != 0;
+    const bool protects = vm.slots[region.slot].logs();
     if (protects) unlock(k, mmu_lock(region.vm));
     if (flush && has_translations(k, vm)) {
       co_await point(k, Point::kZapBeforeFlush);

@@ -12,17 +12,11 @@ namespace {
 
 constexpr std::uint64_t kBlock = kFramesPer2M;
 
-constexpr std::uint64_t head_of(std::uint64_t index, std::uint64_t pages = kBlock) {
-  return index & ~(pages - 1);
-}
-
-constexpr MapLevel below(MapLevel level) {
-  return static_cast<MapLevel>(static_cast<unsigned>(level) - 1);
-}
+constexpr std::uint64_t head_of(std::uint64_t index) { return index & ~(kBlock - 1); }
 
 /// The pages of the folio.
 constexpr PageRange folio_around(std::uint64_t index, MapLevel level) {
-  const std::uint64_t head = head_of(index, frames_in(level));
+  const std::uint64_t head = index & ~(frames_in(level) - 1);
   return {.first = head, .last = head + frames_in(level)};
 }
 
@@ -150,7 +144,7 @@ void drop_page(Kernel& k, Gmem& gmem, std::uint64_t& word, PageCount invalidated
   }
   if (planted(Planted::kPunchLosesFrame)) return;
   // The event belongs to free_folio, which runs now even where a reference keeps the frame.
-  k.machine.events.add({.kind = EventKind::kFrameFreed, .a = page.pfn().value});
+  k.machine.events.add({.kind = EventKind::kFrameFreed, .a = page.pfn().value, .b = 1});
   if (page.references() > 0) {
     detach(k, page.pfn(), page.references());
   } else {
@@ -371,7 +365,7 @@ void release_page(Kernel& k, std::uint8_t gmem, std::uint64_t index, Pfn pfn) {
   std::uint64_t* word = find_word(k, k.gmems[gmem], index);
   if (word != nullptr && GmemPage{*word}.large() && planted(Planted::kReleasesHeadPage)) {
     const MapLevel level = find_page(k, k.gmems[gmem], index).folio_level();
-    word = find_word(k, k.gmems[gmem], head_of(index, frames_in(level)));
+    word = find_word(k, k.gmems[gmem], folio_around(index, level).first);
     if (GmemPage{*word}.references() > 0) k.set(*word, *word - GmemPage::kReference);
     return;
   }

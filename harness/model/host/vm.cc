@@ -133,7 +133,7 @@ Task<Outcome> start(Kernel& k, ActorId, const DestroyVm& op) {
   co_return Outcome{};
 }
 
-// Deviation: kvm->lock, which Linux takes at the begin and at the end of a creation, is not.
+// Deviation: KVM_CREATE_VCPU does not take kvm->lock at its begin and at its end, as Linux does.
 Outcome apply(Kernel& k, ActorId, const CreateVcpu& op) {
   Vcpu& vcpu = k.vcpu(op.vcpu);
   if (vcpu.exists && vcpu.vm != op.vm) return skip(Check::kSkipVcpuElsewhere);
