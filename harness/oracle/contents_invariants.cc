@@ -239,8 +239,12 @@ Result shared_page_is_one(const View& view) {
   if (slot == nullptr || key_of(view, vcpu, *op).has_value()) return std::nullopt;
   const std::optional<Pfn> frame = user_frame(view, *slot, (op->gfn - slot->base).value);
   const std::uint64_t guests = is_read(op->kind) ? view.outcome().value : op->value.value;
-  const bool one = frame.has_value() && view.frame(*frame).content == guests;
-  return one ? Result{} : Violation{.subject = op->gfn.value, .other = guests};
+  if (frame && view.frame(*frame).content == guests) return std::nullopt;
+  // docs/findings.md 5: a TD's shared half goes on mapping what has left its file.
+  const bool is_left = !frame || view.leaf(vm, root, op->gfn).pfn != *frame;
+  const bool known = view.vm(vm).type == VmType::kTdx && slot->gmem_only && is_left;
+  return Violation{
+      .subject = op->gfn.value, .other = guests, .known_upstream = known, .spoils_the_rest = known};
 }
 
 }  // namespace check

@@ -201,6 +201,29 @@ TEST(Oracle, AFaultThatKvmHasNoWayOutOfIsKnown) {
   EXPECT_EQ(finding->cls, FindingClass::kKnownUpstream);
 }
 
+TEST(Oracle, OnlyAnMmioEntryInALeafsPlaceIsKnown) {
+  FakeView zapped;  // a page inside a large leaf, by somebody who is still to flush
+  testing::cached_leaf_in_flight(zapped);
+  zapped.translations_value[0] = {
+      .page = 0, .pfn = kHead, .level = MapLevel::k2M, .encrypted = true};
+  zapped.leaf_changes_value = {
+      {.gfn = {0}, .before = {.present = true, .level = MapLevel::k2M, .pfn = kHead}}};
+  zapped.leaves.clear(), zapped.events_value.clear();
+  zapped.events_value.add({.kind = EventKind::kZap, .a = 5, .b = 1});
+  EXPECT_FALSE(judge(zapped, false).has_value());
+  FakeView overwritten = zapped;
+  overwritten.events_value.clear();
+  overwritten.progress_value.in_flight = 0;
+  const auto finding = judge(overwritten, false);
+  ASSERT_TRUE(finding.has_value());
+  EXPECT_EQ(finding->name(), "tlb.flushed_after_zap");
+  EXPECT_EQ(finding->cls, FindingClass::kFinding) << "a leaf went, and nothing took its place";
+  overwritten.events_value.add({.kind = EventKind::kMapMmio, .a = 5});
+  const auto known = judge(overwritten, false);
+  ASSERT_TRUE(known.has_value());
+  EXPECT_EQ(known->cls, FindingClass::kKnownUpstream);
+}
+
 TEST(Oracle, OnlyWhatATdStillMapsOfItsFileIsKnown) {
   FakeView view;
   testing::freed(view);

@@ -167,6 +167,11 @@ Result audit_nothing_stays_assigned(const View& view, AuditScratch&) {
 }
 
 Result dead_vm_is_frozen(const View& view) {
+  // Who was inside KVM_RUN when the VM died enters the guest no more.
+  if (finished<GuestAccess>(view) != nullptr && view.outcome().ok()) {
+    const VmIndex vm = view.vm_of(acting_vcpu(view));
+    if (view.vm_before(vm).dead) return Violation{.subject = vm.value};
+  }
   const auto vm = vm_of_ioctl(view);
   const Outcome& out = view.outcome();
   if (!vm || out.skipped() || out.progression != Progression::kDone || !view.ran_alone())

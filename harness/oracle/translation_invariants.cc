@@ -92,10 +92,12 @@ bool was_overwritten(const View& view, VmIndex vm, std::uint32_t root, const Tra
   });
   for (const Event& event : view.events().events()) {
     if (event.vm != vm.value) continue;
-    if (event.kind == EventKind::kMap && event.a - t.page < frames_in(t.level)) unzapped = true;
-    if (event.kind == EventKind::kZap && lost->value - event.a < event.b) unzapped = false;
+    if (is_zap_of(event, vm, Gfn{t.page}, frames_in(t.level))) unzapped = false;
+    const bool is_here = event.a - t.page < frames_in(t.level);
+    if (event.kind == EventKind::kMap && is_here) unzapped = true;
+    if (event.kind == EventKind::kMapMmio && is_here && unzapped) return true;
   }
-  return unzapped;
+  return false;
 }
 
 /// RMP refuses a write that goes through this translation and is checked now.

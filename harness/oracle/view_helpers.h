@@ -237,10 +237,16 @@ inline bool overlaps_for_no_reason(const View& view) {
   });
 }
 
+/// Is the event a zap of some of these GFNs? It names what was asked for, and a large leaf goes
+/// with any part of it.
+inline bool is_zap_of(const Event& e, VmIndex vm, Gfn first, std::uint64_t count) {
+  const bool overlaps = first.value - e.a < e.b || e.a - first.value < count;
+  return e.kind == EventKind::kZap && e.vm == vm.value && overlaps;
+}
 /// Was what the leaf translated zapped in the step? For rows that read events.
 inline bool was_zapped(const View& view, const LeafChange& change) {
   return std::ranges::any_of(view.events().events(), [&change](const Event& e) {
-    return e.kind == EventKind::kZap && e.vm == change.vm.value && change.gfn.value - e.a < e.b;
+    return is_zap_of(e, change.vm, change.gfn, frames_in(change.before.level));
   });
 }
 

@@ -66,6 +66,15 @@ inline std::vector<InvariantCase> launch_cases() {
        false, mismatch},
       {"launch.dead_vm_is_frozen",
        [](FakeView& v) {
+         launched_vm(v), v.vms[0].dead = true, v.vms_before[{0}] = v.vms[0];
+         v.ran(GuestAccess{}, oracle::kOpBit<GuestAccess>, outcome_of(Check::kVmDead));
+         v.step_value.op = Resume{.target = v.step_value.actor};
+         v.also_ran[actor_slot(v.step_value.actor)] = GuestAccess{};
+       },
+       [](FakeView& v) { v.outcome_value = {}; }, false,
+       [](FakeView& v) { launched_vm(v), v.vms_before[{0}] = v.vms[0], v.vms[0].dead = true; }},
+      {"launch.dead_vm_is_frozen",
+       [](FakeView& v) {
          launched_vm(v), v.vms[0].dead = true;
          v.ran(CreateVcpu{}, oracle::kOpBit<CreateVcpu>, outcome_of(Check::kVmDead));
        },

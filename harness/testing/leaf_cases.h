@@ -111,6 +111,22 @@ inline std::vector<InvariantCase> leaf_cases() {
          v.events_value.add({.kind = EventKind::kZap, .a = 5, .b = 1});
        },
        [](FakeView& v) { v.events_value.clear(); }},
+      {"npt.frame_changes_through_zap",
+       [](FakeView& v) {  // a page inside the large leaf was zapped, and so all of it
+         private_leaf(v), v.ran(GuestAccess{.gfn = {5}}, oracle::kOpBit<GuestAccess>);
+         v.leaf_changes_value = {
+             {.gfn = {0}, .before = {.present = true, .level = MapLevel::k2M, .pfn = {0x400}}}};
+         v.leaves[{0}] = {.present = true, .pfn = kHead};
+         v.gmem_pages[{{0}, 2}] = {
+             .present = true, .uptodate = true, .pfn = kHead, .references = 1};
+         v.frames_value[kHead] = {.use = FrameUse::kGmem, .gmem = {0}, .index = 2};
+         v.rmp_value[kHead] = with(kInvalid, [](RmpView& e) { e.gpa = {0}; });
+         v.events_value.add({.kind = EventKind::kZap, .a = 0x1ff, .b = 1});
+       },
+       [](FakeView& v) {
+         v.events_value.clear();
+         v.events_value.add({.kind = EventKind::kZap, .a = 0x200, .b = 1});
+       }},
       {"npt.level_within_rmp", huge_leaf,
        [](FakeView& v) { v.rmp_value[kHead].page_size = PageSize::k4K; }},
       {"npt.level_within_rmp",

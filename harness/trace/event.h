@@ -27,6 +27,7 @@ enum class EventKind : std::uint8_t {
   kZap,               // a = first gfn, b = frames, vm
   kTlbFlush,          // vm
   kMap,               // a = gfn, b = sequence number that the fault had read, vm
+  kMapMmio,           // a = gfn, vm: an MMIO entry was written
   kNpf,               // a = gfn, b = EXITINFO1, vm
   kExitToUser,        // a = reason, vm
   kRetry,             // a = gfn, vm: the fault path started over

@@ -32,7 +32,10 @@ Check enter_gate(Kernel& k, VcpuIndex index) {
 // Deviation: a signal is looked for before obsolete roots are freed and a root is loaded. In Linux
 // vcpu_enter_guest() does these first, and ENOMEM wins over EINTR.
 Check enter_again(Kernel& k, Vcpu& vcpu, bool looks_for_signal) {
-  const bool has_vmsa = k.vm(vcpu.vm).sev.active;
+  const Vm& vm = k.vm(vcpu.vm);
+  // KVM_REQ_VM_DEAD, of which every vCPU is told, comes before all else.
+  if (vm.dead && !planted(Planted::kDeadVmWorks)) return fail(Check::kVmDead);
+  const bool has_vmsa = vm.sev.active;
   const Check reset = has_vmsa ? apply_reset(k, vcpu) : Check::kOk;
   if (row_of(reset).kind == StatusKind::kSkipped) return reset;
   // A halted vCPU waits, and its wait ends with a signal, too.

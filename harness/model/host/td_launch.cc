@@ -75,6 +75,7 @@ Check map_directly(Kernel& k, Vm& vm, Vcpu& vcpu, Gfn gfn, Pfn pfn) {
 Check add_page(Kernel& k, Vm& vm, Gfn gfn, Pfn pfn, const HostPage& source, bool measures) {
   const VmIndex td = k.index_of(vm);
   const bool retries = behavior::tdx_adds_pages_directly(k.version());
+  // Deviation: a PAGE.ADD that is BUSY is asked again at once; Linux looks for a signal in between.
   SeamStatus status = tdh_mem_page_add(k.machine, td, gfn, pfn, source.pfn());
   while (retries && status == SeamStatus::kOperandBusy) {
     status = tdh_mem_page_add(k.machine, td, gfn, pfn, source.pfn());

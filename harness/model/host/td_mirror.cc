@@ -67,6 +67,8 @@ void install_private(Kernel& k, Vm& vm, Gfn gfn, Pfn pfn) {
   }
   if (planted(Planted::kTdFaultSkipsAug)) return;
   const VmIndex td = k.index_of(vm);
+  // Deviation: where TDH.MEM.PAGE.AUG is BUSY it is asked again at once, with mmu_lock held. In
+  // Linux the fault is retried, or the pre-fault's loop goes on, and a signal is looked for.
   SeamStatus status = SeamStatus::kOperandBusy;
   while (status == SeamStatus::kOperandBusy) status = tdh_mem_page_aug(k.machine, td, gfn, pfn);
   if (is_bug(k, vm, status)) return;

@@ -341,7 +341,9 @@ void map_mmio(Kernel& k, Vm& vm, std::uint8_t index, Gfn gfn) {
   const Walk at = walk_to(k, vm, index, gfn, 1);
   const std::uint64_t generation = vm.generation[root.smm ? 1 : 0];
   const std::uint64_t word = Spte::kMmio | generation << Spte::kFrameShift;
-  if (at.spte.word != word) k.set(word_at(k, at), word);
+  if (at.spte.word == word) return;
+  k.set(word_at(k, at), word);
+  k.event(EventKind::kMapMmio, vm, gfn.value);
 }
 
 }  // namespace sluice::model

@@ -58,6 +58,12 @@ Outcome outcome_of_reaction(Reaction reaction, const ConversionExit& exit) {
   return outcome_of(reaction, exit, {.converted = {}, .failed = failed});
 }
 
+/// KVM_RUN finds the first piece by the guest's request, each further one by what it left to be
+/// done when user space answers: it returns to user space before it looks for a signal.
+Check gate_of_piece(Kernel& k, VcpuIndex index, bool first) {
+  return first ? run_to_event(k, index) : run_gate(k, index);
+}
+
 }  // namespace
 
 Outcome apply(Kernel& k, ActorId actor, const TdMapGpa& op) {
@@ -65,7 +71,7 @@ Outcome apply(Kernel& k, ActorId actor, const TdMapGpa& op) {
   if (exceeds_limit(k, index, op)) return skip(Check::kSkipLimit);
   Request left{.next = op.gpa.value, .end = op.gpa.value + op.size.value};
   for (bool first = true;; first = false) {
-    if (const Check gate = run_to_event(k, index); gate != Check::kOk) return answer(gate);
+    if (const Check gate = gate_of_piece(k, index, first); gate != Check::kOk) return answer(gate);
     Vcpu& vcpu = k.vcpu(index);
     const VmIndex vm = vcpu.vm;
     const Check bad = first ? check_request(k.vm(vm), op) : Check::kOk;
@@ -84,7 +90,7 @@ Task<Outcome> start(Kernel& k, ActorId actor, const TdMapGpa& op) {
   Request left{.next = op.gpa.value, .end = op.gpa.value + op.size.value};
   for (bool first = true;; first = false) {
     co_await lock(k, vcpu_mutex(index));
-    const Check gate = run_to_event(k, index);
+    const Check gate = gate_of_piece(k, index, first);
     if (gate != Check::kOk) {
       unlock(k, vcpu_mutex(index));
       co_return answer(gate);
