@@ -351,7 +351,7 @@ TEST(Oracle, EveryInvariantAcceptsTheHealthyAndNamesTheBroken) {
     c.broken(view);
     const auto broken = judge(view, c.audit, c.earlier);
     EXPECT_TRUE(broken.has_value()) << c.name << " was not found broken";
-    if (broken) EXPECT_EQ(broken->name(), c.name) << describe(*broken);
+    EXPECT_EQ(broken ? broken->name() : c.name, c.name) << (broken ? describe(*broken) : "");
   }
 }
 
