@@ -6,6 +6,7 @@
 #include "oracle/conditions.h"
 #include "oracle/invariant_list.h"
 #include "oracle/view_helpers.h"
+#include "trace/npf.h"
 
 namespace sluice::oracle::check {
 
@@ -44,11 +45,10 @@ Result mismatch_says_access(const View& view) {
 Result conversion_helps(const View& view) {
   if (!is_mismatch(view)) return std::nullopt;
   // docs/findings.md 1: where an MMIO entry was left behind, the access is taken for a shared one.
-  constexpr std::uint64_t kReservedBit = std::uint64_t{1} << 3;  // of EXITINFO1
   const ExitInfo& exit = view.outcome().exit;
   const Event* const fault = last_fault(view, view.vm_of(acting_vcpu(view)));
-  const bool is_known =
-      (exit.flags & kMemoryFaultPrivate) == 0 && fault != nullptr && (fault->b & kReservedBit) != 0;
+  const bool is_known = (exit.flags & kMemoryFaultPrivate) == 0 && fault != nullptr &&
+                        (fault->b & npf::kReserved) != 0;
   return Violation{.subject = exit.gpa, .known_upstream = is_known};
 }
 

@@ -14,6 +14,7 @@
 #include "testing/host_cases.h"
 #include "testing/launch_cases.h"
 #include "testing/leaf_cases.h"
+#include "trace/npf.h"
 
 namespace sluice::oracle {
 namespace {
@@ -194,7 +195,7 @@ TEST(Oracle, AFaultThatKvmHasNoWayOutOfIsKnown) {
   testing::fault_loops(view);
   view.outcome_value = outcome_of(Check::kFaultLoop);
   view.rmp_value[kFrame].gpa = {0x6000};  // the page is bound at another address
-  view.events_value.add({.kind = EventKind::kNpf, .a = 5, .b = std::uint64_t{1} << 31});
+  view.events_value.add({.kind = EventKind::kNpf, .a = 5, .b = npf::kRmp});
   const auto finding = judge(view, false);
   ASSERT_TRUE(finding.has_value());
   EXPECT_EQ(finding->name(), "progress.fault_is_resolved");

@@ -3,6 +3,7 @@
 
 #include "oracle/invariant_list.h"
 #include "oracle/view_helpers.h"
+#include "trace/npf.h"
 
 namespace sluice::oracle {
 namespace {
@@ -84,10 +85,9 @@ Result fault_is_resolved(const View& view) {
   const VmIndex vm = view.vm_of(acting_vcpu(view));
   const auto by = faulter_of(view, vm, *op);
   if (!by) return std::nullopt;
-  // EXITINFO1: RMP violation (rmp.md 5). Of what is no RMP fault nothing is known.
-  constexpr std::uint64_t kRmpViolation = std::uint64_t{1} << 31;
+  // Of what is no RMP fault nothing is known.
   const Event* const fault = last_fault(view, vm);
-  const bool by_rmp = fault != nullptr && (fault->b & kRmpViolation) != 0;
+  const bool by_rmp = fault != nullptr && (fault->b & npf::kRmp) != 0;
   const bool known = by_rmp && view.vm(vm).type != VmType::kTdx && is_unhandled(view, vm, *by);
   return Violation{.subject = by->gfn.value, .known_upstream = known};
 }

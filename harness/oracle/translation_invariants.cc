@@ -227,15 +227,14 @@ Result flushed_before_frame_is_free(const View& view) {
   for (const FrameChange& change : view.frame_changes()) {
     if (!changed_hands(change)) continue;
     any = true;
-    const TranslationView* stale = nullptr;
-    const auto is_wrong = [&](const TranslationView& t) {
-      if (t.use == TranslationUse::kDirectMap || !covers(t, change.pfn)) return false;
-      stale = &t;
-      return change.now.use == FrameUse::kFree || !is_fresh(view, t, change);
-    };
-    if (auto wrong = any_translation(view, is_wrong); wrong) {
-      wrong->known_upstream = wrong->spoils_the_rest = td_keeps_file_page(view, *stale, change);
-      return wrong;
+    for (const TranslationView& t : view.translations()) {
+      if (t.use == TranslationUse::kDirectMap || !covers(t, change.pfn)) continue;
+      if (change.now.use != FrameUse::kFree && is_fresh(view, t, change)) continue;
+      const bool known = td_keeps_file_page(view, t, change);
+      return Violation{.subject = t.page,
+                       .other = t.pfn.value,
+                       .known_upstream = known,
+                       .spoils_the_rest = known};
     }
   }
   return any ? freed_before_flush(view) : std::nullopt;

@@ -52,7 +52,7 @@ constexpr bool psc_batches_behind_a_partly_done_entry(KernelVersion v) {
   return v >= KernelVersion{6, 12};
 }
 /// LAUNCH_FINISH takes the mutexes of all vCPUs (bugs.md 46); 6.12.117 does not.
-// Assumption: from 7.0 on.
+// Assumption: LAUNCH_FINISH takes the vCPUs' mutexes from 7.0 on.
 constexpr bool launch_finish_locks_vcpus(KernelVersion v) { return v >= KernelVersion{7, 0}; }
 /// AP creation wants the SEV features that the VM was made with, not only its injection mode (Linux
 /// 745ff82199b1).

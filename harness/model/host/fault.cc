@@ -133,7 +133,7 @@ FaultResult fault_begin(Kernel& k, Vcpu& vcpu, PageFault& fault) {
     // MMIO is shared-only"). So a page that became private over a stale MMIO entry is reported as a
     // shared fault, time and again, until the entry goes: neither a conversion nor a new slot takes
     // it away.
-    // Assumption: kernels after 6.12 do the same; it was read and seen in 6.12 only.
+    // Assumption: kernels after 6.12 call such a fault shared, too; read and seen in 6.12 only.
     fault.is_private = is_private(k, vm, fault.gfn) && !fault.reserved;
   }
   if (vm.sev.active && !fault.prefetch && planted(Planted::kFaultIgnoresCBit)) {

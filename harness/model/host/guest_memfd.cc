@@ -61,10 +61,10 @@ unsigned levels_for(std::uint64_t page_count) {
 
 /// Release of the file once its pages are gone: the VM loses a user.
 // Deviation: a file's release comes with its last close. In Linux what user space has mapped keeps
-// the file; the harness on a real kernel unmaps after each touch. Deviation: the pages go before
-// the VM's last user does. In Linux kvm_gmem_release() lets go of the VM first, which may end it,
-// and the pages go with the inode: so a late eviction can fail another VM's LAUNCH_START
-// (snp_host.md 7).
+// the file; the harness on a real kernel unmaps after each touch.
+// Deviation: a file's pages go before the VM's last user does. In Linux kvm_gmem_release() lets go
+// of the VM first, which may end it, and the pages go with the inode: so a late eviction can fail
+// another VM's LAUNCH_START (snp_host.md 7).
 void finish_close(Kernel& k, Gmem& gmem) {
   Vm& vm = k.vm(gmem.vm);
   if (!planted(Planted::kCloseKeepsPages))

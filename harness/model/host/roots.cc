@@ -147,8 +147,9 @@ void invalidate_roots(Kernel& k, Vm& vm) {
   }
 }
 
-// Deviation: in the same hold of mmu_lock as the invalidation, and with a flush. Linux takes the
-// lock anew, shared, meanwhile vCPUs load other roots, and each flushes when it loads one.
+// Deviation: invalidated roots are zapped in the same hold of mmu_lock as the invalidation, and
+// with a flush. Linux takes the lock anew, shared, meanwhile vCPUs load other roots, and each
+// flushes when it loads one.
 void zap_invalidated_roots(Kernel& k, Vm& vm) {
   for (Root& root : vm.roots) {
     if (!root.used || root.valid) continue;

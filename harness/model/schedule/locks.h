@@ -12,8 +12,8 @@ namespace sluice::model {
 /// Outer to inner: who holds one may take only locks further down this list. SRCU and
 /// mn_active_invalidate_count are no locks; scheduler.h says what they forbid.
 /// Left out: slots_arch_lock and mn_invalidate_lock, which nobody holds at an interleaving point.
-// Deviation: the folio lock, too. A fault that has found its page holds it until the page is
-// prepared (the point gmem.folio_found lies between), so that in Linux a hole waits there to drop
+// Deviation: the folio lock is left out. In Linux a fault that has found its page holds it until
+// the page is prepared (the point gmem.folio_found lies between), and a hole waits there to drop
 // the page.
 enum class LockKind : std::uint8_t {
   kKvmLock,         // mutex, one per VM
