@@ -65,13 +65,13 @@ bool GuestPageSet::remove(const GuestPages& pages) {
 }
 
 void AcceptanceBook::clear() {
-  holds_ = true;
+  has_room_ = true, twice_ = 0;
   accepted_.clear();
   launched_.clear();
 }
 
 void AcceptanceBook::note(const View& view) {
-  if (!holds_ || (launched_.empty() && !ran_any_pvalidate(view) && !ran<LaunchUpdate>(view)))
+  if (!has_room_ || (launched_.empty() && !ran_any_pvalidate(view) && !ran<LaunchUpdate>(view)))
     return;
   // What came first within a step, nobody can say: as if all had been accepted before anything
   // went.
@@ -87,7 +87,7 @@ void AcceptanceBook::note_belief(const View& view) {
   if (!accepts || !keeps_order || !view.outcome().ok() || !view.ran_alone()) return;
   const Asid asid = view.vm(view.vm_of(acting_vcpu(view))).asid;
   const GuestPages all{.asid = asid, .first = op->gfn, .count = op->page_count.value};
-  holds_ = holds_ && accepted_.remove(all) && accepted_.add(all);
+  has_room_ = has_room_ && accepted_.remove(all) && accepted_.add(all);
 }
 
 void AcceptanceBook::note_accepted(const View& view, const FrameChange& change) {
@@ -97,10 +97,12 @@ void AcceptanceBook::note_accepted(const View& view, const FrameChange& change) 
   const GuestPages pages = guest_pages_of(now);
   const bool known = accepted_.overlaps(pages);
   if (ran_pvalidate(view, now, true)) {
-    holds_ = holds_ && !known && accepted_.add(pages);
+    if (known) give_up(now.asid);
+    has_room_ = has_room_ && (known || accepted_.add(pages));
   } else if (ran<LaunchUpdate>(view)) {
-    holds_ = holds_ && !launched_.overlaps(pages) && launched_.add(pages) &&
-             (known || accepted_.add(pages));
+    const bool twice = launched_.overlaps(pages);
+    if (twice) give_up(now.asid);
+    has_room_ = has_room_ && (twice || launched_.add(pages)) && (known || accepted_.add(pages));
   }
 }
 
@@ -111,11 +113,11 @@ void AcceptanceBook::note_gone(const View& view, const FrameChange& change) {
   const bool is_there = now.assigned && is_same_guest_page(before, now);
   // bugs.md 63: freed, and still the guest's. H4 reports it where the host's own rows are judged;
   // that its address gets a second frame later follows from it.
-  if (is_there && left_its_owner(change) && was_refused(view, change.pfn)) holds_ = false;
+  if (is_there && left_its_owner(change) && was_refused(view, change.pfn)) give_up(before.asid);
   if (!is_there || !now.validated || left_its_owner(change)) {
     // A launched page has an entry of 4 KiB.
     const GuestPages page{.asid = before.asid, .first = guest_pages_of(before).first, .count = 1};
-    holds_ = holds_ && launched_.remove(page);
+    has_room_ = has_room_ && launched_.remove(page);
   }
   // A guest that keeps the order has taken its acceptance back before it asked the host to take the
   // page.
@@ -123,7 +125,7 @@ void AcceptanceBook::note_gone(const View& view, const FrameChange& change) {
   const bool was_asked_for =
       !is_there && before.validated && keeps_order && ran<GuestConvert>(view);
   if (((is_there && !now.validated) || was_asked_for) && ran_pvalidate(view, before, false)) {
-    holds_ = holds_ && accepted_.remove(guest_pages_of(before));
+    has_room_ = has_room_ && accepted_.remove(guest_pages_of(before));
   }
 }
 

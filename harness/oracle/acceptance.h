@@ -42,19 +42,22 @@ class GuestPageSet {
 };
 
 /// What guests have accepted, by PVALIDATE or by their launch, or take for accepted since a
-/// conversion of theirs was done. Once an address was accepted twice, or a set has no room, R8 does
-/// not apply for the rest of the sequence. Thread: compatible.
+/// conversion of theirs was done. Once an address of a guest was accepted twice, R8 does not
+/// apply to that guest for the rest of the sequence; to none, once a set has no room. Thread:
+/// compatible.
 class AcceptanceBook {
  public:
   void clear();
   /// After every step. Cost: a walk over the changed frames of a step that accepted, or of any step
   /// while a launched page is in place.
   void note(const View& view);
-  /// Was no address accepted twice?
-  bool holds() const { return holds_; }
+  /// Is the book complete?
+  bool has_room() const { return has_room_; }
+  /// Was no address of this guest accepted twice?
+  bool holds(Asid asid) const { return has_room_ && (twice_ >> bit_of(asid) & 1) == 0; }
   /// Has a guest accepted anything that it has not rescinded since?
   bool anything_accepted() const { return !accepted_.empty(); }
-  /// Has this guest accepted the page, and not rescinded it since? Pre: holds().
+  /// Has this guest accepted the page, and not rescinded it since? Pre: holds(asid).
   bool is_accepted(Asid asid, Gfn gfn) const {
     return accepted_.overlaps({.asid = asid, .first = gfn, .count = 1});
   }
@@ -65,7 +68,11 @@ class AcceptanceBook {
   /// A guest whose conversion was done takes the whole range for accepted.
   void note_belief(const View& view);
 
-  bool holds_ = true;
+  static constexpr unsigned bit_of(Asid asid) { return asid.value % 64; }
+  void give_up(Asid asid) { twice_ |= std::uint64_t{1} << bit_of(asid); }
+
+  bool has_room_ = true;
+  std::uint64_t twice_ = 0;  // ASIDs whose R8 does not apply, by bit
   /// The guest's own knowledge: what it was launched with and what it has accepted, until it
   /// rescinds it. What the host does with the frames, the guest does not see.
   GuestPageSet accepted_;

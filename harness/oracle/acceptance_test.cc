@@ -66,7 +66,7 @@ class Guest {
     view_.also_ran.clear();
   }
 
-  bool holds() const { return book_.holds(); }
+  bool holds() const { return book_.holds(kGuest); }
   /// What the whole state looks like to a judge who saw every step.
   std::string_view audited() {
     const auto found = judge_.audit(view_);
@@ -171,7 +171,7 @@ TEST(AcceptanceBook, AConversionThatWasDoneIsBelieved) {
   book.note(view);
   EXPECT_TRUE(book.is_accepted(kGuest, {11}));
   EXPECT_FALSE(book.is_accepted(kGuest, {12}));
-  EXPECT_TRUE(book.holds());
+  EXPECT_TRUE(book.holds(kGuest));
 }
 
 TEST(GuestPageSet, RangesGrowAndSplit) {

@@ -81,7 +81,7 @@ std::optional<Violation> judge_mixed(const View& view, const SlotView& slot, con
   return std::nullopt;
 }
 
-/// What succeeded is so, and nothing beside it has changed.
+/// What succeeded is so. That nothing beside it has changed is A5's.
 std::optional<Violation> judge_converted(const View& view, const SetMemoryAttributes& op) {
   const Gfn first{op.address.value >> kPageShift};
   const GfnSpan asked{first, first + PageCount{op.size.value >> kPageShift}};
@@ -90,11 +90,6 @@ std::optional<Violation> judge_converted(const View& view, const SetMemoryAttrib
   const bool whole = run.first == asked.first && run.end == asked.end;
   if (was_undisturbed(view) && (to_private ? !whole : !run.empty()))
     return Violation{.subject = first.value, .other = op.attributes.value};
-  for (const AttributeChange& change : view.attribute_changes()) {
-    const bool inside = change.vm == op.vm && change.first >= asked.first &&
-                        change.first + change.count <= asked.end;
-    if (!inside) return Violation{.subject = change.first.value, .other = change.count.value};
-  }
   return std::nullopt;
 }
 
@@ -170,9 +165,20 @@ Result mixed_means_both_kinds(const View& view) {
 
 Result attributes_belong_to_vm(const View& view) {
   // What a pre-fault may change, P5 says.
-  if (conversion_ran(view) || ran<PreFaultMemory>(view)) return std::nullopt;
+  if (ran<PreFaultMemory>(view)) return std::nullopt;
   for (const AttributeChange& change : view.attribute_changes()) {
-    if (view.vm(change.vm).exists) return Violation{.subject = change.first.value};
+    // Changes of several actors that lie side by side are told as one.
+    const std::uint64_t count = view.ran_alone() ? change.count.value : 1;
+    const auto converts = [&](const Op& op) {
+      const auto* const own = std::get_if<SetMemoryAttributes>(&op);
+      if (own == nullptr || own->vm != change.vm) return false;
+      const std::uint64_t offset = change.first.value - (own->address.value >> kPageShift);
+      const std::uint64_t pages = own->size.value >> kPageShift;
+      return offset < pages && count <= pages - offset;
+    };
+    const bool asked_for =
+        any_ran_op(view, converts) || was_asked_to_convert(view, change.vm, change.first, count);
+    if (!asked_for && view.vm(change.vm).exists) return Violation{.subject = change.first.value};
   }
   return std::nullopt;
 }

@@ -44,15 +44,25 @@ bool became_valid(const FrameChange& change) {
   return is_guest_page(change.rmp_now) && !was;
 }
 
-/// A TD's own key, as a number that no ASID has.
+/// A TD's own key, as a number that no ASID has; of a software-protected VM, which has none, the
+/// number stands for its private pages.
 Asid key_of_td(VmIndex vm) { return {0x8000'0000U | vm.value}; }
+
+/// What leaves the pages of a software-protected VM where they are, and what they hold (kvm.md 3).
+constexpr std::uint64_t kKeepsSoftwarePages =
+    kOpBit<GuestAccess> | kOpBit<SetMemoryAttributes> | kOpBit<PreFaultMemory> |
+    kOpBit<HostAccess> | kOpBit<HostUnmap> | kOpBit<HostDontneed> | kOpBit<MapGpaRange> |
+    kOpBit<CreateVcpu> | kOpBit<Resume> | kOpBit<SendSignal> | kOpBit<NumaBalancing> |
+    kOpBit<DropCaches>;
 
 }  // namespace
 
 std::optional<Asid> key_of(const View& view, VcpuIndex vcpu, const GuestAccess& access) {
-  if (!access.c_bit && access.kind != AccessKind::kFetch) return std::nullopt;
   const VmIndex index = view.vm_of(vcpu);
   const VmView& vm = view.vm(index);
+  if (vm.type == VmType::kSwProtected && view.is_private(index, access.gfn))
+    return key_of_td(index);
+  if (!access.c_bit && access.kind != AccessKind::kFetch) return std::nullopt;
   if (vm.type == VmType::kTdx && access.c_bit) return key_of_td(index);
   return vm.type == VmType::kSnp && vm.asid.value != 0 ? std::optional(vm.asid) : std::nullopt;
 }
@@ -131,8 +141,22 @@ void WrittenPages::note(const View& view, bool rmp_changed) {
     if (came) forget({.asid = key_of_td(change.vm), .first = change.gfn, .count = 1});
   }
   note_accepted_by_td(view);
+  const bool punches =
+      view.header().policy.convert_reclaim == ConvertReclaim::kPunchHole && ran_guest_request(view);
+  for (std::uint8_t i = 0; i < kMaxVms && count_ > 0; ++i) {
+    const bool is_soft = view.vm({i}).type == VmType::kSwProtected ||
+                         view.vm_before({i}).type == VmType::kSwProtected;
+    if (is_soft && (punches || (view.ran_ops() & ~kKeepsSoftwarePages) != 0))
+      forget({.asid = key_of_td({i}), .first = {0}, .count = ~std::uint64_t{0}});
+  }
   each_guest_access(view, [&](VcpuIndex vcpu, const GuestAccess& access, Happened happened) {
     if (access.kind != AccessKind::kWrite || happened == Happened::kNo) return;
+    const VmIndex vm = view.vm_of(vcpu);
+    if (view.vm(vm).type == VmType::kSwProtected) {
+      // It may have reached a shared page, or one of the file that serves shared faults, too.
+      forget({.asid = key_of_td(vm), .first = access.gfn, .count = 1});
+      if (!is_quiescent(view) || conversion_ran(view)) return;
+    }
     const std::optional<Asid> asid = key_of(view, vcpu, access);
     if (!asid) return;
     forget({.asid = *asid, .first = access.gfn, .count = 1});

@@ -106,12 +106,25 @@ const GuestAccess* write_of(const View& view, std::uint8_t vcpu) {
   return access != nullptr && access->kind == AccessKind::kWrite ? access : nullptr;
 }
 
-/// Did a vCPU of the VM write in the step, to this address if an entry tells it?
-bool owner_wrote(const View& view, VmIndex vm, const RmpView& entry) {
+/// Does a slot of the VM show this page of a file at the GFN, before the step or now?
+bool is_shown_at(const View& view, VmIndex vm, const FrameView& frame, Gfn gfn) {
+  const auto shows = [&](const SlotView& slot) {
+    return slot.gmem.is_gmem() && slot.gmem.value == frame.gmem.value &&
+           span_of(slot).contains(gfn) &&
+           frame.index == slot.gmem_page_offset + (gfn - slot.base).value;
+  };
+  return std::ranges::any_of(view.slots(vm), shows) ||
+         std::ranges::any_of(view.slots_before(vm), shows);
+}
+
+/// Did a vCPU of the VM write to this page in the step?
+bool owner_wrote(const View& view, VmIndex vm, const FrameView& frame, const RmpView& entry) {
   for (std::uint8_t i = 0; i < kMaxVcpus; ++i) {
     const GuestAccess* const write = write_of(view, i);
     if (write == nullptr || view.vm_of({i}) != vm) continue;
-    if (!is_guests(entry) || entry.gpa == address_of(write->gfn)) return true;
+    const Gfn gfn{write->gfn.value & ~(kTdSharedBit >> kPageShift)};
+    if (is_guests(entry) ? entry.gpa == address_of(write->gfn) : is_shown_at(view, vm, frame, gfn))
+      return true;
   }
   return false;
 }
@@ -181,7 +194,7 @@ Result private_page_is_its_owners(const View& view) {
     const auto owner = private_owner(view, change);
     if (!owner || !was_in_use(view, change.now)) continue;
     const bool allowed =
-        owner_wrote(view, *owner, change.rmp_now) || is_being_launched(view, *owner);
+        owner_wrote(view, *owner, change.now, change.rmp_now) || is_being_launched(view, *owner);
     if (!allowed && !was_freed(view, change.pfn) && !is_by_entry(view, change))
       return Violation{.subject = change.pfn.value, .other = change.now.content};
   }

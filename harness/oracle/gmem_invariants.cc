@@ -120,6 +120,21 @@ bool is_in_hole(const View& view, GmemIndex gmem, std::uint64_t index) {
          (ran<GmemPunchHole, GmemAllocate>(view) && any_ran_op(view, has_page));
 }
 
+/// What a guest asks to be shared, user space may give away, by its policy: that page.
+bool may_be_given_away(const View& view, GmemIndex gmem, std::uint64_t index) {
+  if (!ran_guest_request(view) ||
+      view.header().policy.convert_reclaim != ConvertReclaim::kPunchHole)
+    return false;
+  const VmIndex vm = view.gmem(gmem).vm;
+  const auto is_asked_for = [&](const SlotView& slot) {
+    const std::uint64_t page = index - slot.gmem_page_offset;
+    return slot.gmem.is_gmem() && slot.gmem.value == gmem.value && page < slot.page_count.value &&
+           was_asked_to_convert(view, vm, slot.base + PageCount{page}, 1);
+  };
+  return std::ranges::any_of(view.slots(vm), is_asked_for) ||
+         std::ranges::any_of(view.slots_before(vm), is_asked_for);
+}
+
 constexpr std::uint64_t kMaxFileBytes = 0x7fff'ffff'ffff'ffff;
 constexpr bool is_page_multiple(std::uint64_t bytes) { return bytes % kPageBytes == 0; }
 
@@ -148,6 +163,86 @@ std::optional<std::uint64_t> first_left_in_hole(const View& view) {
   const std::uint64_t end = std::min(hole->end, view.gmem(hole->gmem).page_count);
   for (std::uint64_t i = hole->first; i < end && i - hole->first < kWalkLimit; ++i) {
     if (view.gmem_page(hole->gmem, i).present) return i;
+  }
+  return std::nullopt;
+}
+
+/// Operations that bring no page into a file.
+constexpr std::uint64_t kBringsNoPage =
+    kOpBit<SetMemoryAttributes> | kOpBit<SetMemoryRegion> | kOpBit<GmemPunchHole> |
+    kOpBit<CloseGuestMemfd> | kOpBit<CreateGuestMemfd> | kOpBit<CreateVm> | kOpBit<DestroyVm> |
+    kOpBit<CreateVcpu> | kOpBit<LaunchStart> | kOpBit<LaunchFinish> | kOpBit<HostUnmap> |
+    kOpBit<HostDontneed> | kOpBit<HostAccess> | kOpBit<DropCaches> | kOpBit<NumaBalancing>;
+
+/// The guest pages for which this operation, of this VM, may bring pages of files; none where
+/// nobody says.
+std::optional<GfnSpan> may_bring(const Op& op) {
+  return std::visit(
+      []<class T>(const T& own) -> std::optional<GfnSpan> {
+        const auto span = [](std::uint64_t first, std::uint64_t count) {
+          const std::uint64_t bare = first & ~(kTdSharedBit >> kPageShift);
+          return GfnSpan{{bare}, {bare + count}};
+        };
+        if constexpr (std::is_same_v<T, GuestAccess> || std::is_same_v<T, RmpQuery>)
+          return span(own.gfn.value, 1);
+        else if constexpr (std::is_same_v<T, Pvalidate> || std::is_same_v<T, RmpAdjust>)
+          return span(own.gfn.value, own.page_size == PageSizeArg::k2M ? kFramesPer2M : 1);
+        else if constexpr (std::is_same_v<T, TdAccept>)
+          return span(own.gfn.value, frames_in(own.page_size));
+        else if constexpr (std::is_same_v<T, LaunchUpdate>)
+          return span(own.gfn.value, own.size.value >> kPageShift);
+        else if constexpr (std::is_same_v<T, PreFaultMemory>)
+          return span(own.gpa.value >> kPageShift, own.size.value >> kPageShift);
+        else if constexpr (std::is_same_v<T, TdxInitMemRegion>)
+          return span(own.gpa.value >> kPageShift, own.page_count.value);
+        else
+          return std::nullopt;
+      },
+      op);
+}
+
+/// The pages that can have come with this one as a folio, which the step may have split since.
+FilePages largest_folio_of(const View& view, GmemIndex gmem, std::uint64_t index) {
+  const GmemOrder order = view.header().policy.gmem_order;
+  const MapLevel level = order == GmemOrder::k4K   ? MapLevel::k4K
+                         : order == GmemOrder::k2M ? MapLevel::k2M
+                                                   : MapLevel::k1G;
+  const std::uint64_t head = index & ~(frames_in(level) - 1);
+  return {.gmem = gmem, .first = head, .end = head + frames_in(level)};
+}
+
+/// Before whatever a vCPU does, it takes the VMSA that an AP creation has named (snp_host.md 8).
+bool is_of_vmsa(const View& view, const FilePages& folio) {
+  if (acting(view).kind != ActorKind::kVcpu) return false;
+  const VmsaView vmsa = view.vmsa(acting_vcpu(view));
+  if (!vmsa.named) return vmsa.starts;  // it failed behind the look-up
+  const FrameView frame = view.frame(*vmsa.named);
+  return frame.use == FrameUse::kGmem && folio.has(frame.gmem, frame.index);
+}
+
+/// A page, or the folio that it came with, that the one operation of the step did not ask for.
+std::optional<Violation> brought_unasked(const View& view) {
+  if (!view.ran_alone() || is_one_of<Resume>(view.step().op)) return std::nullopt;
+  const Op& op = view.step().op;
+  const auto* const update = std::get_if<LaunchUpdate>(&op);
+  const auto asked = may_bring(op);
+  const bool brings_none = view.ran_ops() != 0 && (view.ran_ops() & ~kBringsNoPage) == 0;
+  if (!asked && !brings_none) return std::nullopt;
+  for (const GmemPageChange& change : view.gmem_page_changes()) {
+    if (change.before.present || !view.gmem_page(change.gmem, change.index).present) continue;
+    const FilePages folio = largest_folio_of(view, change.gmem, change.index);
+    if (!brings_none && is_of_vmsa(view, folio)) continue;
+    const VmIndex vm = view.gmem(change.gmem).vm;
+    const VmIndex of_op = update != nullptr ? update->vm : view.vm_of(acting_vcpu(view));
+    const auto shows_it = [&](const SlotView& slot) {
+      const std::uint64_t first = std::max(folio.first, slot.gmem_page_offset);
+      const std::uint64_t end = std::min(folio.end, slot.gmem_page_offset + slot.page_count.value);
+      const Gfn base = slot.base - PageCount{slot.gmem_page_offset};
+      return slot.gmem.is_gmem() && slot.gmem.value == change.gmem.value && first < end &&
+             asked->overlaps({base + PageCount{first}, base + PageCount{end}});
+    };
+    if (brings_none || vm != of_op || std::ranges::none_of(view.slots(vm), shows_it))
+      return Violation{.subject = change.index, .other = change.gmem.value};
   }
   return std::nullopt;
 }
@@ -195,6 +290,7 @@ Result resident_pages_add_up(const View& view) {
         return Violation{.subject = change.index, .other = change.gmem.value};
     }
   }
+  if (auto wrong = brought_unasked(view)) return wrong;
   if (!is_quiescent(view))
     return std::nullopt;  // a folio dropped from the cache may still be held by a fault
   std::uint64_t resident = 0;
@@ -319,13 +415,12 @@ Result allocation_is_whole_or_prefix(const View& view) {
 }
 
 Result pages_outlive_slots(const View& view) {
-  // What a guest asks for, user space may do by giving pages away.
-  const bool gives_away = ran_guest_request(view);
   for (const GmemPageChange& change : view.gmem_page_changes()) {
-    if (!change.before.present || gives_away || !view.gmem(change.gmem).open ||
+    if (!change.before.present || !view.gmem(change.gmem).open ||
         view.gmem_page(change.gmem, change.index).present)
       continue;
-    if (!is_in_hole(view, change.gmem, change.index))
+    if (!is_in_hole(view, change.gmem, change.index) &&
+        !may_be_given_away(view, change.gmem, change.index))
       return Violation{.subject = change.index, .other = change.gmem.value};
   }
   return each_gmem([&](GmemIndex gmem) -> Result {

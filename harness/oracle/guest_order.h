@@ -7,17 +7,21 @@
 namespace sluice::oracle {
 
 /// Whether, since something was accepted, the guest has only kept the order and the host has only
-/// done what it was asked for. Once broken, X8 does not apply for the rest of the sequence.
+/// done what it was asked for. Once broken, X8 does not apply to that guest for the rest of the
+/// sequence.
 /// Thread: compatible.
 class GuestOrderBook {
  public:
-  void clear() { holds_ = true; }
+  void clear() { broken_ = 0; }
   /// After every step; `anything_accepted`: then or before. Cost: a mask.
   void note(const View& view, bool anything_accepted);
-  bool holds() const { return holds_; }
+  /// For the guest of this ASID.
+  bool holds(Asid asid) const { return (broken_ >> bit_of(asid) & 1) == 0; }
 
  private:
-  bool holds_ = true;
+  static constexpr unsigned bit_of(Asid asid) { return asid.value % 64; }
+  void break_for(const View& view, VmIndex vm);
+  std::uint64_t broken_ = 0;  // ASIDs, by bit
 };
 
 }  // namespace sluice::oracle

@@ -33,10 +33,6 @@ class Placement {
   bool assigned_ = false;
 };
 
-bool came_back(const FrameChange& change) {
-  return change.before.use != FrameUse::kFree && change.now.use == FrameUse::kFree;
-}
-
 /// The step has taken the frame from its guest.
 bool was_taken_back(const View& view, Pfn pfn) {
   return std::ranges::any_of(view.frame_changes(), [pfn](const FrameChange& change) {
@@ -47,6 +43,43 @@ bool was_taken_back(const View& view, Pfn pfn) {
 /// Was it freed in the step although the host had been refused to take it back?
 bool was_freed_while_assigned(const View& view, Pfn pfn) {
   return was_freed(view, pfn) && was_refused(view, pfn);
+}
+
+/// A frame of nobody, or of user space: no guest's and not firmware's.
+bool is_the_hosts(const FrameView& frame) {
+  return frame.use == FrameUse::kFree || frame.use == FrameUse::kHostUser;
+}
+
+/// The first frame of what the changed entry stands for that is assigned, and the host's own.
+std::optional<Pfn> first_assigned_of_host(const View& view, const FrameChange& change) {
+  const bool is_new =
+      change.before.use != change.now.use || (change.rmp_changed && !change.rmp_before.assigned);
+  if (!change.rmp_now.assigned || !is_new) return std::nullopt;
+  const bool large = change.rmp_changed && change.rmp_now.is_head;
+  const std::uint64_t frames = large ? frames_in(change.rmp_now.page_size) : 1;
+  for (std::uint64_t i = 0; i < frames; ++i) {
+    const Pfn pfn = change.pfn + PageCount{i};
+    if (is_the_hosts(i == 0 ? change.now : view.frame(pfn))) return pfn;
+  }
+  return std::nullopt;
+}
+
+/// bugs.md 63: the hook that takes a page back before it is freed was refused, and nothing has
+/// changed the entry since. What is immutable is AMD-SP's, and does not get into a file but by a
+/// launch that leaks it.
+bool was_refused_in_hook(const View& view, Pfn pfn) {
+  const EventLog& log = view.events();
+  if (log.lacks(EventKind::kArchInvalidate) || log.lacks(EventKind::kFrameFreed)) return true;
+  if (view.rmp(pfn).immutable && !view.frame(pfn).leaked) return false;
+  bool invalidated = false, refused = false;
+  for (const Event& e : log.events()) {
+    if (e.kind == EventKind::kArchInvalidate && e.a == pfn.value)
+      invalidated = true, refused = false;
+    if (e.kind == EventKind::kRmpUpdateRefused && covers(e, pfn)) refused = invalidated;
+    if (e.kind == EventKind::kRmpUpdate && covers(e, pfn)) refused = false;
+    if (e.kind == EventKind::kFrameFreed && e.a == pfn.value && refused) return true;
+  }
+  return false;
 }
 
 /// The first frame that is still assigned, since the host was refused to change it, and freed.
@@ -106,14 +139,31 @@ Result host_lives(const View& view) {
   // docs/findings.md 2: a page that a launch has leaked stays in its file, where a fault zeroes it.
   // bugs.md 63: a page was freed while it is assigned, and its next user came in the same step.
   const Pfn pfn = view.host().fatal_frame;
-  const bool known = view.frame(pfn).leaked || was_freed_while_assigned(view, pfn);
+  const FrameView frame = view.frame(pfn);
+  const bool is_in_file = frame.leaked && frame.use == FrameUse::kGmem;
+  const bool known = is_in_file || was_freed_while_assigned(view, pfn);
   return Violation{.subject = pfn.value, .known_upstream = known};
 }
 
 Result direct_map_never_merges(const View& view) {
   const std::uint64_t before = view.host_before().direct_map_splits;
   const std::uint64_t now = view.host().direct_map_splits;
-  return now < before ? Result(Violation{.subject = before, .other = now}) : std::nullopt;
+  if (now < before) return Violation{.subject = before, .other = now};
+  // Where an entry of 4 KiB was written or a block was split, the direct map has pages of 4 KiB
+  // ever after (adjust_direct_map() row 5: also where a frame becomes shared).
+  for (const FrameChange& change : view.frame_changes()) {
+    const bool was_small =
+        change.rmp_before.assigned && change.rmp_before.page_size == PageSize::k4K;
+    if (change.rmp_changed && was_small && !change.rmp_now.assigned &&
+        view.direct_map_level(change.pfn) != MapLevel::k4K)
+      return Violation{.subject = change.pfn.value};
+  }
+  for (const Event& event : view.events().events()) {
+    if (event.kind == EventKind::kDirectMapSplit &&
+        view.direct_map_level(Pfn{event.a}) != MapLevel::k4K)
+      return Violation{.subject = event.a};
+  }
+  return std::nullopt;
 }
 
 /// bugs.md 63: sev_gmem_invalidate() warns that the page cannot become shared, and frees it. From
@@ -126,10 +176,20 @@ Result freed_frame_is_shared(const View& view) {
       return e.kind == EventKind::kRmpUpdateOverlap && covers(e, *pfn) &&
              overlaps_for_no_reason(view, e);
     });
-    return Violation{.subject = pfn->value, .known_upstream = !forgot, .spoils_the_rest = !forgot};
+    const bool known = !forgot && was_refused_in_hook(view, *pfn);
+    return Violation{.subject = pfn->value, .known_upstream = known, .spoils_the_rest = known};
   }
   for (const FrameChange& change : view.frame_changes()) {
-    if (came_back(change) && change.rmp_now.assigned) return Violation{.subject = change.pfn.value};
+    if (const auto pfn = first_assigned_of_host(view, change))
+      return Violation{.subject = pfn->value};
+  }
+  return std::nullopt;
+}
+
+Result audit_assigned_of_host(const View& view, AuditScratch&) {
+  for (const Pfn pfn : view.occupied_frames()) {
+    if (view.rmp(pfn).assigned && is_the_hosts(view.frame(pfn)))
+      return Violation{.subject = pfn.value};
   }
   return std::nullopt;
 }
@@ -137,6 +197,11 @@ Result freed_frame_is_shared(const View& view) {
 Result leaked_after_refusal(const View& view) {
   std::uint64_t leaked = 0;
   for (const FrameChange& change : view.frame_changes()) {
+    // Once leaked, never used again.
+    const bool used_again = change.before.leaked && !change.now.leaked;
+    const bool left_list =
+        change.before.use == FrameUse::kLeaked && change.now.use != FrameUse::kLeaked;
+    if (used_again || left_list) return Violation{.subject = change.pfn.value};
     if (!change.now.leaked || change.before.leaked) continue;
     ++leaked;
     if (!was_refused(view, change.pfn)) return Violation{.subject = change.pfn.value};

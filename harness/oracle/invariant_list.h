@@ -41,6 +41,7 @@ inline constexpr std::size_t kCount = 22;  // each is one bit
 }  // namespace trigger
 
 using CheckFn = std::optional<Violation> (*)(const View&);
+class AcceptanceBook;
 class BindingBook;
 struct ContentBooks;
 /// For rows that must know what was written in earlier steps.
@@ -56,7 +57,8 @@ struct AuditScratch {
   std::vector<ValidatedPages> validated{};
   std::vector<LeafRecord> leaves{};  // of this audit, if `has_leaves`
   bool has_leaves = false;
-  const BindingBook* bindings = nullptr;  // what N11 must know of earlier steps
+  const BindingBook* bindings = nullptr;       // what N11 must know of earlier steps
+  const AcceptanceBook* acceptance = nullptr;  // what R8 must know
 };
 using AuditFn = std::optional<Violation> (*)(const View&, AuditScratch&);
 
@@ -135,6 +137,7 @@ Result assigned_frame_is_split_out(const View&);
 Result host_lives(const View&);
 Result direct_map_never_merges(const View&);
 Result freed_frame_is_shared(const View&);
+Result audit_assigned_of_host(const View&, AuditScratch&);
 Result leaked_after_refusal(const View&);
 Result flushed_before_free(const View&);
 Result split_before_assignment(const View&);

@@ -32,6 +32,21 @@ bool has_vm(const View& view, Asid asid) {
   return false;
 }
 
+/// A firmware page that no guest context accounts for: each VM has one context page, from its
+/// LAUNCH_START to its end. Pages that a guest has made are not firmware's.
+std::optional<Violation> judge_context_pages(const View& view) {
+  if (!is_quiescent(view)) return std::nullopt;
+  std::uint64_t contexts = 0, pages = 0;
+  for (std::uint8_t i = 0; i < kMaxVms; ++i)
+    contexts += view.vm({i}).exists && view.vm({i}).launching ? 1U : 0U;
+  for (const Pfn pfn : view.occupied_frames()) {
+    const RmpView entry = view.rmp(pfn);
+    if (!entry.assigned || entry.asid.value != 0 || view.frame(pfn).leaked) continue;
+    if (++pages > contexts) return Violation{.subject = pfn.value};
+  }
+  return std::nullopt;
+}
+
 /// Pages that the step's LAUNCH_UPDATE has done.
 std::uint64_t pages_done(const View& view, const LaunchUpdate& op) {
   const Outcome& out = view.outcome();
@@ -82,7 +97,6 @@ bool changed_vm(const View& view, VmIndex vm) {
 namespace check {
 
 Result only_launched_pages(const View& view) {
-  const bool launches = ran<LaunchUpdate, LaunchFinish>(view);
   const auto* const op = lone_launch_update(view);
   const std::uint64_t done = op == nullptr ? 0 : pages_done(view, *op);
   for (const FrameChange& change : view.frame_changes()) {
@@ -93,8 +107,11 @@ Result only_launched_pages(const View& view) {
     const bool is_new = !change.rmp_before.assigned || change.rmp_before.asid != now.asid;
     // The page after those that are done is the one that failed, if any did: L2's.
     const bool is_asked_for =
-        op == nullptr || Gfn{now.gpa.value >> kPageShift} - op->gfn <= PageCount{done};
-    if (!(now.validated || now.vmsa) || (is_new && !(launches && is_asked_for)))
+        op == nullptr || (view.vm(op->vm).asid == now.asid &&
+                          Gfn{now.gpa.value >> kPageShift} - op->gfn <= PageCount{done});
+    // Firmware clears Immutable with the page's acceptance (rmp.md 4, LAUNCH_UPDATE).
+    const bool is_done = (now.validated || now.vmsa) && !now.immutable;
+    if (!is_done || (is_new && !(is_launched(view, now) && is_asked_for)))
       return Violation{.subject = change.pfn.value, .other = now.gpa.value};
   }
   for (std::uint64_t i = 0; i < std::min(done, kWalkLimit); ++i) {
@@ -152,6 +169,7 @@ Result nothing_stays_assigned(const View& view) {
       if (entry.assigned && entry.asid == before.asid && !view.frame(pfn).leaked)
         return Violation{.subject = pfn.value, .other = before.asid.value};
     }
+    if (auto wrong = judge_context_pages(view)) return wrong;
   }
   return std::nullopt;
 }
@@ -163,7 +181,7 @@ Result audit_nothing_stays_assigned(const View& view, AuditScratch&) {
     if (!has_vm(view, entry.asid))
       return Violation{.subject = pfn.value, .other = entry.asid.value};
   }
-  return std::nullopt;
+  return judge_context_pages(view);
 }
 
 Result dead_vm_is_frozen(const View& view) {

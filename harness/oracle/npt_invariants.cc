@@ -118,6 +118,34 @@ Result judge_frame(const View& view, const LeafRecord& r) {
   return maps_its_region(view, r) ? Result{} : wrong_at(r);
 }
 
+/// N5 of what is left where user space has unmapped, or has another page: the notifier zaps it in
+/// every root (bugs.md 17).
+Result judge_unmapped(const View& view) {
+  Result wrong{};
+  for (const FrameChange& change : view.frame_changes()) {
+    const FrameView &before = change.before, &now = change.now;
+    const bool left =
+        before.use == FrameUse::kHostUser && (now.use != before.use || now.index != before.index);
+    for (std::uint8_t vm = 0; left && vm < kMaxVms; ++vm) {
+      for (const SlotView& slot : view.slots({vm})) {
+        const std::uint64_t page = before.index - (slot.hva.value >> kPageShift);
+        if (slot.hva.raw || slot.gmem_only || page >= slot.page_count.value) continue;
+        each_root(view, {vm}, slot.address_space, [&](std::uint32_t root) {
+          const LeafRecord r{.vm = {vm},
+                             .root = root,
+                             .address_space = slot.address_space,
+                             .gfn = slot.base + PageCount{page},
+                             .leaf = view.leaf({vm}, root, slot.base + PageCount{page}),
+                             .slot = &slot};
+          if (!wrong && r.maps() && r.leaf.pfn == change.pfn) wrong = judge_frame(view, r);
+        });
+        if (wrong) return wrong;
+      }
+    }
+  }
+  return wrong;
+}
+
 /// N6. A conversion leaves MMIO entries alone, since it looks at slots only (Linux
 /// kvm_pre_set_memory_attributes()), so that their kind counts when they are written.
 Result judge_slot(const View& view, const LeafRecord& r) {
@@ -244,6 +272,32 @@ Result judge_shrunk(const View& view) {
   return std::nullopt;
 }
 
+/// N11 of the leaves that are left where a guest's page was taken back, or given to another.
+Result judge_taken(const View& view) {
+  if (!is_quiescent(view)) return std::nullopt;
+  for (const FrameChange& change : view.frame_changes()) {
+    const RmpView &before = change.rmp_before, &now = change.rmp_now;
+    const bool was_guests =
+        change.rmp_changed && before.assigned && before.asid.value != 0 && !before.vmsa;
+    if (!was_guests || (now.assigned && now.asid == before.asid && now.gpa == before.gpa)) continue;
+    const std::uint64_t frames = before.is_head ? frames_in(before.page_size) : 1;
+    const Gfn gfn = before.gpa.containing_frame();
+    for (std::uint8_t vm = 0; vm < kMaxVms; ++vm) {
+      if (!view.vm({vm}).exists || view.vm({vm}).asid != before.asid) continue;
+      Result wrong{};
+      each_root(view, {vm}, 0, [&](std::uint32_t root) {
+        if (wrong) return;
+        each_leaf_in(view, {vm}, root, {gfn, gfn + PageCount{frames}}, [&](const LeafRecord& r) {
+          if (r.leaf.pfn.value - change.pfn.value < frames) wrong = judge_owner(view, r);
+          return !wrong.has_value();
+        });
+      });
+      if (wrong) return wrong;
+    }
+  }
+  return std::nullopt;
+}
+
 /// Judges the leaves that are left where attributes changed.
 template <JudgeLeaf kJudge>
 Result converted(const View& view) {
@@ -282,7 +336,10 @@ Result huge_leaf_is_uniform(const View& view) {
   return converted<judge_uniform>(view);
 }
 Result huge_leaf_fits(const View& view) { return installed<judge_fit>(view); }
-Result leaf_follows_slot(const View& view) { return installed_at_rest<judge_frame>(view); }
+Result leaf_follows_slot(const View& view) {
+  if (auto wrong = installed_at_rest<judge_frame>(view)) return wrong;
+  return is_quiescent(view) ? judge_unmapped(view) : std::nullopt;
+}
 Result leaf_has_a_slot(const View& view) {
   if (!is_quiescent(view)) return std::nullopt;
   const bool shared_only = one_fault_alone(view);
@@ -305,6 +362,7 @@ Result level_within_rmp(const View& view) {
   return is_quiescent(view) ? judge_shrunk(view) : std::nullopt;
 }
 Result private_leaf_is_assigned(const View& view, const ContentBooks& books) {
+  if (auto wrong = judge_taken(view)) return wrong;
   return each_installed(view,
                         [&](const LeafRecord& r) { return judge_owner(view, books.bindings, r); });
 }

@@ -32,6 +32,17 @@ bool is_of_own_slot(const View& view, const SetMemoryRegion& op, std::uint8_t ad
   });
 }
 
+/// KVM zaps all leaves of a VM with the quirk where a slot is deleted or moved, whether or not that
+/// comes to a good end; where one is made or begins to log, it has no more leave than without.
+bool may_zap_all(const View& view, const SetMemoryRegion& op) {
+  if (!view.vm(op.vm).slot_zap_all) return false;
+  return op.size.value == 0 ||
+         std::ranges::any_of(view.slots_before(op.vm), [&op](const SlotView& old) {
+           return op.slot.value == (std::uint32_t{old.address_space} << 16 | old.id) &&
+                  (old.invalid || old.base != Gpa{op.gpa.value}.containing_frame());
+         });
+}
+
 /// The first leaf of the span in any root of the address space for which `is_wrong` holds.
 template <class IsWrong>
 std::optional<Violation> first_leaf_in(const View& view, VmIndex vm, std::uint8_t address_space,
@@ -80,6 +91,8 @@ std::optional<Violation> td_keeps_file_page(const View& view, VmIndex vm) {
 namespace check {
 
 Result deleted_slot_has_no_leaf(const View& view) {
+  // Where nobody could map anything meanwhile, what lies where a slot is again is left over, too.
+  const bool alone = began_and_finished<SetMemoryRegion>(view) != nullptr && view.ran_alone();
   for (std::uint8_t i = 0; i < kMaxVms; ++i) {
     const VmIndex vm{i};
     if ((view.changed_vms() >> i & 1) == 0 || !view.vm(vm).exists) continue;
@@ -87,7 +100,7 @@ Result deleted_slot_has_no_leaf(const View& view) {
     each_gone_slot(view, vm, [&](const SlotView& old) {
       if (wrong) return;
       wrong = first_leaf_in(view, vm, old.address_space, span_of(old),
-                            [](const LeafRecord& record) { return record.slot == nullptr; });
+                            [&](const LeafRecord& r) { return alone || r.slot == nullptr; });
     });
     if (wrong) return wrong;
   }
@@ -96,9 +109,11 @@ Result deleted_slot_has_no_leaf(const View& view) {
 
 Result delete_spares_others(const View& view) {
   const auto* const op = finished<SetMemoryRegion>(view);
-  if (op == nullptr || !view.ran_alone() || view.vm(op->vm).slot_zap_all) return std::nullopt;
+  if (op == nullptr || !view.ran_alone()) return std::nullopt;
+  const bool zaps_all = may_zap_all(view, *op);
   for (const LeafChange& change : view.leaf_changes()) {
     if (!change.before.present || change.now == change.before) continue;
+    if (zaps_all && change.vm == op->vm) continue;
     const std::uint8_t address_space = view.root(change.vm, change.root).address_space;
     bool of_gone_slot = false;
     const std::uint64_t frames = frames_in(change.before.level);
@@ -106,8 +121,8 @@ Result delete_spares_others(const View& view) {
     each_gone_slot(view, change.vm, [&](const SlotView& old) {
       of_gone_slot |= old.address_space == address_space && span_of(old).overlaps(leaf);
     });
-    if (!of_gone_slot && !is_of_own_slot(view, *op, address_space, leaf))
-      return Violation{.subject = change.gfn.value};
+    const bool is_own = change.vm == op->vm && is_of_own_slot(view, *op, address_space, leaf);
+    if (!of_gone_slot && !is_own) return Violation{.subject = change.gfn.value};
   }
   return std::nullopt;
 }

@@ -43,6 +43,7 @@ void Oracle::begin(const View& view) {
   acceptance_.clear();
   mismatches_.clear();
   a_vm_died_ = false;
+  was_at_rest_ = true;
   creates_aps_ = false;
   order_.clear();
   contents_.clear();
@@ -142,19 +143,21 @@ std::uint32_t Oracle::touched(const View& view) const {
 /// The condition of X8: the step's access is to a page that its guest has accepted in order.
 bool Oracle::accessed_accepted_page(const View& view) const {
   const auto* const access = finished<GuestAccess>(view);
-  if (access == nullptr || !acceptance_.holds() || !order_.holds()) return false;
-  const VmIndex vm = view.vm_of(acting_vcpu(view));
-  return acceptance_.is_accepted(view.vm(vm).asid, access->gfn);
+  if (access == nullptr) return false;
+  const Asid asid = view.vm(view.vm_of(acting_vcpu(view))).asid;
+  return acceptance_.holds(asid) && order_.holds(asid) &&
+         acceptance_.is_accepted(asid, access->gfn);
 }
 
 bool Oracle::condition_holds(std::size_t row, const View& view) const {
   const InvariantRow& r = kInvariants[row];
   if (r.strength != Strength::kConditional) return true;
-  if (r.audit == check::audit_validated_gpa_is_unique) return acceptance_.holds();
+  if (r.audit == check::audit_validated_gpa_is_unique) return acceptance_.has_room();
   if (r.after_step == check::conversion_helps) return mismatches_.was_helped(view);
   if (r.after_step == check::accepted_page_takes_no_vc) return accessed_accepted_page(view);
   if (r.with_books == check::loss_is_loud || r.with_books == check::guest_reads_what_it_wrote)
-    return acceptance_.holds() && view.header().policy.guest == GuestPolicy::kEnlightened;
+    return acceptance_.holds(view.vm(view.vm_of(acting_vcpu(view))).asid) &&
+           view.header().policy.guest == GuestPolicy::kEnlightened;
   return true;  // the row's function knows its condition
 }
 
@@ -232,6 +235,13 @@ std::optional<Finding> Oracle::check(const View& view) {
   if (!view.events().is_complete()) set_aside(rows, known.of_events);
   auto finding = judge_rows(rows, view);
   note_for_later(view, active);
+  // What rows leave out while somebody is inside an operation, no later step tells of.
+  const bool comes_to_rest = !was_at_rest_ && is_quiescent(view);
+  was_at_rest_ = is_quiescent(view);
+  if (comes_to_rest && (!finding || !ends_judging(*finding))) {
+    const auto more = audit_rows(view, false);
+    if (more && (!finding || ends_judging(*more))) finding = more;
+  }
   return finding;
 }
 
@@ -283,15 +293,16 @@ void Oracle::note_for_later(const View& view, std::uint32_t active) {
   for (std::uint8_t i = 0; i < kMaxVms; ++i) a_vm_died_ |= view.vm({i}).dead;
 }
 
-std::optional<Finding> Oracle::audit(const View& view) {
+std::optional<Finding> Oracle::audit_rows(const View& view, bool hard_ones) {
   std::array<AuditFn, kInvariants.size()> ran_already{};  // and found nothing
   std::size_t ran_count = 0;
   std::optional<Finding> known{};
   scratch_.has_leaves = false;
   scratch_.bindings = &contents_.bindings;
+  scratch_.acceptance = &acceptance_;
   for (std::size_t row = 0; row < kInvariants.size(); ++row) {
     const AuditFn whole = kInvariants[row].audit;
-    if (whole == nullptr) continue;
+    if (whole == nullptr || (!hard_ones && kInvariants[row].strength == Strength::kHard)) continue;
     const auto function = [&]() -> std::optional<Violation> {
       const auto end = ran_already.begin() + static_cast<std::ptrdiff_t>(ran_count);
       if (std::find(ran_already.begin(), end, whole) != end) return std::nullopt;

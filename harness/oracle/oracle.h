@@ -86,7 +86,7 @@ class Oracle {
   /// violation that is known upstream.
   std::optional<Finding> check(const View& view);
   /// At the end of a sequence (tests: after each step): every row, whole state; likewise.
-  std::optional<Finding> audit(const View& view);
+  std::optional<Finding> audit(const View& view) { return audit_rows(view, true); }
 
   RowCount count(std::size_t invariant) const;
 
@@ -103,6 +103,7 @@ class Oracle {
   void set_aside(RowSet& rows, const RowSet& blind);
   std::optional<Finding> judge_rows(const RowSet& rows, const View& view);
   Finding found(std::size_t row, const Violation& wrong);
+  std::optional<Finding> audit_rows(const View& view, bool hard_ones);
   void note_for_later(const View& view, std::uint32_t active);
   /// Runs `function` for the row if the row applies.
   template <class Function>
@@ -122,6 +123,7 @@ class Oracle {
   MismatchBook mismatches_;
   bool creates_aps_ = false;  // some vCPU has asked for AP creation
   bool a_vm_died_ = false;
+  bool was_at_rest_ = true;
   GuestOrderBook order_;
   ContentBooks contents_;
   AuditScratch scratch_;

@@ -90,7 +90,7 @@ const std::vector<InvariantCase>& cases() {
        [](FakeView& v) { v.rmp_value[kFrame].validated = false; }},
       {"rmp.validated_gpa_is_unique",
        [](FakeView& v) {
-         launched_vm(v);
+         launched_vm(v), v.books.by_use = {FakeView::kFrames - 2, 0, 0, 2, 0, 0};
          v.rmp_value[kFrame] = with(kInvalid, [](RmpView& e) { e.validated = true; });
          v.rmp_value[kHead] =
              with(kInvalid, [](RmpView& e) { e.validated = true, e.gpa = {0x6000}; });
@@ -98,7 +98,7 @@ const std::vector<InvariantCase>& cases() {
        [](FakeView& v) { v.rmp_value[kHead].gpa = {0x5000}; }, true},
       {"rmp.validated_gpa_is_unique",
        [](FakeView& v) {
-         launched_vm(v);
+         launched_vm(v), v.books.by_use = {FakeView::kFrames - 2, 0, 0, 2, 0, 0};
          v.rmp_value[kFrame] = with(kInvalid, [](RmpView& e) {
            e.validated = true, e.gpa = {2 * kBytesPer2M - kPageBytes};
          });
@@ -111,8 +111,10 @@ const std::vector<InvariantCase>& cases() {
        [](FakeView& v) { ++v.books.by_use[0]; }},
       {"rmp.masks_follow_caller",
        [](FakeView& v) {
-         v.ran(RmpAdjust{.target_vmpl = {2}, .mask = {1}, .vmpl = {1}}, kOpBit<RmpAdjust>);
+         v.ran(RmpAdjust{.gfn = {5}, .target_vmpl = {2}, .mask = {1}, .vmpl = {1}},
+               kOpBit<RmpAdjust>);
          const RmpView before = with(kInvalid, [](RmpView& e) { e.vmpl_mask[1] = 1; });
+         v.vms[0].asid = kGuest;
          v.change(kFrame, before, with(before, [](RmpView& e) { e.vmpl_mask[2] = 1; }));
        },
        [](FakeView& v) { v.rmp_value[kFrame].vmpl_mask[2] = 3; }},
@@ -159,6 +161,8 @@ const std::vector<InvariantCase>& cases() {
       {"attributes.belong_to_vm",
        [](FakeView& v) { launched_vm(v), v.ran(SetMemoryRegion{}, kOpBit<SetMemoryRegion>); },
        [](FakeView& v) { v.attribute_changes_value.push_back({.count = {1}}); }},
+      {"attributes.belong_to_vm", made_one_private,
+       [](FakeView& v) { v.attribute_changes_value[0].count = {2}; }},
       {"attributes.private_or_absent",
        [](FakeView& v) {
          conversion(v, {.size = {0x18000 * kPageBytes}, .attributes = {8}});
@@ -170,8 +174,6 @@ const std::vector<InvariantCase>& cases() {
        [](FakeView& v) { made_one_private(v), v.attribute_changes_value.clear(); },
        [](FakeView& v) { v.outcome_value = outcome_of(Check::kAttributesValue); }},
       {"attributes.need_no_slot", made_one_private, [](FakeView& v) { v.private_spans.clear(); }},
-      {"attributes.need_no_slot", made_one_private,
-       [](FakeView& v) { v.attribute_changes_value[0].count = {2}; }},
       {"attributes.need_no_slot", [](FakeView& v) { conversion(v, {}); },
        [](FakeView& v) { v.private_spans = {{.first = {0}, .end = {1}}}; }},
       {"attributes.leave_rmp",

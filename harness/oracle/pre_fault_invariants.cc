@@ -23,12 +23,6 @@ const PreFaultMemory* undisturbed_pre_fault(const View& view) {
 
 VmIndex vm_of_actor(const View& view) { return view.vm_of(acting_vcpu(view)); }
 
-bool is_in_a_slot(const View& view, VmIndex vm, Gfn gfn) {
-  return std::ranges::any_of(view.slots(vm), [gfn](const SlotView& slot) {
-    return gfn >= slot.base && gfn < slot.base + slot.page_count;
-  });
-}
-
 /// The step split a huge leaf that mapped the page to the same frame.
 bool was_part_of_huge(const View& view, const LeafChange& change) {
   return std::ranges::any_of(view.leaf_changes(), [&change](const LeafChange& other) {
@@ -155,7 +149,9 @@ Result stays_in_slot(const View& view) {
     const std::uint64_t block = frames_in(now.level);
     const bool asked_for = change.gfn >= first.align_down(block) &&
                            change.gfn < (end + PageCount{block - 1}).align_down(block);
-    const bool fits = asked_for && is_in_a_slot(view, change.vm, change.gfn);
+    const bool is_its_own = change.root == view.current_root(acting_vcpu(view)) ||
+                            change.root == mirror_of(view, change.vm);
+    const bool fits = asked_for && change.slot != nullptr && is_its_own;
     if (!fits && !was_part_of_huge(view, change))
       return Violation{.subject = change.gfn.value,
                        .known_upstream = takes_alias(view, change.vm, *op)};

@@ -71,13 +71,13 @@ void add_done(const PscView& psc, std::size_t index, bool to_private, Balance& b
 
 /// The trigger of the batching defect: a partly done 2 MiB entry, and behind it one of 4 KiB whose
 /// frame follows the pages left as if they had been counted from the entry's own frame.
-bool meets_batching_defect(const PscView& psc) {
+bool meets_batching_defect(const PscView& psc, std::uint64_t at) {
   const std::size_t count = std::min<std::size_t>(psc.entries_at_start.size(), kPscMaxEntries);
   for (std::size_t i = psc.header_at_start.cur_entry(); i + 1 < count; ++i) {
     const PscEntry one{psc.entries_at_start[i]}, next{psc.entries_at_start[i + 1]};
     const bool partly_done = one.is_2m() && one.cur_page() != 0 && one.cur_page() < kFramesPer2M;
     const bool follows = next.gfn() == one.gfn() + PageCount{kFramesPer2M - one.cur_page()};
-    if (partly_done && follows && !next.is_2m() && next.cur_page() == 0 &&
+    if (partly_done && follows && next.gfn().value == at && !next.is_2m() && next.cur_page() == 0 &&
         next.operation() == one.operation())
       return true;
   }
@@ -103,7 +103,7 @@ Result psc_exits_are_what_was_done(const View& view) {
       if (Result wrong = balance.first_difference(); wrong.has_value()) {
         wrong->known_upstream =
             behavior::psc_batches_behind_a_partly_done_entry(view.header().kernel) &&
-            meets_batching_defect(psc);
+            meets_batching_defect(psc, wrong->subject);
         return wrong;
       }
     }

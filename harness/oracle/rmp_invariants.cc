@@ -4,6 +4,7 @@
 #include <tuple>
 #include <type_traits>
 
+#include "oracle/acceptance.h"
 #include "oracle/invariant_list.h"
 #include "oracle/view_helpers.h"
 
@@ -40,16 +41,21 @@ bool owner_changed(const RmpView& before, const RmpView& now) {
 
 /// Another VMPL than 0 has got rights that no RMPADJUST for it gave, or more than its caller had.
 bool gains_rights_unasked(const View& view, const RmpView& before, const RmpView& now) {
+  const Gfn gfn{now.gpa.value >> kPageShift};
   for (std::uint8_t vmpl = 1; vmpl < kVmplCount; ++vmpl) {
     const unsigned gained = now.vmpl_mask[vmpl] & ~unsigned{before.vmpl_mask[vmpl]};
-    const auto gives = [&](const Op& op) {
-      const auto* const adjust = std::get_if<RmpAdjust>(&op);
-      if (adjust == nullptr || adjust->target_vmpl.value != vmpl) return false;
-      const bool has_them = adjust->vmpl.value < kVmplCount &&
-                            (gained & ~unsigned{before.vmpl_mask[adjust->vmpl.value]}) == 0;
+    const auto gives = [&](VcpuIndex vcpu, const RmpAdjust& adjust) {
+      const std::uint64_t pages = adjust.page_size == PageSizeArg::k2M ? kFramesPer2M : 1;
+      const bool is_its_page = view.vm(view.vm_of(vcpu)).asid == now.asid &&
+                               gfn.align_down(pages) == adjust.gfn.align_down(pages);
+      if (!is_its_page || adjust.target_vmpl.value != vmpl ||
+          (gained & ~unsigned{adjust.mask.value}) != 0)
+        return false;
+      const bool has_them = adjust.vmpl.value < kVmplCount &&
+                            (gained & ~unsigned{before.vmpl_mask[adjust.vmpl.value]}) == 0;
       return has_them || !view.ran_alone();  // the caller may have got them in the step
     };
-    if (gained != 0 && !any_ran_op(view, gives)) return true;
+    if (gained != 0 && !any_vcpu_op<RmpAdjust>(view, gives)) return true;
   }
   return false;
 }
@@ -96,8 +102,18 @@ Result validated_by_guest_or_firmware(const View& view) {
 }
 
 Result change_clears_validated(const View& view) {
-  return each_change(view, [&view](const RmpView& before, const RmpView& now) {
-    if (!owner_changed(before, now)) return true;
+  // An entry of 2 MiB becomes small by PSMASH, or by RMPUPDATE, which is a change of size.
+  const auto was_shrunk = [&view](const RmpView& before, const RmpView& now, Pfn pfn) {
+    const Pfn head = pfn.align_down(kFramesPer2M);
+    const EventLog& log = view.events();
+    return was_smashed(before, now) && !log.lacks(EventKind::kPsmash) &&
+           any_event_covers(view, EventKind::kRmpUpdate, pfn) && !ran<Psmash>(view) &&
+           std::ranges::none_of(log.events(), [head](const Event& e) {
+             return e.kind == EventKind::kPsmash && e.a == head.value;
+           });
+  };
+  return each_change(view, [&](const RmpView& before, const RmpView& now, Pfn pfn) {
+    if (!owner_changed(before, now) && !was_shrunk(before, now, pfn)) return true;
     const bool masks_empty =
         now.vmpl_mask[1] == 0 && now.vmpl_mask[2] == 0 && now.vmpl_mask[3] == 0;
     return ((!now.validated || ran_pvalidate(view, now, true)) &&
@@ -203,6 +219,7 @@ Result audit_validated_gpa_is_unique(const View& view, AuditScratch& scratch) {
   for (const Pfn pfn : view.occupied_frames()) {
     const RmpView entry = view.rmp(pfn);
     if (!entry.validated || entry.vmsa || !entry.is_head) continue;
+    if (scratch.acceptance != nullptr && !scratch.acceptance->holds(entry.asid)) continue;
     const Gpa end{entry.gpa.value + frames_in(entry.page_size) * kPageBytes};
     pages.push_back({.asid = entry.asid, .first = entry.gpa, .end = end, .pfn = pfn});
   }

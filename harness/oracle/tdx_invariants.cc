@@ -223,6 +223,10 @@ Result host_keeps_off(const View& view) {
     if (change.now.use != FrameUse::kGmem && view.sept_of(change.pfn))
       return Violation{.subject = change.pfn.value};
   }
+  for (const SeptChange& change : view.sept_changes()) {
+    if (!change.now.is_free() && view.frame(change.now.pfn).use != FrameUse::kGmem)
+      return wrong_at(change.gfn, change.now.pfn);
+  }
   for (const GmemPageChange& change : view.gmem_page_changes()) {
     const GmemPageView page = view.gmem_page(change.gmem, change.index);
     if (page.user_mapped && view.sept_of(page.pfn)) return Violation{.subject = page.pfn.value};

@@ -179,6 +179,44 @@ inline bool ran_guest_request(const View& view) {
   return ran<MapGpaRange, PscMsr, Psc, GuestConvert, TdMapGpa>(view);
 }
 
+/// Guest pages that this vCPU's request is about, whoever has run it; of a TD without the SHARED
+/// bit.
+inline bool asks_about(const View& view, VcpuIndex vcpu, const Op& op, Gfn first,
+                       std::uint64_t count) {
+  const auto covers = [&](std::uint64_t from, std::uint64_t pages) {
+    return first.value - from < pages && count <= pages - (first.value - from);
+  };
+  if (const auto* const range = std::get_if<MapGpaRange>(&op))
+    return covers(range->gpa.value >> kPageShift, range->page_count.value);
+  // The MSR and the entries of a GHCB's buffer have 40 bits for the frame.
+  constexpr std::uint64_t kGfnMask = (std::uint64_t{1} << 40) - 1;
+  if (const auto* const msr = std::get_if<PscMsr>(&op)) return covers(msr->gfn.value & kGfnMask, 1);
+  if (const auto* const all = std::get_if<GuestConvert>(&op)) {
+    const std::uint64_t offset = (first.value - all->gfn.value) & kGfnMask;
+    return offset < all->page_count.value && count <= all->page_count.value - offset;
+  }
+  if (const auto* const td = std::get_if<TdMapGpa>(&op))
+    return covers((td->gpa.value & ~kTdSharedBit) >> kPageShift, td->size.value >> kPageShift);
+  if (!std::holds_alternative<Psc>(op)) return false;
+  const auto has_exit = [&](Gfn gfn) {  // changes of neighboring exits are told as one
+    return std::ranges::any_of(view.psc(vcpu).exits, [&](const PscExit& exit) {
+      return gfn.value - exit.first.value < exit.count;
+    });
+  };
+  return has_exit(first) && has_exit(first + PageCount{count - 1});
+}
+/// Did a vCPU of the VM ask user space, in the step, for a conversion that these pages are all in?
+inline bool was_asked_to_convert(const View& view, VmIndex vm, Gfn first, std::uint64_t count) {
+  if (!ran_guest_request(view)) return false;
+  for (std::uint8_t i = 0; i < kMaxVcpus; ++i) {
+    const Op* const op = view.ran_op({.kind = ActorKind::kVcpu, .index = i});
+    if (op == nullptr) continue;
+    if (!view.vcpu({i}).exists) return true;  // gone since: whose it was, and what, nobody can say
+    if (view.vm_of({i}) == vm && asks_about(view, {i}, *op, first, count)) return true;
+  }
+  return false;
+}
+
 /// Firmware may change immutable entries and validate pages inside these: the launch, and whatever
 /// can be the end of a VM.
 inline bool firmware_ran(const View& view) {

@@ -11,6 +11,8 @@ inline const RmpView kValidated = with(kInvalid, [](RmpView& e) { e.validated = 
 inline void wrote_private(FakeView& v) {
   file_with_page(v);
   v.vms[0].type = VmType::kSwProtected, v.vms[0].asid = {0};
+  v.slots_value = {{.base = {0}, .page_count = {16}, .gmem = {0}}};
+  v.private_spans = {{.first = {0}, .end = {16}}};
   v.ran(GuestAccess{.gfn = {7}, .kind = AccessKind::kWrite, .value = {9}},
         oracle::kOpBit<GuestAccess>);
   v.frame_changes_value.push_back({.pfn = kFrame, .rmp_before = kFree, .before = v.frame(kFrame)});

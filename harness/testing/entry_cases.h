@@ -52,6 +52,8 @@ inline void two_pages_freed(FakeView& v, std::uint64_t asked) {
 inline void fresh_page(FakeView& v, AccessKind kind) {
   page_appears(v);
   v.vms[0].type = VmType::kSwProtected, v.vms[0].asid = {0};
+  v.slots_value = {{.base = {0}, .page_count = {16}, .gmem = {0}}};
+  v.private_spans = {{.first = {0}, .end = {16}}};
   v.ran(GuestAccess{.gfn = {7}, .kind = kind, .value = {9}}, oracle::kOpBit<GuestAccess>);
 }
 /// A folio of 2 MiB that was allocated before comes into use.
@@ -240,7 +242,10 @@ inline std::vector<InvariantCase> file_page_cases() {
       {"launch.nothing_stays_assigned", [](FakeView& v) { vm_gone(v), in_flight(v); },
        [](FakeView& v) { v.rmp_value[kFrame] = kInvalid; }},
       {"launch.nothing_stays_assigned",
-       [](FakeView& v) { launched_vm(v), v.rmp_value[kFrame] = kInvalid; },
+       [](FakeView& v) {
+         launched_vm(v), v.rmp_value[kFrame] = kInvalid;
+         v.books.by_use = {FakeView::kFrames - 1, 0, 0, 1, 0, 0};
+       },
        [](FakeView& v) { v.vms[0].asid = {6}; }, true},
       {"td.removed_after_track",
        [](FakeView& v) {

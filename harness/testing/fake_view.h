@@ -74,6 +74,8 @@ class FakeView : public View {
   }
   /// A frame that had `before` and has `now`.
   void change(Pfn pfn, const RmpView& before, const RmpView& now) {
+    if (before.assigned || now.assigned)
+      frames_value.try_emplace(pfn, FrameView{.use = FrameUse::kFirmware});
     frame_changes_value.push_back({.pfn = pfn, .rmp_before = before, .before = frame(pfn)});
     rmp_value[pfn] = now;
   }
@@ -111,7 +113,13 @@ class FakeView : public View {
   }
   std::uint64_t frame_count() const override { return kFrames; }
   RmpView rmp(Pfn pfn) const override { return find_or(rmp_value, pfn, RmpView{.covered = true}); }
-  FrameView frame(Pfn pfn) const override { return find_or(frames_value, pfn, FrameView{}); }
+  /// One that is assigned, and that nobody has described, is firmware's.
+  FrameView frame(Pfn pfn) const override {
+    const RmpView head = rmp(pfn.align_down(kFramesPer2M));
+    const bool in_large = head.assigned && head.page_size == PageSize::k2M;
+    const FrameUse use = in_large || rmp(pfn).assigned ? FrameUse::kFirmware : FrameUse::kFree;
+    return find_or(frames_value, pfn, FrameView{.use = use});
+  }
   FrameAccounting frame_accounting() const override { return books; }
   const GmemView& gmem(GmemIndex gmem) const override { return gmems[gmem.value]; }
   GmemPageView gmem_page(GmemIndex gmem, std::uint64_t index) const override {

@@ -10,6 +10,7 @@ inline void page_freed(FakeView& v) {
   v.ran(GmemPunchHole{}, oracle::kOpBit<GmemPunchHole>);
   v.change(kFrame, kInvalid, kFree);
   v.frame_changes_value[0].before = {.use = FrameUse::kGmem, .gmem = {0}, .index = 7};
+  v.frames_value[kFrame] = {};
   for (const EventKind kind : {EventKind::kArchInvalidate, EventKind::kRmpUpdate,
                                EventKind::kCacheFlush, EventKind::kFrameFreed})
     v.events_value.add({.kind = kind, .a = kFrame.value, .b = 1});
@@ -28,7 +29,10 @@ inline std::vector<InvariantCase> host_cases() {
       {"host.assigned_frame_is_split_out", [](FakeView& v) { v.change(kFrame, kFree, kInvalid); },
        [](FakeView& v) { v.direct_map[kFrame] = MapLevel::k2M; }},
       {"host.assigned_frame_is_split_out",
-       [](FakeView& v) { launched_vm(v), v.rmp_value[kFrame] = kInvalid; },
+       [](FakeView& v) {
+         launched_vm(v), v.rmp_value[kFrame] = kInvalid;
+         v.books.by_use = {FakeView::kFrames - 1, 0, 0, 1, 0, 0};
+       },
        [](FakeView& v) { v.direct_map[kFrame] = MapLevel::k1G; }, true},
       {"host.assigned_frame_is_split_out",
        [](FakeView& v) {
