@@ -14,6 +14,7 @@
 #include "testing/host_cases.h"
 #include "testing/launch_cases.h"
 #include "testing/leaf_cases.h"
+#include "testing/neighbor_cases.h"
 #include "testing/psc_views.h"
 #include "testing/td_cases.h"
 #include "testing/translation_cases.h"
@@ -326,7 +327,9 @@ std::vector<InvariantCase> all_cases() {
   for (const auto& more :
        {testing::leaf_cases(), testing::invalidation_cases(), testing::launch_cases(),
         testing::host_cases(), testing::contents_cases(), testing::translation_cases(),
-        testing::td_cases(), testing::rmp_entry_cases(), testing::file_page_cases()}) {
+        testing::td_cases(), testing::rmp_entry_cases(), testing::file_page_cases(),
+        testing::frame_neighbor_cases(), testing::leaf_neighbor_cases(),
+        testing::file_neighbor_cases(), testing::guest_neighbor_cases()}) {
     all.insert(all.end(), more.begin(), more.end());
   }
   return all;
@@ -345,7 +348,9 @@ std::optional<Finding> judge(const FakeView& view, bool audit,
 }
 
 TEST(Oracle, EveryInvariantAcceptsTheHealthyAndNamesTheBroken) {
-  for (const InvariantCase& c : all_cases()) {
+  const std::vector<InvariantCase> all = all_cases();
+  for (const InvariantCase& c : all) {
+    SCOPED_TRACE(&c - all.data());
     FakeView view;
     c.healthy(view);
     const auto healthy = judge(view, c.audit, c.earlier);
