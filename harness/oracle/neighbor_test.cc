@@ -54,6 +54,20 @@ TEST(Neighbors, OnlyARefusalInTheHookIsTheKnownOne) {
       << "the update was done after all";
 }
 
+TEST(Neighbors, ARefusalMayHaveBeenInTheHookWhereEventsAreMissing) {
+  FakeView view;
+  testing::page_freed(view);
+  view.rmp_value[kFrame] = kInvalid;
+  view.events_value.clear();
+  for (const EventKind kind : {EventKind::kRmpUpdateRefused, EventKind::kFrameFreed})
+    view.events_value.add({.kind = kind, .a = kFrame.value, .b = 1});
+  EXPECT_EQ(judged(view), "host.freed_frame_is_shared");
+  for (std::size_t i = 0; i < EventLog::kCapacity; ++i)
+    view.events_value.add({.kind = EventKind::kArchInvalidate, .a = kHead.value});
+  ASSERT_TRUE(view.events_value.lacks(EventKind::kArchInvalidate));
+  EXPECT_EQ(judged(view), "known");
+}
+
 TEST(Neighbors, OnlyALeakedPageOfAFileKillsTheHostInAKnownWay) {
   FakeView view;
   view.host_value = {.dead = true, .fatal_frame = kFrame};
@@ -81,6 +95,35 @@ TEST(Neighbors, ABatchingDefectExplainsItsOwnFrameOnly) {
   EXPECT_EQ(judged(view), "psc.exits_are_what_was_done");
 }
 
+/// Was page 7 of VM 0's file, which is at GFN 7, asked for in a step that ran this?
+template <class Op>
+bool is_brought_by(const Op& op, VmIndex vm_of_vcpu = {0}) {
+  FakeView view;
+  testing::page_brought(view, op);
+  view.vm_of_vcpu[0] = vm_of_vcpu;
+  return judged(view) != "gmem.resident_pages_add_up";
+}
+
+TEST(Neighbors, APageComesForWhoAskedForIt) {
+  constexpr auto k2M = PageSizeArg::k2M;
+  EXPECT_TRUE(is_brought_by(Pvalidate{.gfn = {0}, .page_size = k2M}));
+  EXPECT_FALSE(is_brought_by(Pvalidate{.gfn = {6}}));
+  EXPECT_TRUE(is_brought_by(RmpAdjust{.gfn = {7}}));
+  EXPECT_FALSE(is_brought_by(RmpAdjust{.gfn = {8}}));
+  EXPECT_FALSE(is_brought_by(RmpQuery{.gfn = {8}}));
+  EXPECT_TRUE(is_brought_by(TdAccept{.gfn = {0}, .page_size = PageSize::k2M}));
+  EXPECT_FALSE(is_brought_by(TdAccept{.gfn = {6}}));
+  EXPECT_TRUE(is_brought_by(LaunchUpdate{.gfn = {6}, .size = {0x2000}}));
+  EXPECT_FALSE(is_brought_by(LaunchUpdate{.gfn = {6}, .size = {0x1000}}));
+  EXPECT_TRUE(is_brought_by(LaunchUpdate{.gfn = {7}}, {1})) << "it is the VM's, not a vCPU's";
+  EXPECT_FALSE(is_brought_by(LaunchUpdate{.vm = {1}, .gfn = {7}}));
+  EXPECT_TRUE(is_brought_by(PreFaultMemory{.gpa = {0x6000}, .size = {0x2000}}));
+  EXPECT_FALSE(is_brought_by(PreFaultMemory{.gpa = {0x6000}, .size = {0x1000}}));
+  EXPECT_TRUE(is_brought_by(TdxInitMemRegion{.gpa = {0x6000}, .page_count = {2}}));
+  EXPECT_FALSE(is_brought_by(TdxInitMemRegion{.gpa = {0x6000}, .page_count = {1}}));
+  EXPECT_TRUE(is_brought_by(GuestAccess{.gfn = {(kTdSharedBit >> kPageShift) | 7}}));
+}
+
 /// Page 5 of VM 0 has become private in a step in which its vCPU ran this.
 template <class Op>
 std::string_view converted_by(const Op& op) {
@@ -103,6 +146,8 @@ TEST(Neighbors, AConversionIsOfThePagesThatItsGuestAskedAbout) {
   EXPECT_EQ(converted_by(PscMsr{.gfn = {6}}), kRow);
   EXPECT_EQ(converted_by(GuestConvert{.gfn = {4}, .page_count = {2}}), "nothing");
   EXPECT_EQ(converted_by(GuestConvert{.gfn = {4}, .page_count = {1}}), kRow);
+  EXPECT_EQ(converted_by(GuestConvert{.gfn = {(std::uint64_t{1} << 40) + 5}, .page_count = {1}}),
+            "nothing");
   EXPECT_EQ(converted_by(TdMapGpa{.gpa = {kTdSharedBit | 0x5000}}), "nothing");
   EXPECT_EQ(converted_by(TdMapGpa{.gpa = {0x6000}}), kRow);
   EXPECT_EQ(converted_by(Psc{}), "nothing");
@@ -118,6 +163,19 @@ TEST(Neighbors, AConversionIsOfThePagesThatItsExitsName) {
   view.attribute_changes_value[0].first = {6};
   view.private_spans = {{.first = {6}, .end = {7}}};
   EXPECT_EQ(judged(view), "nothing");
+}
+
+TEST(Neighbors, NeighboringExitsAreToldAsOneChange) {
+  FakeView view;
+  testing::asked_for_private(view);
+  static constexpr std::array<PscExit, 2> kExits{
+      {{.first = {5}, .count = 1, .granted = true}, {.first = {6}, .count = 1, .granted = true}}};
+  view.ran(Psc{}, kOpBit<Psc>);
+  view.private_spans[0].end = {7}, view.attribute_changes_value[0].count = {2};
+  view.pscs[0].exits = kExits;
+  EXPECT_EQ(judged(view), "nothing");
+  view.pscs[0].exits = std::span(kExits).first(1);
+  EXPECT_EQ(judged(view), "attributes.belong_to_vm");
 }
 
 /// VMs 0 and 1, of ASID 5 and 6, with a vCPU each.
@@ -182,6 +240,45 @@ TEST_F(TwoGuests, ARequestOutOfOrderIsItsGuestsOwn) {
   EXPECT_EQ(takes_vc(0), "guest.accepted_page_takes_no_vc");
 }
 
+TEST_F(TwoGuests, AHoleIsInTheFileOfOne) {
+  accepts(0, kFrame), accepts(1, kFrame + PageCount{1});
+  view_.gmems[1].vm = view_.gmems_before[1].vm = {1};
+  run(0, GmemPunchHole{.gmem = {1}});
+  EXPECT_EQ(step(), "nothing");
+  EXPECT_EQ(takes_vc(1), "nothing");
+  EXPECT_EQ(takes_vc(0), "guest.accepted_page_takes_no_vc");
+}
+
+TEST_F(TwoGuests, WhatIsNobodysMayBeAnybodys) {
+  view_.header_value.scope = Scope::kMachine;
+  accepts(0, kFrame), accepts(1, kFrame + PageCount{1});
+  run(0, RmpUpdate{});
+  EXPECT_EQ(step(), "nothing");
+  EXPECT_EQ(takes_vc(0), "nothing");
+  EXPECT_EQ(takes_vc(1), "nothing");
+}
+
+TEST_F(TwoGuests, WhoHasNoActorAnyMoreMayHaveTakenAnything) {
+  accepts(0, kFrame), accepts(1, kFrame + PageCount{1});
+  run(0, HostAccess{});
+  view_.ran_value |= kOpBit<Psc>;
+  EXPECT_EQ(step(), "nothing");
+  EXPECT_EQ(takes_vc(0), "nothing");
+  EXPECT_EQ(takes_vc(1), "nothing");
+}
+
+TEST_F(TwoGuests, AVmThatEndsBreaksTheOrderOfItsOwnAsid) {
+  accepts(0, kFrame), accepts(1, kFrame + PageCount{1});
+  const VmView vm = view_.vms[0];
+  view_.header_value.scope = Scope::kMachine;
+  view_.vms_before[{0}] = vm, view_.vms[0] = {};
+  run(0, DestroyVm{});
+  static_cast<void>(step());  // its pages are left behind
+  view_.vms_before.clear(), view_.vms[0] = vm;
+  EXPECT_EQ(takes_vc(0), "nothing");
+  EXPECT_EQ(takes_vc(1), "guest.accepted_page_takes_no_vc");
+}
+
 TEST_F(TwoGuests, AConversionOfOneIsNoneOfTheOthers) {
   accepts(0, kFrame), accepts(1, kFrame + PageCount{1});
   run(0, SetMemoryAttributes{.vm = {1}, .address = {0x9000}});
@@ -199,6 +296,20 @@ TEST_F(TwoGuests, ADoubleAcceptanceIsJudgedOfTheOtherOnly) {
   EXPECT_EQ(takes_vc(1), "guest.accepted_page_takes_no_vc");
   view_.rmp_value[kFrame + PageCount{3}] = entry(1, true);
   EXPECT_EQ(name_of(oracle_.audit(view_)), "rmp.validated_gpa_is_unique");
+}
+
+TEST_F(TwoGuests, ADoubleAcceptanceHidesNoLossOfTheOther) {
+  const auto reads_after = [this](std::uint8_t vm) {
+    run(vm, GuestAccess{.gfn = {5}, .kind = AccessKind::kWrite, .c_bit = true, .value = {9}});
+    EXPECT_EQ(step(), "nothing");
+    Outcome out{};
+    out.has_value = true, out.value = 8;
+    run(vm, GuestAccess{.gfn = {5}, .c_bit = true}, out);
+    return step();
+  };
+  accepts(0, kFrame), accepts(0, kFrame + PageCount{1}), accepts(1, kFrame + PageCount{2});
+  EXPECT_EQ(reads_after(0), "nothing");
+  EXPECT_EQ(reads_after(1), "contents.guest_reads_what_it_wrote");
 }
 
 TEST(Rest, WhatNobodyJudgedMeanwhileIsJudgedThen) {

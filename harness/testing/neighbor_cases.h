@@ -62,6 +62,32 @@ inline std::vector<InvariantCase> frame_neighbor_cases() {
          v.events_value.add({.kind = EventKind::kRmpUpdate, .a = kHead.value, .b = 1});
          v.events_value.add({.kind = EventKind::kPsmash, .a = kHead.value + kFramesPer2M});
        }},
+      {"rmp.masks_follow_caller",
+       [](FakeView& v) {
+         rights_given(v);
+         v.step_value.op =
+             RmpAdjust{.page_size = PageSizeArg::k2M, .target_vmpl = {2}, .mask = {3}, .vmpl = {1}};
+       },
+       [](FakeView& v) {
+         v.step_value.op = RmpAdjust{.gfn = {kFramesPer2M},
+                                     .page_size = PageSizeArg::k2M,
+                                     .target_vmpl = {2},
+                                     .mask = {3},
+                                     .vmpl = {1}};
+       }},
+      {"rmp.change_clears_validated",
+       [](FakeView& v) {  // raw host instructions leave no event
+         shrunk_by_rmpupdate(v), v.rmp_value[kHead].validated = true;
+         v.header_value.scope = Scope::kMachine;
+         v.ran(Psmash{}, oracle::kOpBit<Psmash>);
+       },
+       [](FakeView& v) { v.ran(RmpUpdate{}, oracle::kOpBit<RmpUpdate>); }},
+      {"host.direct_map_never_merges",
+       [](FakeView& v) {  // a large entry needs no split
+         v.change(kHead, kLarge, kFree), v.direct_map[kHead] = MapLevel::k2M;
+         v.events_value.add({.kind = EventKind::kRmpUpdate, .a = kHead.value, .b = 1});
+       },
+       [](FakeView& v) { v.frame_changes_value[0].rmp_before.page_size = PageSize::k4K; }},
       {"host.direct_map_never_merges", [](FakeView& v) { v.change(kFrame, kInvalid, kFree); },
        [](FakeView& v) { v.direct_map[kFrame] = MapLevel::k2M; }},
       {"host.direct_map_never_merges",
@@ -182,6 +208,13 @@ inline std::vector<InvariantCase> leaf_neighbor_cases() {
          v.leaf_changes_value.clear();
          v.leaves[{9}] = {.present = true, .pfn = kHead};
        }},
+      {"npt.deleted_slot_has_no_leaf",
+       [](FakeView& v) {  // somebody may have mapped it anew
+         moved_slot(v), v.leaf_changes_value.clear();
+         v.leaves[{9}] = {.present = true, .pfn = kHead};
+         v.also_ran[actor_slot({.kind = ActorKind::kVcpu, .index = 0})] = GuestAccess{};
+       },
+       [](FakeView& v) { v.also_ran.clear(); }},
       {"npt.leaf_follows_slot", page_unmapped,
        [](FakeView& v) { v.leaves_of_root1[{5}] = {.present = true, .pfn = kFrame}; }},
       {"npt.leaf_follows_slot",
@@ -190,6 +223,30 @@ inline std::vector<InvariantCase> leaf_neighbor_cases() {
          v.frames_value[kFrame] = {.use = FrameUse::kHostUser, .index = 7};
        },
        [](FakeView& v) { v.frames_value[kFrame].index = 8; }},
+      {"npt.leaf_follows_slot",
+       [](FakeView& v) {  // where its slot lies, nobody says
+         page_unmapped(v), v.leaves_of_root1[{5}] = {.present = true, .pfn = kFrame};
+         v.slots_value[0].hva.raw = true;
+       },
+       [](FakeView& v) { v.slots_value[0].hva.raw = false; }},
+      {"npt.leaf_follows_slot",
+       [](FakeView& v) {
+         page_unmapped(v), v.leaves_of_root1[{5}] = {.present = true, .pfn = kFrame};
+         v.slots_value[0].gmem_only = true;
+       },
+       [](FakeView& v) { v.slots_value[0].gmem_only = false; }},
+      {"npt.leaf_follows_slot",
+       [](FakeView& v) {
+         page_unmapped(v), v.leaves_of_root1[{5}] = {.present = true, .pfn = kFrame};
+         in_flight(v);
+       },
+       [](FakeView& v) { v.progress_value.in_flight = 0; }},
+      {"npt.private_leaf_is_assigned",
+       [](FakeView& v) {
+         taken_back(v), in_flight(v);
+         v.leaves[{5}] = {.present = true, .pfn = kFrame};
+       },
+       [](FakeView& v) { v.progress_value.in_flight = 0; }},
       {"npt.private_leaf_is_assigned", taken_back,
        [](FakeView& v) { v.leaves[{5}] = {.present = true, .pfn = kFrame}; }},
       {"npt.private_leaf_is_assigned",
@@ -264,6 +321,19 @@ inline std::vector<InvariantCase> file_neighbor_cases() {
       {"gmem.resident_pages_add_up",
        [=](FakeView& v) { page_brought(v, read_of(8)), v.vmsas[0].starts = true; },
        [](FakeView& v) { v.vmsas[0].starts = false; }},
+      {"gmem.resident_pages_add_up",
+       [=](FakeView& v) {
+         page_brought(v, read_of(8)), v.header_value.policy.gmem_order = GmemOrder::k2M;
+       },
+       [](FakeView& v) { v.header_value.policy.gmem_order = GmemOrder::k4K; }},
+      {"attributes.belong_to_vm",
+       [](FakeView& v) {  // two conversions side by side are told as one change
+         asked_for_private(v), v.private_spans[0].end = {7};
+         v.attribute_changes_value[0].count = {2};
+         v.also_ran[actor_slot({.kind = ActorKind::kVmm, .index = 1})] =
+             SetMemoryAttributes{.address = {0x6000}, .attributes = {8}};
+       },
+       [](FakeView& v) { v.also_ran.clear(); }},
       {"attributes.belong_to_vm", asked_for_private, [](FakeView& v) { v.vm_of_vcpu[0] = {1}; }},
       {"attributes.belong_to_vm", asked_for_private,
        [](FakeView& v) { v.step_value.op = MapGpaRange{.gpa = {0x6000}}; }},
@@ -342,6 +412,15 @@ inline std::vector<InvariantCase> guest_neighbor_cases() {
       {"launch.nothing_stays_assigned",
        [](FakeView& v) { launched_vm(v), context_page(v), v.vms[0].launching = true; },
        [](FakeView& v) { v.vms[0].launching = false; }, true},
+      {"launch.nothing_stays_assigned",
+       [](FakeView& v) {
+         vm_gone(v), context_page(v);
+         v.frames_value[kHead] = {.use = FrameUse::kLeaked, .leaked = true};
+       },
+       [](FakeView& v) { v.frames_value.clear(); }},
+      {"contents.private_page_is_its_owners",
+       [](FakeView& v) { wrote_private(v), v.slots_value.push_back({.gmem = {1}}); },
+       [](FakeView& v) { v.slots_value[0].gmem = {1}; }},
       {"contents.private_page_is_its_owners", wrote_private,
        [](FakeView& v) {
          v.step_value.op = GuestAccess{.gfn = {8}, .kind = AccessKind::kWrite, .value = {9}};
