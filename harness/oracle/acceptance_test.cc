@@ -49,14 +49,17 @@ class Guest {
     step(pfn, view_.rmp(pfn), entry_of(gfn, false));
   }
   /// The host punches a hole: the frame is free; whether the guest loses it is the host's affair.
-  void punch(Pfn pfn, bool takes_it_back) {
+  void punch(Pfn pfn, bool takes_it_back, bool is_refused = false) {
     view_.ran(GmemPunchHole{}, kOpBit<GmemPunchHole>);
     view_.frame_changes_value.clear();
     const RmpView before = view_.rmp(pfn);
     view_.change(pfn, before, takes_it_back ? kFree : before);
-    view_.frames_value.erase(pfn);
+    view_.frames_value[pfn] = {};
     --view_.books.by_use[1], ++view_.books.by_use[0];
+    if (is_refused)
+      view_.events_value.add({.kind = EventKind::kRmpUpdateRefused, .a = pfn.value, .b = 1});
     see();
+    view_.events_value.clear();
   }
   /// Somebody else's step, in which this guest's vCPU 0 goes on and accepts.
   void accept_in_passing(Pfn pfn, Gfn gfn) {
@@ -137,6 +140,15 @@ TEST(AcceptanceBook, APageFreedButNotTakenBackIsFoundByTheNextLaunch) {
   guest.launch(kSecond, {5});
   EXPECT_TRUE(guest.holds());
   EXPECT_EQ(guest.audited(), "rmp.validated_gpa_is_unique");
+}
+
+TEST(AcceptanceBook, APageFreedSinceItsUpdateWasRefusedEndsIt) {
+  Guest guest;
+  guest.launch(kFirst, {5});
+  guest.punch(kFirst, false, true);  // bugs.md 63, which H4 has told of
+  guest.launch(kSecond, {5});
+  EXPECT_FALSE(guest.holds());
+  EXPECT_EQ(guest.audited(), "nothing");
 }
 
 TEST(AcceptanceBook, APageThatTheHostGaveAnotherAddressCountsNoMore) {

@@ -215,6 +215,16 @@ inline std::vector<InvariantCase> leaf_neighbor_cases() {
          v.also_ran[actor_slot({.kind = ActorKind::kVcpu, .index = 0})] = GuestAccess{};
        },
        [](FakeView& v) { v.also_ran.clear(); }},
+      {"npt.deleted_slot_has_no_leaf",
+       [](FakeView& v) {  // the same, if it was parked in between
+         moved_slot(v), v.leaf_changes_value.clear();
+         v.leaves[{9}] = {.present = true, .pfn = kHead};
+         v.step_value.op = Resume{};
+       },
+       [](FakeView& v) {
+         v.step_value.op =
+             SetMemoryRegion{.slot = {1}, .gpa = {8 * kPageBytes}, .size = {16 * kPageBytes}};
+       }},
       {"npt.leaf_follows_slot", page_unmapped,
        [](FakeView& v) { v.leaves_of_root1[{5}] = {.present = true, .pfn = kFrame}; }},
       {"npt.leaf_follows_slot",
@@ -265,6 +275,15 @@ inline std::vector<InvariantCase> leaf_neighbor_cases() {
       {"pre_fault.stays_in_slot",
        [](FakeView& v) { pre_faulted(v), v.roots[1] = v.roots[0], v.leaves_of_root1 = v.leaves; },
        [](FakeView& v) { v.leaf_changes_value[1].root = 1; }},
+      {"pre_fault.stays_in_slot",
+       [](FakeView& v) {
+         page_augmented(v), in_flight(v);
+         Outcome out{};
+         out.has_progress = true, out.progress = {.gpa = 0x6000, .left = 0};
+         v.ran(PreFaultMemory{.gpa = {0x5000}}, oracle::kOpBit<PreFaultMemory>, out);
+         v.leaf_changes_value = {{.root = 1, .gfn = {5}, .before = {}}};  // of its mirror
+       },
+       [](FakeView& v) { v.slots_value.clear(); }},
       {"pre_fault.stays_in_slot",
        [](FakeView& v) {
          pre_faulted(v), in_flight(v);
@@ -377,6 +396,15 @@ inline void two_launches(FakeView& v) {
   v.also_ran[actor_slot({.kind = ActorKind::kVmm, .index = 1})] = LaunchFinish{.vm = {1}};
   v.ran_value |= oracle::kOpBit<LaunchFinish>;
 }
+/// A TD wrote to the shared half, which its file serves, too.
+inline constexpr std::uint64_t kSharedGfn = oracle::kTdSharedBit >> kPageShift;
+inline void wrote_shared_half(FakeView& v) {
+  running_td(v);
+  v.ran(GuestAccess{.gfn = {kSharedGfn | 5}, .kind = AccessKind::kWrite, .value = {9}},
+        oracle::kOpBit<GuestAccess>);
+  v.frame_changes_value.push_back({.pfn = kFrame, .rmp_before = kFree, .before = v.frame(kFrame)});
+  v.frames_value[kFrame].content = 9;
+}
 /// What wrote_private() wrote is read.
 inline void read_private(FakeView& v) {
   wrote_private(v);
@@ -430,6 +458,11 @@ inline std::vector<InvariantCase> guest_neighbor_cases() {
          wrote_private(v), v.slots_before_value = v.slots_value, v.slots_value[0].base = {16};
        },
        [](FakeView& v) { (*v.slots_before_value)[0].base = {16}; }},
+      {"contents.private_page_is_its_owners", wrote_shared_half,
+       [](FakeView& v) {
+         v.step_value.op =
+             GuestAccess{.gfn = {kSharedGfn | 6}, .kind = AccessKind::kWrite, .value = {9}};
+       }},
       {"contents.guest_reads_what_it_wrote", read_private,
        [](FakeView& v) { v.outcome_value.value = 8; }, false, wrote_private},
   };
