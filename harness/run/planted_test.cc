@@ -112,7 +112,9 @@ std::optional<std::string_view> found(model::ModelBackend& model, const Sequence
   const Findings findings =
       run_steps(model, oracle, sequence, audit_every_step, [](std::size_t, const Outcome&) {});
   model::planted_switches() = {};
-  const auto& first = findings.finding ? findings.finding : findings.known_upstream;
+  // What is known upstream without a bug, too, does not tell of one.
+  const bool any = bug == model::Planted::kNone && !findings.finding;
+  const auto& first = any ? findings.known_upstream : findings.finding;
   return first ? std::optional(first->finding.name()) : std::nullopt;
 }
 

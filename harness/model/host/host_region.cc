@@ -164,6 +164,8 @@ RegionPages told_part(const Kernel& k, RegionPages pages, RegionChange change) {
 
 /// munmap has taken the range's VMA out before it tells anybody: no huge page can be made across
 /// its ends any more.
+// Deviation: until a munmap is over, user space can touch what it had not touched before. In Linux
+// the VMA is gone by then.
 void close_ends(Kernel& k, const RegionPages& pages) {
   if (k.machine.header.policy.host_order != HostOrder::k2M) return;
   for (const std::uint64_t end : {pages.first, pages.last - 1}) {
