@@ -215,7 +215,7 @@
       "punching a hole flushes after its pages are free") \
   ROW(kMunmapSkipsFlush, "munmap_skips_flush", "tlb.flushed_before_frame_is_free", \
       "munmap frees pages that the processor can still reach by their old addresses") \
-  ROW(kReclaimPunchesNeighbor, "reclaim_punches_neighbor", "guest.accepted_page_takes_no_vc", \
+  ROW(kReclaimPunchesNeighbor, "reclaim_punches_neighbor", "gmem.pages_outlive_slots", \
       "user space punches one page more than what it converted") \
   /* Contents, and what a pre-fault or a fix-up leaves behind. */ \
   ROW(kFaultZeroesAgain, "fault_zeroes_again", "contents.private_page_is_its_owners", \

@@ -82,15 +82,23 @@ bool was_refused_in_hook(const View& view, Pfn pfn) {
   return false;
 }
 
-/// The first frame that is still assigned, since the host was refused to change it, and freed.
+/// The first frame that is still assigned, since the host was refused to change it, and was freed
+/// then. One that was freed before may be another owner's by now. Where the log lacks some:
+/// perhaps.
 std::optional<Pfn> first_freed_though_refused(const View& view) {
   const EventLog& log = view.events();
   if (!log.has(EventKind::kFrameFreed) || !log.has(EventKind::kRmpUpdateRefused))
     return std::nullopt;
-  for (const Event& event : log.events()) {
-    if (event.kind != EventKind::kRmpUpdateRefused) continue;
-    for (Pfn pfn{event.a}; covers(event, pfn); pfn = pfn + PageCount{1}) {
-      if (view.rmp(pfn).assigned && was_freed(view, pfn)) return pfn;
+  const std::span<const Event> events = log.events();
+  for (std::size_t i = 0; i < events.size(); ++i) {
+    if (events[i].kind != EventKind::kRmpUpdateRefused) continue;
+    for (Pfn pfn{events[i].a}; covers(events[i], pfn); pfn = pfn + PageCount{1}) {
+      const auto frees = [pfn](const Event& e) {
+        return e.kind == EventKind::kFrameFreed && covers(e, pfn);
+      };
+      const bool freed =
+          log.lacks(EventKind::kFrameFreed) || std::ranges::any_of(events.subspan(i), frees);
+      if (freed && view.rmp(pfn).assigned) return pfn;
     }
   }
   return std::nullopt;

@@ -202,6 +202,22 @@ TEST(Oracle, AFaultThatKvmHasNoWayOutOfIsKnown) {
   EXPECT_EQ(finding->cls, FindingClass::kKnownUpstream);
 }
 
+TEST(Oracle, APrivateAccessToASharedPageIsNoFaultWithoutAWayOut) {
+  for (const bool encrypted : {false, true}) {
+    FakeView view;
+    testing::fault_loops(view);
+    view.outcome_value = outcome_of(Check::kFaultLoop);
+    view.private_spans.clear();
+    view.events_value.add(
+        {.kind = EventKind::kNpf, .a = 5, .b = npf::kRmp | (encrypted ? npf::kEncrypted : 0)});
+    const auto finding = judge(view, false);
+    ASSERT_TRUE(finding.has_value());
+    EXPECT_EQ(finding->name(), "progress.fault_is_resolved");
+    const auto cls = encrypted ? FindingClass::kFinding : FindingClass::kKnownUpstream;
+    EXPECT_EQ(finding->cls, cls);
+  }
+}
+
 TEST(Oracle, OnlyAnMmioEntryInALeafsPlaceIsKnown) {
   FakeView zapped;  // a page inside a large leaf, by somebody who is still to flush
   testing::cached_leaf_in_flight(zapped);

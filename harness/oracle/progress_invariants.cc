@@ -47,10 +47,12 @@ std::optional<Pfn> private_frame(const View& view, VmIndex vm, Gfn gfn) {
 }
 
 /// KVM has no way out of this RMP fault: rows 1 to 4 of snp_host.md 4, and what it says is not
-/// handled there.
-bool is_unhandled(const View& view, VmIndex vm, const Faulter& by) {
+/// handled there. Row 1 is a shared access's: where a private one meets a shared page, user space
+/// is told.
+bool is_unhandled(const View& view, VmIndex vm, const Faulter& by, bool is_encrypted) {
+  if (!view.is_private(vm, by.gfn)) return !is_encrypted;
   const auto frame = private_frame(view, vm, by.gfn);
-  if (!view.is_private(vm, by.gfn) || !frame) return true;
+  if (!frame) return true;
   const RmpView entry = view.rmp(*frame);
   const bool is_its_own = entry.assigned && entry.asid == view.vm(vm).asid &&
                           entry.gpa == address_of(by.gfn) && !entry.immutable;
@@ -88,7 +90,8 @@ Result fault_is_resolved(const View& view) {
   // Of what is no RMP fault nothing is known.
   const Event* const fault = last_fault(view, vm);
   const bool by_rmp = fault != nullptr && (fault->b & npf::kRmp) != 0;
-  const bool known = by_rmp && view.vm(vm).type != VmType::kTdx && is_unhandled(view, vm, *by);
+  const bool known = by_rmp && view.vm(vm).type != VmType::kTdx &&
+                     is_unhandled(view, vm, *by, (fault->b & npf::kEncrypted) != 0);
   return Violation{.subject = by->gfn.value, .known_upstream = known};
 }
 
