@@ -117,14 +117,27 @@ bool is_shown_at(const View& view, VmIndex vm, const FrameView& frame, Gfn gfn) 
          std::ranges::any_of(view.slots_before(vm), shows);
 }
 
+/// The vCPU still reaches the frame at the GFN by what it has cached. Whether it may, T1 and T4
+/// say.
+bool has_cached(const View& view, VcpuIndex vcpu, Gfn gfn, Pfn pfn) {
+  return std::ranges::any_of(view.translations(), [&](const TranslationView& t) {
+    const std::uint64_t offset = gfn.value - t.page;
+    return t.use == TranslationUse::kGuest && t.vcpu == vcpu && offset < frames_in(t.level) &&
+           t.pfn.value + offset == pfn.value;
+  });
+}
+
 /// Did a vCPU of the VM write to this page in the step?
-bool owner_wrote(const View& view, VmIndex vm, const FrameView& frame, const RmpView& entry) {
+bool owner_wrote(const View& view, VmIndex vm, const FrameChange& change) {
+  const RmpView& entry = change.rmp_now;
   for (std::uint8_t i = 0; i < kMaxVcpus; ++i) {
     const GuestAccess* const write = write_of(view, i);
     if (write == nullptr || view.vm_of({i}) != vm) continue;
     const Gfn gfn{write->gfn.value & ~(kTdSharedBit >> kPageShift)};
-    if (is_guests(entry) ? entry.gpa == address_of(write->gfn) : is_shown_at(view, vm, frame, gfn))
-      return true;
+    const bool reached = is_guests(entry) ? entry.gpa == address_of(write->gfn)
+                                          : is_shown_at(view, vm, change.now, gfn) ||
+                                                has_cached(view, {i}, gfn, change.pfn);
+    if (reached) return true;
   }
   return false;
 }
@@ -193,8 +206,7 @@ Result private_page_is_its_owners(const View& view) {
     if (same || !is_same_owner(change.before, change.now)) continue;
     const auto owner = private_owner(view, change);
     if (!owner || !was_in_use(view, change.now)) continue;
-    const bool allowed =
-        owner_wrote(view, *owner, change.now, change.rmp_now) || is_being_launched(view, *owner);
+    const bool allowed = owner_wrote(view, *owner, change) || is_being_launched(view, *owner);
     if (!allowed && !was_freed(view, change.pfn) && !is_by_entry(view, change))
       return Violation{.subject = change.pfn.value, .other = change.now.content};
   }

@@ -120,11 +120,13 @@ bool is_in_hole(const View& view, GmemIndex gmem, std::uint64_t index) {
          (ran<GmemPunchHole, GmemAllocate>(view) && any_ran_op(view, has_page));
 }
 
-/// What a guest asks to be shared, user space may give away, by its policy: that page.
+/// What a guest asks to be shared, user space may give away, by its policy: that page. A request
+/// that was begun in an earlier step may have found the page by a slot that is gone since.
 bool may_be_given_away(const View& view, GmemIndex gmem, std::uint64_t index) {
   if (!ran_guest_request(view) ||
       view.header().policy.convert_reclaim != ConvertReclaim::kPunchHole)
     return false;
+  if (!is_guest_request(view.step().op)) return true;
   const VmIndex vm = view.gmem(gmem).vm;
   const auto is_asked_for = [&](const SlotView& slot) {
     const std::uint64_t page = index - slot.gmem_page_offset;

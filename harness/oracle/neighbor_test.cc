@@ -165,6 +165,25 @@ TEST(Neighbors, AConversionIsOfThePagesThatItsExitsName) {
   EXPECT_EQ(judged(view), "nothing");
 }
 
+TEST(Neighbors, ABufferThatOthersWriteNamesOtherPages) {
+  constexpr std::string_view kRow = "attributes.belong_to_vm";
+  FakeView view;
+  testing::asked_for_private(view);
+  static constexpr std::array<PscExit, 1> kExits{{{.first = {5}, .count = 1, .granted = true}}};
+  view.ran(GuestConvert{.gfn = {9}, .page_count = {2}}, kOpBit<GuestConvert>);
+  view.pscs[0].exits = kExits;
+  EXPECT_EQ(judged(view), kRow) << "the guest's own buffer";
+  view.pscs[0].written_by_others = true;
+  EXPECT_EQ(judged(view), "nothing");
+  view.pscs[0].exits = {};
+  EXPECT_EQ(judged(view), kRow) << "an exit for nobody's page";
+  view.pscs[0].began_in_step = true;
+  EXPECT_EQ(judged(view), kRow) << "its first buffer";
+  view.also_ran = {{actor_slot(view.step_value.actor), view.step_value.op}};
+  view.ran(Resume{}, kOpBit<GuestConvert>);
+  EXPECT_EQ(judged(view), "nothing") << "one before it may have been written";
+}
+
 TEST(Neighbors, NeighboringExitsAreToldAsOneChange) {
   FakeView view;
   testing::asked_for_private(view);

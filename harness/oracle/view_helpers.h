@@ -174,11 +174,24 @@ const Ended* began_and_finished(const View& view) {
 /// Nobody else ran since the operation of who acted was begun.
 inline bool was_undisturbed(const View& view) { return !view.progress().had_company; }
 
+/// A guest asks user space for a conversion by it.
+inline bool is_guest_request(const Op& op) {
+  return is_one_of<MapGpaRange, PscMsr, Psc, GuestConvert, TdMapGpa>(op);
+}
 /// Did a guest ask user space for a conversion in the step, in whatever way?
 inline bool ran_guest_request(const View& view) {
   return ran<MapGpaRange, PscMsr, Psc, GuestConvert, TdMapGpa>(view);
 }
 
+/// Pages that the exits of a vCPU's page state change have named. Changes of neighboring exits are
+/// told as one, so that the ends decide.
+inline bool exits_name(const PscView& psc, Gfn first, std::uint64_t count) {
+  const auto has_exit = [&](Gfn gfn) {
+    return std::ranges::any_of(
+        psc.exits, [&](const PscExit& exit) { return gfn.value - exit.first.value < exit.count; });
+  };
+  return has_exit(first) && has_exit(first + PageCount{count - 1});
+}
 /// Guest pages that this vCPU's request is about, whoever has run it; of a TD without the SHARED
 /// bit.
 inline bool asks_about(const View& view, VcpuIndex vcpu, const Op& op, Gfn first,
@@ -191,19 +204,19 @@ inline bool asks_about(const View& view, VcpuIndex vcpu, const Op& op, Gfn first
   // The MSR and the entries of a GHCB's buffer have 40 bits for the frame.
   constexpr std::uint64_t kGfnMask = (std::uint64_t{1} << 40) - 1;
   if (const auto* const msr = std::get_if<PscMsr>(&op)) return covers(msr->gfn.value & kGfnMask, 1);
+  const PscView psc = view.psc(vcpu);
   if (const auto* const all = std::get_if<GuestConvert>(&op)) {
     const std::uint64_t offset = (first.value - all->gfn.value) & kGfnMask;
-    return offset < all->page_count.value && count <= all->page_count.value - offset;
+    if (offset < all->page_count.value && count <= all->page_count.value - offset) return true;
+    // Somebody may have written other pages into its buffer while it was stopped: into this one,
+    // or into one before it, whose exits are no longer known.
+    const bool begins = std::holds_alternative<GuestConvert>(view.step().op);
+    if (psc.began_in_step && !begins) return true;
+    return psc.written_by_others && exits_name(psc, first, count);
   }
   if (const auto* const td = std::get_if<TdMapGpa>(&op))
     return covers((td->gpa.value & ~kTdSharedBit) >> kPageShift, td->size.value >> kPageShift);
-  if (!std::holds_alternative<Psc>(op)) return false;
-  const auto has_exit = [&](Gfn gfn) {  // changes of neighboring exits are told as one
-    return std::ranges::any_of(view.psc(vcpu).exits, [&](const PscExit& exit) {
-      return gfn.value - exit.first.value < exit.count;
-    });
-  };
-  return has_exit(first) && has_exit(first + PageCount{count - 1});
+  return std::holds_alternative<Psc>(op) && exits_name(psc, first, count);
 }
 /// Did a vCPU of the VM ask user space, in the step, for a conversion that these pages are all in?
 inline bool was_asked_to_convert(const View& view, VmIndex vm, Gfn first, std::uint64_t count) {

@@ -375,6 +375,13 @@ inline std::vector<InvariantCase> file_neighbor_cases() {
       {"gmem.pages_outlive_slots", given_away,
        [](FakeView& v) { v.step_value.op = MapGpaRange{.gpa = {0x8000}}; }},
       {"gmem.pages_outlive_slots",
+       [](FakeView& v) {  // the slot went before the hole was punched
+         given_away(v), v.slots_value.clear();
+         v.also_ran = {{actor_slot(v.step_value.actor), v.step_value.op}};
+         v.step_value.op = Resume{};
+       },
+       [](FakeView& v) { v.step_value.op = v.also_ran.begin()->second; }},
+      {"gmem.pages_outlive_slots",
        [](FakeView& v) {  // the slot was moved meanwhile
          given_away(v), v.slots_before_value = v.slots_value, v.slots_value[0].base = {16};
        },
@@ -458,6 +465,18 @@ inline std::vector<InvariantCase> guest_neighbor_cases() {
          wrote_private(v), v.slots_before_value = v.slots_value, v.slots_value[0].base = {16};
        },
        [](FakeView& v) { (*v.slots_before_value)[0].base = {16}; }},
+      {"contents.private_page_is_its_owners",
+       [](FakeView& v) {  // its file is being closed, and what the guest has cached is not flushed
+         wrote_private(v), v.slots_value[0].gmem = {};
+         v.translations_value = {{.vcpu = {0}, .page = 7, .pfn = kFrame, .writable = true}};
+       },
+       [](FakeView& v) { v.translations_value[0].page = 8; }},
+      {"contents.private_page_is_its_owners",
+       [](FakeView& v) {
+         wrote_private(v), v.slots_value[0].gmem = {};
+         v.translations_value = {{.vcpu = {0}, .page = 7, .pfn = kFrame, .writable = true}};
+       },
+       [](FakeView& v) { v.translations_value[0].vcpu = {1}; }},
       {"contents.private_page_is_its_owners", wrote_shared_half,
        [](FakeView& v) {
          v.step_value.op =
