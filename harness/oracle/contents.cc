@@ -143,11 +143,11 @@ void WrittenPages::note(const View& view, bool rmp_changed) {
   note_accepted_by_td(view);
   const bool punches =
       view.header().policy.convert_reclaim == ConvertReclaim::kPunchHole && ran_guest_request(view);
-  for (std::uint8_t i = 0; i < kMaxVms && count_ > 0; ++i) {
+  const bool may_lose = punches || (view.ran_ops() & ~kKeepsSoftwarePages) != 0;
+  for (std::uint8_t i = 0; may_lose && i < kMaxVms && count_ > 0; ++i) {
     const bool is_soft = view.vm({i}).type == VmType::kSwProtected ||
                          view.vm_before({i}).type == VmType::kSwProtected;
-    if (is_soft && (punches || (view.ran_ops() & ~kKeepsSoftwarePages) != 0))
-      forget({.asid = key_of_td({i}), .first = {0}, .count = ~std::uint64_t{0}});
+    if (is_soft) forget({.asid = key_of_td({i}), .first = {0}, .count = ~std::uint64_t{0}});
   }
   each_guest_access(view, [&](VcpuIndex vcpu, const GuestAccess& access, Happened happened) {
     if (access.kind != AccessKind::kWrite || happened == Happened::kNo) return;

@@ -8,9 +8,26 @@ namespace {
 constexpr ActorMask bit_of(unsigned slot) { return static_cast<ActorMask>(1u << slot); }
 constexpr std::uint8_t bit_of(VmIndex vm) { return static_cast<std::uint8_t>(1u << vm.value); }
 
+/// Takes the lowest slot out of the set. Pre: it is not empty.
+unsigned take_lowest(ActorMask& actors) {
+  const auto slot = static_cast<unsigned>(std::countr_zero(actors));
+  actors &= static_cast<ActorMask>(actors - 1);
+  return slot;
+}
+
 }  // namespace
 
 // ---- Running actors ----
+
+/// The one way in which an actor's state changes: the sets of those who stand still follow.
+void Scheduler::set_state(unsigned slot, ActorState state) {
+  actors_[slot].state = state;
+  const auto note = [bit = bit_of(slot)](ActorMask& actors, bool is_in) {
+    actors = static_cast<ActorMask>(is_in ? actors | bit : actors & ~bit);
+  };
+  note(waiting_, state == ActorState::kBlocked || state == ActorState::kSpinning);
+  note(parked_, state == ActorState::kParked);
+}
 
 void Scheduler::enter(ActorId actor, std::uint8_t park) {
   const unsigned slot = actor_slot(actor);
@@ -20,7 +37,7 @@ void Scheduler::enter(ActorId actor, std::uint8_t park) {
   ids_[slot] = actor;
   ran_ |= bit_of(slot);
   actors_[slot] = {};
-  actors_[slot].state = ActorState::kRunning;
+  set_state(slot, ActorState::kRunning);
   actors_[slot].until_park = park;
   ++in_flight_;
   ++progress_;
@@ -66,7 +83,7 @@ void Scheduler::activate(unsigned slot) {
     const bool granted = try_lock(record.wait_lock, record.wait_mode);
     SLUICE_CHECK(granted);
   }
-  record.state = ActorState::kRunning;
+  set_state(slot, ActorState::kRunning);
   record.point = Point::kNone;
   record.wait = WaitFor::kNothing;
   std::exchange(resume_at_[slot], {}).resume();
@@ -125,6 +142,7 @@ void Scheduler::reset() {
     actors_ = {};
     resume_at_ = {};
     locks_ = {};
+    waiting_ = parked_ = 0;
     in_flight_ = 0;
   }
   completed_ = 0;
@@ -165,14 +183,14 @@ bool Scheduler::stops_at(Point) {
 void Scheduler::park(std::coroutine_handle<> at, Point point) {
   ActorRecord& record = me();
   resume_at_[current_] = at;
-  record.state = ActorState::kParked;
+  set_state(current_, ActorState::kParked);
   record.point = point;
 }
 
 void Scheduler::wait(std::coroutine_handle<> at, WaitFor what) {
   ActorRecord& record = me();
   resume_at_[current_] = at;
-  record.state = ActorState::kBlocked;
+  set_state(current_, ActorState::kBlocked);
   record.wait = what;
   record.arrival = ++arrivals_;
 }
@@ -183,9 +201,9 @@ bool Scheduler::lock_is_free(unsigned slot, LockId id, LockMode mode) const {
   if ((lock.exclusive & others) != 0) return false;
   if (mode == LockMode::kExclusive) return (lock.shared & others) == 0;
   // A reader does not overtake a writer that waits already (qrwlock, rwsem hand-off).
-  for (unsigned i = 0; i < kMaxActors; ++i) {
-    const ActorRecord& other = actors_[i];
-    const bool waits_here = i != slot && other.state == ActorState::kBlocked &&
+  for (ActorMask left = waiting_ & others; left != 0;) {
+    const ActorRecord& other = actors_[take_lowest(left)];
+    const bool waits_here = other.state == ActorState::kBlocked &&
                             other.wait == wait_for(id.kind) && other.wait_lock == id &&
                             other.wait_mode == LockMode::kExclusive;
     const bool came_earlier =
@@ -293,7 +311,7 @@ bool Scheduler::sees_something_new(RetryReason reason, std::uint64_t key) {
 
 void Scheduler::spin(std::coroutine_handle<> at) {
   wait(at, WaitFor::kRetry);
-  me().state = ActorState::kSpinning;
+  set_state(current_, ActorState::kSpinning);
 }
 
 // ---- Who can go on, who is stuck ----
@@ -311,7 +329,8 @@ bool Scheduler::can_go_on(unsigned slot) const {
 
 unsigned Scheduler::next_runnable() const {
   unsigned best = kNobody;
-  for (unsigned slot = 0; slot < kMaxActors; ++slot) {
+  for (ActorMask left = waiting_; left != 0;) {
+    const unsigned slot = take_lowest(left);
     if (!can_go_on(slot)) continue;
     if (best == kNobody || actors_[slot].arrival < actors_[best].arrival) best = slot;
   }
@@ -358,16 +377,13 @@ bool Scheduler::waits_in_cycle(unsigned start) const {
 /// W1: someone waits in a cycle. W2: somebody spins and nobody else in flight can go on.
 void Scheduler::judge() {
   unsigned spinning = kNobody;
-  bool someone_parked = false;
-  for (unsigned slot = 0; slot < kMaxActors; ++slot) {
+  for (ActorMask left = waiting_; left != 0;) {
+    const unsigned slot = take_lowest(left);
     const ActorState state = actors_[slot].state;
     if (state == ActorState::kBlocked && waits_in_cycle(slot)) liveness_.deadlock = true;
-    if (state == ActorState::kParked) someone_parked = true;
     if (state == ActorState::kSpinning && spinning == kNobody) spinning = slot;
   }
-  if (spinning != kNobody && !someone_parked) {
-    report_livelock(actors_[spinning].retry_reason);
-  }
+  if (spinning != kNobody && parked_ == 0) report_livelock(actors_[spinning].retry_reason);
 }
 
 }  // namespace sluice::model

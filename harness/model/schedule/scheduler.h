@@ -158,6 +158,7 @@ class Scheduler {
   ActorState state_of(ActorId actor) const { return actors_[actor_slot(actor)].state; }
   ActorRecord& me() { return actors_[current_]; }
   const ActorRecord& me() const { return actors_[current_]; }
+  void set_state(unsigned slot, ActorState state);
   void enter(ActorId actor, std::uint8_t park);
   void leave();
   void stop_running();
@@ -178,6 +179,8 @@ class Scheduler {
   std::array<std::coroutine_handle<>, kMaxActors> resume_at_{};
   std::array<std::optional<Task<Outcome>>, kMaxActors> tasks_{};
   std::array<LockRecord, kLockCount> locks_{};
+  ActorMask waiting_ = 0;  // blocked or spinning
+  ActorMask parked_ = 0;
   std::array<Completion, std::size_t{2} * kMaxActors> completions_{};
   std::size_t completed_ = 0;
   ActorMask ran_ = 0;
