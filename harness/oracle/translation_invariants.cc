@@ -15,16 +15,23 @@ bool covers(const TranslationView& t, Pfn pfn) {
   return pfn.value - t.pfn.value < frames_in(t.level);
 }
 
-/// The first frame that the translation leads to and whose entry the change is about: the head of a
-/// 2 MiB entry stands for all of it.
-std::optional<Pfn> first_shared_frame(const TranslationView& t, const FrameChange& change) {
-  const bool large =
-      change.pfn.is_aligned(kFramesPer2M) &&
-      (change.rmp_before.page_size == PageSize::k2M || change.rmp_now.page_size == PageSize::k2M);
+/// Is there a frame that the translation leads to and whose entry the change is about, and which
+/// `is_wrong`? The head of a 2 MiB entry stands for all of it, also where the step has split it:
+/// then each frame has an entry of its own.
+template <class IsWrong>
+bool any_shared_frame(const View& view, const TranslationView& t, const FrameChange& change,
+                      IsWrong&& is_wrong) {
+  const bool is_large = change.rmp_now.page_size == PageSize::k2M;
+  const bool was_large = change.rmp_before.page_size == PageSize::k2M;
+  const bool is_block = change.pfn.is_aligned(kFramesPer2M) && (was_large || is_large);
   const Pfn first = std::max(t.pfn, change.pfn);
   const Pfn end = std::min(t.pfn + PageCount{frames_in(t.level)},
-                           change.pfn + PageCount{large ? kFramesPer2M : 1});
-  return first < end ? std::optional(first) : std::nullopt;
+                           change.pfn + PageCount{is_block ? kFramesPer2M : 1});
+  for (Pfn pfn = first; pfn < end; pfn = pfn + PageCount{1}) {
+    if (is_wrong(pfn, pfn == change.pfn ? change.rmp_now : view.rmp(pfn))) return true;
+    if (is_large) return false;  // one entry for all
+  }
+  return false;
 }
 
 /// The first cached translation for which `is_wrong` holds.
@@ -201,8 +208,9 @@ Result assignment_ends_guest_writes(const View& view) {
     if (!change.rmp_changed) continue;
     const auto is_wrong = [&](const TranslationView& t) {
       if (!is_guest(t) || !t.writable) return false;
-      const auto pfn = first_shared_frame(t, change);
-      return pfn && is_refused(view, t, *pfn, *pfn == change.pfn ? change.rmp_now : view.rmp(*pfn));
+      return any_shared_frame(view, t, change, [&](Pfn pfn, const RmpView& entry) {
+        return is_refused(view, t, pfn, entry);
+      });
     };
     if (auto wrong = any_translation(view, is_wrong); wrong) return wrong;
   }
@@ -214,7 +222,9 @@ Result assignment_ends_host_writes(const View& view) {
   for (const FrameChange& change : view.frame_changes()) {
     if (!change.rmp_changed || !change.rmp_now.assigned) continue;
     const auto is_wrong = [&](const TranslationView& t) {
-      return !is_guest(t) && t.writable && first_shared_frame(t, change).has_value();
+      if (is_guest(t) || !t.writable) return false;
+      return any_shared_frame(view, t, change,
+                              [](Pfn, const RmpView& entry) { return entry.assigned; });
     };
     if (auto wrong = any_translation(view, is_wrong); wrong) return wrong;
   }

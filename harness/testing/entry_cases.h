@@ -136,6 +136,15 @@ inline std::vector<InvariantCase> rmp_entry_cases() {
          v.translations_value[0] = {.use = TranslationUse::kUser, .page = 5, .pfn = kFrame};
        },
        [](FakeView& v) { v.translations_value[0].writable = true; }},
+      {"tlb.assignment_ends_host_writes",
+       [](FakeView& v) {  // the entry was split in the step, and one of its frames given back
+         assigned_as_large(v);
+         v.frame_changes_value[0].rmp_before = v.rmp_value[kHead];
+         v.rmp_value[kHead].page_size = PageSize::k4K, v.rmp_value[kFrame] = kFree;
+         v.translations_value[0] = {
+             .use = TranslationUse::kUser, .page = 5, .pfn = kFrame, .writable = true};
+       },
+       [](FakeView& v) { v.rmp_value[kFrame].assigned = true; }},
       {"npt.private_leaf_is_assigned", [](FakeView& v) { mapped_at(v, {5}); },
        [](FakeView& v) { v.rmp_value[kFrame].gpa = {0x9000}; }, false,
        [](FakeView& v) {
