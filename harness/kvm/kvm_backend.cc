@@ -133,10 +133,11 @@ bool KvmBackend::clean(LiveVm& vm) {
   return renew_roots(vm);
 }
 
-/// Deleting a slot leaves vCPUs with obsolete roots, which a pre-fault may meet for ever
-/// (behavior::prefault_renews_obsolete_root). Switching long mode on or off drops the roots.
+/// A pre-fault may meet an obsolete root for ever (behavior::prefault_renews_obsolete_root).
+/// Deleting a slot leaves vCPUs with one; a root that a call behind all slots has loaded becomes
+/// one when the next sequence deletes a slot. Switching long mode on or off drops the roots.
 bool KvmBackend::renew_roots(LiveVm& vm) {
-  if (!probe_.tdp || !vm.had_slot) return true;
+  if (!probe_.tdp) return true;
   for (std::unique_ptr<LiveVcpu>& vcpu : vm.vcpus) {
     if (!vcpu) continue;
     const auto switched = vcpu->in_long_mode ? vcpu->guest.stop() : vcpu->guest.start();
