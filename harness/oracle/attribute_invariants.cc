@@ -4,6 +4,7 @@
 #include <bit>
 
 #include "oracle/invariant_list.h"
+#include "oracle/requests.h"
 #include "oracle/view_helpers.h"
 
 namespace sluice::oracle {
@@ -172,9 +173,8 @@ Result attributes_belong_to_vm(const View& view) {
     const auto converts = [&](const Op& op) {
       const auto* const own = std::get_if<SetMemoryAttributes>(&op);
       if (own == nullptr || own->vm != change.vm) return false;
-      const std::uint64_t offset = change.first.value - (own->address.value >> kPageShift);
-      const std::uint64_t pages = own->size.value >> kPageShift;
-      return offset < pages && count <= pages - offset;
+      return lies_within(change.first.value, count, own->address.value >> kPageShift,
+                         own->size.value >> kPageShift);
     };
     const bool asked_for =
         any_ran_op(view, converts) || was_asked_to_convert(view, change.vm, change.first, count);

@@ -108,13 +108,9 @@ const GuestAccess* write_of(const View& view, std::uint8_t vcpu) {
 
 /// Does a slot of the VM show this page of a file at the GFN, before the step or now?
 bool is_shown_at(const View& view, VmIndex vm, const FrameView& frame, Gfn gfn) {
-  const auto shows = [&](const SlotView& slot) {
-    return slot.gmem.is_gmem() && slot.gmem.value == frame.gmem.value &&
-           span_of(slot).contains(gfn) &&
-           frame.index == slot.gmem_page_offset + (gfn - slot.base).value;
-  };
-  return std::ranges::any_of(view.slots(vm), shows) ||
-         std::ranges::any_of(view.slots_before(vm), shows);
+  return any_slot_now_or_before(view, vm, [&](const SlotView& slot) {
+    return gfn_of_page(slot, frame.gmem, frame.index) == gfn;
+  });
 }
 
 /// The vCPU still reaches the frame at the GFN by what it has cached. Whether it may, T1 and T4

@@ -5,6 +5,7 @@
 #include <bit>
 
 #include "oracle/invariant_list.h"
+#include "oracle/requests.h"
 #include "oracle/view_helpers.h"
 
 namespace sluice::oracle {
@@ -128,13 +129,10 @@ bool may_be_given_away(const View& view, GmemIndex gmem, std::uint64_t index) {
     return false;
   if (!is_guest_request(view.step().op)) return true;
   const VmIndex vm = view.gmem(gmem).vm;
-  const auto is_asked_for = [&](const SlotView& slot) {
-    const std::uint64_t page = index - slot.gmem_page_offset;
-    return slot.gmem.is_gmem() && slot.gmem.value == gmem.value && page < slot.page_count.value &&
-           was_asked_to_convert(view, vm, slot.base + PageCount{page}, 1);
-  };
-  return std::ranges::any_of(view.slots(vm), is_asked_for) ||
-         std::ranges::any_of(view.slots_before(vm), is_asked_for);
+  return any_slot_now_or_before(view, vm, [&](const SlotView& slot) {
+    const std::optional<Gfn> gfn = gfn_of_page(slot, gmem, index);
+    return gfn && was_asked_to_convert(view, vm, *gfn, 1);
+  });
 }
 
 constexpr std::uint64_t kMaxFileBytes = 0x7fff'ffff'ffff'ffff;

@@ -124,12 +124,9 @@ bool changed_hands(const FrameChange& change) {
 /// What a slot of the VM has behind the GFN is what the frame is now.
 bool leads_to(const View& view, VmIndex vm, Gfn gfn, const FrameView& now) {
   return std::ranges::any_of(view.slots(vm), [&](const SlotView& slot) {
-    if (!span_of(slot).contains(gfn)) return false;
-    const std::uint64_t offset = (gfn - slot.base).value;
-    if (now.use == FrameUse::kHostUser)
-      return !slot.hva.raw && now.index == (slot.hva.value >> kPageShift) + offset;
-    return now.use == FrameUse::kGmem && slot.gmem.value == now.gmem.value &&
-           now.index == slot.gmem_page_offset + offset;
+    if (now.use == FrameUse::kGmem) return gfn_of_page(slot, now.gmem, now.index) == gfn;
+    return now.use == FrameUse::kHostUser && !slot.hva.raw && span_of(slot).contains(gfn) &&
+           now.index == (slot.hva.value >> kPageShift) + (gfn - slot.base).value;
   });
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 #include <algorithm>
 #include <cstdint>
+#include <optional>
 #include <variant>
 
 #include "trace/view.h"
@@ -75,6 +76,12 @@ bool any_vcpu_op(const View& view, Holds&& holds) {
     if (own != nullptr && holds(VcpuIndex{i}, *own)) return true;
   }
   return false;
+}
+
+/// Do the `count` pages from `first` all lie in the `pages` from `from`?
+constexpr bool lies_within(std::uint64_t first, std::uint64_t count, std::uint64_t from,
+                           std::uint64_t pages) {
+  return first - from < pages && count <= pages - (first - from);
 }
 
 /// Pages [first, end) of a file that an operation is to punch out of it, or to allocate.
@@ -174,61 +181,12 @@ const Ended* began_and_finished(const View& view) {
 /// Nobody else ran since the operation of who acted was begun.
 inline bool was_undisturbed(const View& view) { return !view.progress().had_company; }
 
-/// A guest asks user space for a conversion by it.
-inline bool is_guest_request(const Op& op) {
-  return is_one_of<MapGpaRange, PscMsr, Psc, GuestConvert, TdMapGpa>(op);
-}
-/// Did a guest ask user space for a conversion in the step, in whatever way?
-inline bool ran_guest_request(const View& view) {
-  return ran<MapGpaRange, PscMsr, Psc, GuestConvert, TdMapGpa>(view);
-}
-
-/// Pages that the exits of a vCPU's page state change have named. Changes of neighboring exits are
-/// told as one, so that the ends decide.
-inline bool exits_name(const PscView& psc, Gfn first, std::uint64_t count) {
-  const auto has_exit = [&](Gfn gfn) {
-    return std::ranges::any_of(
-        psc.exits, [&](const PscExit& exit) { return gfn.value - exit.first.value < exit.count; });
-  };
-  return has_exit(first) && has_exit(first + PageCount{count - 1});
-}
-/// Guest pages that this vCPU's request is about, whoever has run it; of a TD without the SHARED
-/// bit.
-inline bool asks_about(const View& view, VcpuIndex vcpu, const Op& op, Gfn first,
-                       std::uint64_t count) {
-  const auto covers = [&](std::uint64_t from, std::uint64_t pages) {
-    return first.value - from < pages && count <= pages - (first.value - from);
-  };
-  if (const auto* const range = std::get_if<MapGpaRange>(&op))
-    return covers(range->gpa.value >> kPageShift, range->page_count.value);
-  // The MSR and the entries of a GHCB's buffer have 40 bits for the frame.
-  constexpr std::uint64_t kGfnMask = (std::uint64_t{1} << 40) - 1;
-  if (const auto* const msr = std::get_if<PscMsr>(&op)) return covers(msr->gfn.value & kGfnMask, 1);
-  const PscView psc = view.psc(vcpu);
-  if (const auto* const all = std::get_if<GuestConvert>(&op)) {
-    const std::uint64_t offset = (first.value - all->gfn.value) & kGfnMask;
-    if (offset < all->page_count.value && count <= all->page_count.value - offset) return true;
-    // Somebody may have written other pages into its buffer while it was stopped: into this one,
-    // or into one before it, whose exits are no longer known.
-    const bool begins = std::holds_alternative<GuestConvert>(view.step().op);
-    if (psc.began_in_step && !begins) return true;
-    return psc.written_by_others && exits_name(psc, first, count);
-  }
-  if (const auto* const td = std::get_if<TdMapGpa>(&op))
-    return covers((td->gpa.value & ~kTdSharedBit) >> kPageShift, td->size.value >> kPageShift);
-  return std::holds_alternative<Psc>(op) && exits_name(psc, first, count);
-}
-/// Did a vCPU of the VM ask user space, in the step, for a conversion that these pages are all in?
-inline bool was_asked_to_convert(const View& view, VmIndex vm, Gfn first, std::uint64_t count) {
-  if (!ran_guest_request(view)) return false;
-  for (std::uint8_t i = 0; i < kMaxVcpus; ++i) {
-    const Op* const op = view.ran_op({.kind = ActorKind::kVcpu, .index = i});
-    if (op == nullptr) continue;
-    if (!view.vcpu({i}).exists) return true;  // gone since: whose it was, and what, nobody can say
-    if (view.vm_of({i}) == vm && asks_about(view, {i}, *op, first, count)) return true;
-  }
-  return false;
-}
+/// The operations by which a guest asks user space for a conversion. What of: requests.h.
+inline constexpr std::uint64_t kGuestRequests =
+    kOpBit<MapGpaRange> | kOpBit<PscMsr> | kOpBit<Psc> | kOpBit<GuestConvert> | kOpBit<TdMapGpa>;
+inline bool is_guest_request(const Op& op) { return (kGuestRequests >> op.index() & 1) != 0; }
+/// Did a guest ask so in the step, in whatever way?
+inline bool ran_guest_request(const View& view) { return (view.ran_ops() & kGuestRequests) != 0; }
 
 /// Firmware may change immutable entries and validate pages inside these: the launch, and whatever
 /// can be the end of a VM.
@@ -324,6 +282,19 @@ inline bool is_mapped_for(const View& view, VcpuIndex vcpu, Gfn gfn) {
   if (root != View::kNoRoot && view.leaf(vm, root, gfn).present) return true;
   const std::uint32_t mirror = mirror_of(view, vm);
   return mirror != View::kNoRoot && view.leaf(vm, mirror, gfn).present;
+}
+
+/// The GFN at which the slot shows this page of a file; none if it does not.
+inline std::optional<Gfn> gfn_of_page(const SlotView& slot, GmemIndex gmem, std::uint64_t index) {
+  const std::uint64_t page = index - slot.gmem_page_offset;
+  if (slot.gmem.value != gmem.value || page >= slot.page_count.value) return std::nullopt;
+  return slot.base + PageCount{page};
+}
+/// Does `holds` of a slot that the VM has, or had before the step?
+template <class Holds>
+bool any_slot_now_or_before(const View& view, VmIndex vm, Holds&& holds) {
+  return std::ranges::any_of(view.slots(vm), holds) ||
+         std::ranges::any_of(view.slots_before(vm), holds);
 }
 
 inline bool is_quiescent(const View& view) { return view.progress().in_flight == 0; }

@@ -412,6 +412,13 @@ inline void wrote_shared_half(FakeView& v) {
   v.frame_changes_value.push_back({.pfn = kFrame, .rmp_before = kFree, .before = v.frame(kFrame)});
   v.frames_value[kFrame].content = 9;
 }
+
+/// wrote_private() by what the guest has cached, of a file that is being closed.
+inline void wrote_before_flush_of_close(FakeView& v) {
+  wrote_private(v), v.slots_value[0].gmem = {};
+  v.translations_value = {{.vcpu = {0}, .page = 7, .pfn = kFrame, .writable = true}};
+}
+
 /// What wrote_private() wrote is read.
 inline void read_private(FakeView& v) {
   wrote_private(v);
@@ -465,17 +472,9 @@ inline std::vector<InvariantCase> guest_neighbor_cases() {
          wrote_private(v), v.slots_before_value = v.slots_value, v.slots_value[0].base = {16};
        },
        [](FakeView& v) { (*v.slots_before_value)[0].base = {16}; }},
-      {"contents.private_page_is_its_owners",
-       [](FakeView& v) {  // its file is being closed, and what the guest has cached is not flushed
-         wrote_private(v), v.slots_value[0].gmem = {};
-         v.translations_value = {{.vcpu = {0}, .page = 7, .pfn = kFrame, .writable = true}};
-       },
+      {"contents.private_page_is_its_owners", wrote_before_flush_of_close,
        [](FakeView& v) { v.translations_value[0].page = 8; }},
-      {"contents.private_page_is_its_owners",
-       [](FakeView& v) {
-         wrote_private(v), v.slots_value[0].gmem = {};
-         v.translations_value = {{.vcpu = {0}, .page = 7, .pfn = kFrame, .writable = true}};
-       },
+      {"contents.private_page_is_its_owners", wrote_before_flush_of_close,
        [](FakeView& v) { v.translations_value[0].vcpu = {1}; }},
       {"contents.private_page_is_its_owners", wrote_shared_half,
        [](FakeView& v) {
