@@ -109,7 +109,7 @@ void AcceptanceBook::note_accepted(const View& view, const FrameChange& change) 
 void AcceptanceBook::note_gone(const View& view, const FrameChange& change) {
   const RmpView& before = change.rmp_before;
   const RmpView& now = change.rmp_now;
-  if (!is_guest_page(before)) return;
+  if (!before.validated) return;  // a page that its guest has made a VMSA goes as any other
   const bool is_there = now.assigned && is_same_guest_page(before, now);
   // bugs.md 63: freed, and still the guest's. H4 reports it where the host's own rows are judged;
   // that its address gets a second frame later follows from it.

@@ -44,6 +44,20 @@ class Guest {
   }
   void accept(Pfn pfn, Gfn gfn) { pvalidate(pfn, gfn, true); }
   void rescind(Pfn pfn, Gfn gfn) { pvalidate(pfn, gfn, false); }
+  /// RMPADJUST makes the page a VMSA.
+  void make_vmsa(Pfn pfn, Gfn gfn) {
+    view_.ran(RmpAdjust{.gfn = gfn, .vmsa = true}, kOpBit<RmpAdjust>);
+    RmpView vmsa = entry_of(gfn, true);
+    vmsa.vmsa = true;
+    step(pfn, entry_of(gfn, true), vmsa);
+  }
+  /// PVALIDATE of a page that is a VMSA.
+  void rescind_vmsa(Pfn pfn, Gfn gfn) {
+    view_.ran(Pvalidate{.gfn = gfn, .validate = false}, kOpBit<Pvalidate>);
+    RmpView rescinded = view_.rmp(pfn);
+    rescinded.validated = false;
+    step(pfn, view_.rmp(pfn), rescinded);
+  }
   void reassign(Pfn pfn, Gfn gfn) {
     view_.ran(RmpUpdate{}, kOpBit<RmpUpdate>);
     step(pfn, view_.rmp(pfn), entry_of(gfn, false));
@@ -70,6 +84,7 @@ class Guest {
   }
 
   bool holds() const { return book_.holds(kGuest); }
+  bool believes_in(Gfn gfn) const { return book_.is_accepted(kGuest, gfn); }
   /// What the whole state looks like to a judge who saw every step.
   std::string_view audited() {
     const auto found = judge_.audit(view_);
@@ -105,6 +120,15 @@ TEST(AcceptanceBook, AcceptingTwiceEndsIt) {
   guest.accept(kFirst, {5});
   EXPECT_FALSE(guest.holds());
   EXPECT_EQ(guest.audited(), "nothing");
+}
+
+TEST(AcceptanceBook, AVmsaIsRescindedAsAnyPage) {
+  Guest guest;
+  guest.accept(kFirst, {5});
+  guest.make_vmsa(kFirst, {5});
+  EXPECT_TRUE(guest.believes_in({5}));
+  guest.rescind_vmsa(kFirst, {5});
+  EXPECT_FALSE(guest.believes_in({5}));
 }
 
 TEST(AcceptanceBook, AnAcceptanceThatAnotherStepFinishesCounts) {
