@@ -67,7 +67,10 @@ Reaction react(Kernel& k, ActorId actor, VmIndex vm, const ConversionExit& exit)
 }
 
 Task<Reaction> start_reaction(Kernel& k, ActorId actor, VmIndex vm, ConversionExit exit) {
+  // User space has descriptors of the VM that has left, not of one that gets its number meanwhile.
+  const std::uint32_t life = k.vm(vm).life;
   co_await point(k, Point::kHypercallExit);
+  if (k.vm(vm).life != life) co_return failure(skip(Check::kSkipNoVm));
   const VmmPolicy policy = k.machine.header.policy.vmm;
   if (policy == VmmPolicy::kIgnore) co_return Reaction{.reply = UserReply::kIgnored};
   if (policy == VmmPolicy::kKill) {
@@ -83,6 +86,7 @@ Task<Reaction> start_reaction(Kernel& k, ActorId actor, VmIndex vm, ConversionEx
   if (!converted.ok()) co_return failure(converted);
   co_await point(k, Point::kHypercallConverted);
   for (std::uint64_t i = 0; reclaims(k, exit) && i < k.vm(vm).slot_high_water; ++i) {
+    if (k.vm(vm).life != life) break;
     const GmemPunchHole hole = hole_in(k.vm(vm).slots[i], exit);
     if (hole.size.value == 0) continue;
     co_await start(k, actor, hole);
