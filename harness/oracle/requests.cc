@@ -29,8 +29,8 @@ bool buffer_names(const View& view, VcpuIndex vcpu, Gfn first, std::uint64_t cou
   return psc.written_by_others && exits_name(psc, first, count);
 }
 
-}  // namespace
-
+/// Guest pages that this vCPU's request is about, whoever has run it; of a TD without the SHARED
+/// bit. Of a request that others could reach while it was stopped: perhaps.
 bool asks_about(const View& view, VcpuIndex vcpu, const Op& op, Gfn first, std::uint64_t count) {
   if (const auto* const range = std::get_if<MapGpaRange>(&op)) {
     return lies_within(first.value, count, range->gpa.value >> kPageShift, range->page_count.value);
@@ -49,6 +49,8 @@ bool asks_about(const View& view, VcpuIndex vcpu, const Op& op, Gfn first, std::
   }
   return std::holds_alternative<Psc>(op) && exits_name(view.psc(vcpu), first, count);
 }
+
+}  // namespace
 
 bool was_asked_to_convert(const View& view, VmIndex vm, Gfn first, std::uint64_t count) {
   if (!ran_guest_request(view)) return false;
