@@ -57,10 +57,10 @@ std::optional<Violation> first_unmapped(const View& view, const PreFaultMemory& 
 /// The step mapped the page anew.
 bool was_mapped_here(const View& view, Gfn gfn) {
   return std::ranges::any_of(view.leaf_changes(), [&](const LeafChange& change) {
-    const bool comes = change.now.present && !change.now.mmio && change.is_remapped() &&
-                       !was_part_of_huge(view, change);
     const std::uint64_t frames = frames_in(change.now.level);
-    return comes && gfn.align_down(frames) == change.gfn.align_down(frames);
+    const bool is_here = gfn.align_down(frames) == change.gfn.align_down(frames);
+    const bool comes = change.now.present && !change.now.mmio && change.is_remapped();
+    return is_here && comes && !was_part_of_huge(view, change);  // that one looks at all changes
   });
 }
 
