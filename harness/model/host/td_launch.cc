@@ -1,5 +1,7 @@
 #include "model/host/td_launch.h"
 
+#include <array>
+
 #include "model/host/adversity.h"
 #include "model/host/attributes.h"
 #include "model/host/fault.h"
@@ -197,7 +199,26 @@ LockPlan locks_of(const Kernel&, ActorId, const TdxInitVm& op) {
   return LockPlan{}.then(kvm_lock(op.vm));
 }
 LockPlan locks_of(const Kernel&, ActorId actor, const TdxInitVcpu&) { return mutex_of(actor); }
-/// Whoever holds off mappings of the slot has one of these; source pages are looked up under
+namespace {
+
+/// The files of all slots that the pages lie in, up to the one where the loop ends.
+// Deviation: Linux has the lock of one file at a time, for its own pages.
+void lock_files(const Kernel& k, const Vm& vm, GfnRange pages, LockPlan& plan) {
+  std::array<bool, kMaxGmems> concerned{};
+  while (!pages.empty()) {
+    const SlotIndex slot = find_slot(vm, 0, pages.first);
+    if (slot == kNoSlot || !has_live_file(k, vm.slots[slot])) break;
+    concerned[vm.slots[slot].gmem] = true;
+    pages.first = range_of(vm.slots[slot]).last;
+  }
+  for (std::uint8_t file = 0; file < kMaxGmems; ++file) {
+    if (concerned[file]) plan.then(invalidate_lock({file}));
+  }
+}
+
+}  // namespace
+
+/// Whoever holds off mappings of the slots has one of these; source pages are looked up under
 /// mmap_lock, which a munmap holds while its range is invalid.
 LockPlan locks_of(const Kernel& k, ActorId actor, const TdxInitMemRegion& op) {
   const VcpuIndex index{actor.index};
@@ -207,10 +228,8 @@ LockPlan locks_of(const Kernel& k, ActorId actor, const TdxInitMemRegion& op) {
   const Vm& vm = k.vm(vcpu.vm);
   if (check_region(vm, vcpu, op) != Check::kOk) return plan;
   plan.then(slots_lock(vcpu.vm));
-  const SlotIndex slot = find_slot(vm, 0, Gfn{op.gpa.value >> kPageShift});
-  if (slot != kNoSlot && has_live_file(k, vm.slots[slot])) {
-    plan.then(invalidate_lock({vm.slots[slot].gmem}));
-  }
+  const Gfn first{op.gpa.value >> kPageShift};
+  lock_files(k, vm, {.first = first, .last = first + PageCount{op.page_count.value}}, plan);
   return plan.then(mmap_lock()).then(mmu_lock(vcpu.vm));
 }
 // Deviation: the pages before the one that is retried are added after the wait, too, and a signal
