@@ -152,8 +152,9 @@ class Scheduler {
     ActorMask shared = 0;
   };
   static constexpr unsigned kNobody = kMaxActors;
-  static constexpr std::uint32_t kMaxPoints = std::uint32_t{1} << 20;  // of one operation
-  static constexpr unsigned kMaxActivations = 4096;                    // of one step
+  // Of one operation: at most a gigabyte of pages, with some ten points each.
+  static constexpr std::uint32_t kMaxPoints = 32 * kFramesPer1G;
+  static constexpr unsigned kMaxActivations = 4096;  // of one step
 
   ActorState state_of(ActorId actor) const { return actors_[actor_slot(actor)].state; }
   ActorRecord& me() { return actors_[current_]; }
