@@ -10,6 +10,7 @@ PscView ModelView::psc(VcpuIndex vcpu) const {
               .open = psc.open,
               .exit_pending = psc.exit_pending,
               .written_by_others = psc.written_by_others,
+              .begun_by_others = psc.begun_by_others,
               .batch_size = psc.batch_size,
               .touched = psc.touched,
               .version = {psc.version},

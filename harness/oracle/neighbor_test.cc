@@ -173,6 +173,9 @@ TEST(Neighbors, ABufferThatOthersWriteNamesOtherPages) {
   view.ran(GuestConvert{.gfn = {9}, .page_count = {2}}, kOpBit<GuestConvert>);
   view.pscs[0].exits = kExits;
   EXPECT_EQ(judged(view), kRow) << "the guest's own buffer";
+  view.pscs[0].begun_by_others = true;
+  EXPECT_EQ(judged(view), "nothing") << "written before KVM looked at it";
+  view.pscs[0].begun_by_others = false;
   view.pscs[0].written_by_others = true;
   EXPECT_EQ(judged(view), "nothing");
   view.pscs[0].exits = {};

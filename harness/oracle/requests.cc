@@ -21,12 +21,13 @@ bool exits_name(const PscView& psc, Gfn first, std::uint64_t count) {
 }
 
 /// A guest_convert writes a buffer for each part of its range. While it is stopped somebody may
-/// write other pages into this one, or into one before it, whose exits are no longer known.
+/// write other pages into this one, also before KVM looks at it, or into one before it, whose exits
+/// are no longer known.
 bool buffer_names(const View& view, VcpuIndex vcpu, Gfn first, std::uint64_t count) {
   const PscView psc = view.psc(vcpu);
   const bool begins = std::holds_alternative<GuestConvert>(view.step().op);
   if (psc.began_in_step && !begins) return true;
-  return psc.written_by_others && exits_name(psc, first, count);
+  return (psc.written_by_others || psc.begun_by_others) && exits_name(psc, first, count);
 }
 
 /// Guest pages that this vCPU's request is about, whoever has run it; of a TD without the SHARED

@@ -299,6 +299,7 @@ struct PscView {
   bool open = false;               // it is not over
   bool exit_pending = false;       // user space has an exit of it and has not answered
   bool written_by_others = false;  // somebody but the kernel wrote its buffer meanwhile
+  bool begun_by_others = false;    // or before it began, since its guest filled it
   std::uint16_t batch_size = 0;    // entries that KVM counts as under way (psc_inflight)
   std::uint16_t touched = 0;       // highest index of an entry that KVM read or wrote, plus one
   GhcbVersion version{};

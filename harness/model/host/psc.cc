@@ -148,6 +148,7 @@ void fill_psc_buffer(Kernel& k, Vcpu& vcpu, PscHeader header, std::span<const Ps
   k.set(buffer.words[0], header.value);
   for (std::size_t i = 0; i < entries.size(); ++i) k.set(buffer.words[1 + i], entries[i].value);
   start_records(k, vcpu.psc);
+  k.set(vcpu.psc.begun_by_others, false);
 }
 
 void write_psc_word(Kernel& k, Vcpu& vcpu, unsigned index, std::uint64_t word) {
@@ -164,6 +165,7 @@ Check begin_psc(Kernel& k, Vcpu& vcpu, const PscRequest& request) {
   if (check != Check::kOk) return check;
   std::uint16_t room = kPscMaxEntries;
   if (!planted(Planted::kPscBoundFromProtocol)) find_room(request, room);
+  if (vcpu.psc.written_by_others) k.set(vcpu.psc.begun_by_others, true);
   start_records(k, vcpu.psc);
   k.set(vcpu.psc.version, request.version.value);
   k.set(vcpu.psc.scratch, request.scratch.value);

@@ -33,6 +33,7 @@ struct PscState {
   bool open = false;              // between VMGEXIT and its answer
   // Records for the view; nothing of the kernel reads them.
   bool written_by_others = false;
+  bool begun_by_others = false;
   std::uint16_t touched = 0;
   std::uint16_t exit_count = 0;
   std::uint64_t requests = 0;  // rises with each
