@@ -83,8 +83,8 @@ bool was_refused_in_hook(const View& view, Pfn pfn) {
 }
 
 /// The first frame that is still assigned, since the host was refused to change it, and was freed
-/// then. One that was freed before may be another owner's by now. Where the log lacks some:
-/// perhaps.
+/// then. One that was freed before, or assigned anew since, may be another owner's by now. Where
+/// the log lacks some: perhaps.
 std::optional<Pfn> first_freed_though_refused(const View& view) {
   const EventLog& log = view.events();
   if (!log.has(EventKind::kFrameFreed) || !log.has(EventKind::kRmpUpdateRefused))
@@ -93,12 +93,15 @@ std::optional<Pfn> first_freed_though_refused(const View& view) {
   for (std::size_t i = 0; i < events.size(); ++i) {
     if (events[i].kind != EventKind::kRmpUpdateRefused) continue;
     for (Pfn pfn{events[i].a}; covers(events[i], pfn); pfn = pfn + PageCount{1}) {
-      const auto frees = [pfn](const Event& e) {
-        return e.kind == EventKind::kFrameFreed && covers(e, pfn);
+      if (!view.rmp(pfn).assigned) continue;
+      if (log.lacks(EventKind::kFrameFreed)) return pfn;
+      const auto is_of = [pfn](EventKind kind) {
+        return [pfn, kind](const Event& e) { return e.kind == kind && covers(e, pfn); };
       };
-      const bool freed =
-          log.lacks(EventKind::kFrameFreed) || std::ranges::any_of(events.subspan(i), frees);
-      if (freed && view.rmp(pfn).assigned) return pfn;
+      const auto rest = events.subspan(i);
+      const auto freed = std::ranges::find_if(rest, is_of(EventKind::kFrameFreed));
+      const auto changed = std::find_if(freed, rest.end(), is_of(EventKind::kRmpUpdate));
+      if (freed != rest.end() && changed == rest.end()) return pfn;
     }
   }
   return std::nullopt;
