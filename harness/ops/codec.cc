@@ -170,16 +170,10 @@ constexpr std::array<std::array<std::uint8_t, 256>, 2> kOpOfByte{make_op_of_byte
 static_assert(AllOps::kCount <= 256, "an operation is one byte");
 
 // Indices, not a range-for: g++-12 takes the iteration over kPolicyAxes for a modification of it.
-constexpr std::uint8_t axis_value_count(const PolicyAxis& axis) {
-  std::uint8_t count = 0;
-  for (std::size_t i = 0; i < axis.values.size(); ++i) {
-    if (!axis.values[i].empty()) ++count;
-  }
-  return count;
-}
 constexpr auto kAxisValueCounts = [] {
-  std::array<std::uint8_t, kPolicyAxes.size()> counts{};
-  for (std::size_t i = 0; i < counts.size(); ++i) counts[i] = axis_value_count(kPolicyAxes[i]);
+  PolicyValues counts{};
+  for (std::size_t i = 0; i < counts.size(); ++i)
+    counts[i] = static_cast<std::uint8_t>(value_count(kPolicyAxes[i]));
   return counts;
 }();
 

@@ -120,6 +120,18 @@ TEST(Mutate, KeepsSequencesWellFormed) {
   }
 }
 
+TEST(Mutate, TheKernelStaysAsMainlineHasIt) {
+  Mutator mutator(1);
+  Sequence sequence;
+  bool changed = false;
+  for (std::uint64_t seed = 0; seed < 4000; ++seed) {
+    mutator.mutate(sequence, seed);
+    EXPECT_TRUE(has_mainline_kernel(sequence.header.policy)) << seed;
+    changed = changed || sequence.header.policy != PolicySet{};
+  }
+  EXPECT_TRUE(changed);
+}
+
 TEST(Mutate, LongSequencesShrinkAndShortOnesGrow) {
   Mutator mutator(9);
   Rng rng(10);

@@ -1,8 +1,9 @@
 // Policy axes: names and values of the design alternatives. Text needs the names; what each value
-// does is in model/policy. Only axes whose values are implemented are listed; the first value of
-// each is what mainline 6.12 does.
+// does is in the model, where the decision is taken. Only axes whose values are implemented are
+// listed; the first value of each is what mainline 6.12 does.
 #pragma once
 #include <array>
+#include <bit>
 #include <cstdint>
 #include <string_view>
 
@@ -30,21 +31,52 @@ enum class GmemOrder : std::uint8_t { k4K, k2M, k1G };
 /// give.
 enum class HostOrder : std::uint8_t { k4K, k2M };
 
+/// What the host does about a guest's access that does not fit the page's attribute (alternatives
+/// E).
+enum class NpfMismatch : std::uint8_t { kExit, kAutoConvert, kInject, kKill, kRequirePsc };
+/// What becomes of the host's direct map when a 4 KiB frame is assigned (alternatives D).
+enum class DirectMapPolicy : std::uint8_t { kSplit, kLeave, kUnmap, kUnmapNoFlush, kLeaveKmap };
+/// KVM_PRE_FAULT_MEMORY on a vCPU that is in SMM or in guest mode (alternatives B).
+enum class PremapMode : std::uint8_t {
+  kLinux_6_12,   // by the MMU that the vCPU has, if that is the TDP MMU
+  kSwitchMmu,    // by the base mode's, which the vCPU gets for that long
+  kSwitchState,  // in the base mode, into which the vCPU goes for that long
+  kNoVcpu,       // into the base mode's tables, whatever the vCPU has
+  kReject,       // EOPNOTSUPP
+  kUnchecked,    // by the MMU that the vCPU has, whichever that is
+  kMmuProperty   // by the MMU that the vCPU has, if it is the TDP MMU with a direct root
+};
+/// What KVM_PRE_FAULT_MEMORY promises, and to whom (alternatives B).
+enum class PremapAbi : std::uint8_t { kGuaranteed, kAdvisory, kByVmType, kOnlyConfidential };
+
+/// One field an axis, in the order of kPolicyAxes.
 struct PolicySet {
   VmmPolicy vmm = VmmPolicy::kConvert;
   ConvertReclaim convert_reclaim = ConvertReclaim::kPunchHole;
   GmemOrder gmem_order = GmemOrder::k4K;
   GuestPolicy guest = GuestPolicy::kEnlightened;
   HostOrder host_order = HostOrder::k4K;
+  NpfMismatch npf_mismatch = NpfMismatch::kExit;
+  DirectMapPolicy direct_map = DirectMapPolicy::kSplit;
+  PremapMode premap_mode = PremapMode::kLinux_6_12;
+  PremapAbi premap_abi = PremapAbi::kGuaranteed;
   friend constexpr bool operator==(const PolicySet&, const PolicySet&) = default;
 };
+
+/// Whose decision an axis is.
+/// * kAround: of user space, of the guest, of the machine's memory. KVM is as mainline has it, so
+///   that a finding is one of KVM's: mutation and fuzz targets draw these values.
+/// * kKernel: of KVM itself. Some values are unsound by design; they are run where somebody asks
+///   for them.
+enum class PolicyKind : std::uint8_t { kAround, kKernel };
 
 struct PolicyAxis {
   std::string_view name;
   std::array<std::string_view, 8> values;  // unused ones are empty
   std::string_view source;
+  PolicyKind kind = PolicyKind::kAround;
 };
-inline constexpr std::array<PolicyAxis, 5> kPolicyAxes{{
+inline constexpr std::array<PolicyAxis, 9> kPolicyAxes{{
     {"vmm",
      {"convert", "kill", "ignore", "refuse"},
      "how user space answers KVM_EXIT_HYPERCALL and KVM_EXIT_MEMORY_FAULT"},
@@ -59,23 +91,62 @@ inline constexpr std::array<PolicyAxis, 5> kPolicyAxes{{
       "trusts_the_host", "accepts_on_vc"},
      "which rule for page state changes an SNP guest breaks, if any"},
     {"host_order", {"4K", "2M"}, "largest page behind the host region"},
+    {"npf_mismatch",
+     {"exit", "auto_convert", "inject", "kill", "require_psc"},
+     "what KVM does about a guest's access that does not fit the page's attribute",
+     PolicyKind::kKernel},
+    {"direct_map",
+     {"split", "leave", "unmap", "unmap_noflush", "leave_kmap"},
+     "what becomes of the direct map when a frame is assigned",
+     PolicyKind::kKernel},
+    {"premap_mode",
+     {"linux_6_12", "switch_mmu", "switch_state", "no_vcpu", "reject", "unchecked", "mmu_property"},
+     "KVM_PRE_FAULT_MEMORY on a vCPU in SMM or guest mode",
+     PolicyKind::kKernel},
+    {"premap_abi",
+     {"guaranteed", "advisory", "by_vm_type", "only_confidential"},
+     "what KVM_PRE_FAULT_MEMORY promises, and to which VMs",
+     PolicyKind::kKernel},
 }};
+static_assert(sizeof(PolicySet) == kPolicyAxes.size(), "one byte an axis");
+/// Those of kind kAround come first.
+inline constexpr std::size_t kAroundAxisCount = 5;
+static_assert([] {
+  for (std::size_t i = 0; i < kPolicyAxes.size(); ++i) {
+    if ((kPolicyAxes[i].kind == PolicyKind::kAround) != (i < kAroundAxisCount)) return false;
+  }
+  return true;
+}());
+
+/// The values of a set, by axis.
+using PolicyValues = std::array<std::uint8_t, kPolicyAxes.size()>;
 
 /// The value of axis `axis` (an index into kPolicyAxes) as an index into its values. Pre: axis in
 /// range.
 constexpr std::uint8_t policy_value(const PolicySet& set, std::size_t axis) {
-  return axis == 0   ? static_cast<std::uint8_t>(set.vmm)
-         : axis == 1 ? static_cast<std::uint8_t>(set.convert_reclaim)
-         : axis == 2 ? static_cast<std::uint8_t>(set.gmem_order)
-         : axis == 3 ? static_cast<std::uint8_t>(set.guest)
-                     : static_cast<std::uint8_t>(set.host_order);
+  return std::bit_cast<PolicyValues>(set)[axis];
 }
+/// Pre: the axis has that value.
 constexpr void set_policy_value(PolicySet& set, std::size_t axis, std::uint8_t value) {
-  if (axis == 0) set.vmm = static_cast<VmmPolicy>(value);
-  if (axis == 1) set.convert_reclaim = static_cast<ConvertReclaim>(value);
-  if (axis == 2) set.gmem_order = static_cast<GmemOrder>(value);
-  if (axis == 3) set.guest = static_cast<GuestPolicy>(value);
-  if (axis == 4) set.host_order = static_cast<HostOrder>(value);
+  auto values = std::bit_cast<PolicyValues>(set);
+  values[axis] = value;
+  set = std::bit_cast<PolicySet>(values);
+}
+constexpr std::size_t value_count(const PolicyAxis& axis) {
+  std::size_t count = 0;
+  while (count < axis.values.size() && !axis.values[count].empty()) ++count;
+  return count;
+}
+/// The set with KVM as mainline has it, and everything around it as it is.
+constexpr PolicySet with_mainline_kernel(const PolicySet& set) {
+  PolicySet out = set;
+  for (std::size_t axis = kAroundAxisCount; axis < kPolicyAxes.size(); ++axis) {
+    set_policy_value(out, axis, policy_value(PolicySet{}, axis));
+  }
+  return out;
+}
+constexpr bool has_mainline_kernel(const PolicySet& set) {
+  return set == with_mainline_kernel(set);
 }
 /// True where mainline (up to 7.0) has no such behaviour: rows, tables and verdicts carry the
 /// label.

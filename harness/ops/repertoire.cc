@@ -65,6 +65,7 @@ void fit(Sequence& sequence, const Repertoire& able, Rng& rng) {
     // What a folio's size is, the kernel decides.
     sequence.header.policy.gmem_order = PolicySet{}.gmem_order;
     sequence.header.policy.host_order = PolicySet{}.host_order;
+    sequence.header.policy = with_mainline_kernel(sequence.header.policy);
   }
   std::erase_if(sequence.steps, [&able](const Step& step) { return !can_do(step.op, able); });
   for (Step& step : sequence.steps) {

@@ -121,12 +121,18 @@ bool is_shared_last(std::span<const Event> events, std::size_t first, Pfn pfn) {
   return updated;
 }
 
+/// A host that leaves its direct map alone does without H1, which is a means to H2.
+bool splits_direct_map(const View& view) {
+  const DirectMapPolicy policy = view.header().policy.direct_map;
+  return policy != DirectMapPolicy::kLeave && policy != DirectMapPolicy::kLeaveKmap;
+}
+
 }  // namespace
 
 namespace check {
 
 Result assigned_frame_is_split_out(const View& view) {
-  if (!is_quiescent(view)) return std::nullopt;
+  if (!is_quiescent(view) || !splits_direct_map(view)) return std::nullopt;
   Placement placement(view);
   for (const FrameChange& change : view.frame_changes()) {
     if (!change.rmp_changed) continue;
@@ -137,7 +143,7 @@ Result assigned_frame_is_split_out(const View& view) {
 }
 
 Result audit_assigned_frames_are_split_out(const View& view, AuditScratch&) {
-  if (!is_quiescent(view)) return std::nullopt;
+  if (!is_quiescent(view) || !splits_direct_map(view)) return std::nullopt;
   Placement placement(view);
   for (const Pfn pfn : view.occupied_frames()) {
     if (!placement.allows(pfn, view.rmp(pfn))) return Violation{.subject = pfn.value};
@@ -165,7 +171,7 @@ Result direct_map_never_merges(const View& view) {
   for (const FrameChange& change : view.frame_changes()) {
     const bool was_small =
         change.rmp_before.assigned && change.rmp_before.page_size == PageSize::k4K;
-    if (change.rmp_changed && was_small && !change.rmp_now.assigned &&
+    if (change.rmp_changed && was_small && !change.rmp_now.assigned && splits_direct_map(view) &&
         view.direct_map_level(change.pfn) != MapLevel::k4K)
       return Violation{.subject = change.pfn.value};
   }

@@ -30,6 +30,19 @@ bool buffer_names(const View& view, VcpuIndex vcpu, Gfn first, std::uint64_t cou
   return (psc.written_by_others || psc.begun_by_others) && exits_name(psc, first, count);
 }
 
+/// npf_mismatch=auto_convert: by its instruction on a page a guest asks KVM itself to convert it.
+bool asks_by_touching(const View& view, const Op& op, Gfn first, std::uint64_t count) {
+  if (view.header().policy.npf_mismatch != NpfMismatch::kAutoConvert || count != 1) return false;
+  return std::visit(
+      [first]<class T>(const T& one) {
+        if constexpr (requires { one.gfn == first; } && T::kInfo.actor == ActorKind::kVcpu) {
+          return one.gfn == first;
+        }
+        return false;
+      },
+      op);
+}
+
 /// Guest pages that this vCPU's request is about, whoever has run it; of a TD without the SHARED
 /// bit. Of a request that others could reach while it was stopped: perhaps.
 bool asks_about(const View& view, VcpuIndex vcpu, const Op& op, Gfn first, std::uint64_t count) {
@@ -48,13 +61,15 @@ bool asks_about(const View& view, VcpuIndex vcpu, const Op& op, Gfn first, std::
     return lies_within(offset, count, 0, all->page_count.value) ||
            buffer_names(view, vcpu, first, count);
   }
+  if (asks_by_touching(view, op, first, count)) return true;
   return std::holds_alternative<Psc>(op) && exits_name(view.psc(vcpu), first, count);
 }
 
 }  // namespace
 
 bool was_asked_to_convert(const View& view, VmIndex vm, Gfn first, std::uint64_t count) {
-  if (!ran_guest_request(view)) return false;
+  const bool by_touch = view.header().policy.npf_mismatch == NpfMismatch::kAutoConvert;
+  if (!by_touch && !ran_guest_request(view)) return false;
   for (std::uint8_t i = 0; i < kMaxVcpus; ++i) {
     const Op* const op = view.ran_op({.kind = ActorKind::kVcpu, .index = i});
     if (op == nullptr) continue;

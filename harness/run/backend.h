@@ -21,9 +21,11 @@ struct BackendTraits;
 /// view() shows what happened. start() leaves nothing of the sequence before, however that ended;
 /// it fails where the environment does. lacks() says why a sequence that requires a capability
 /// cannot run, skip_words() why the last step was skipped where that is more than its check's name.
+/// kHasAlternatives: it can be a kernel that mainline is not (policy axes of kind kKernel).
 template <class B>
 concept Backend = requires(B& backend, const Sequence& sequence, const Step& step, Capability cap) {
   { BackendTraits<B>::kName } -> std::convertible_to<std::string_view>;
+  { BackendTraits<B>::kHasAlternatives } -> std::convertible_to<bool>;
   { BackendTraits<B>::start(backend, sequence) } -> std::same_as<Expected<void>>;
   { BackendTraits<B>::end(backend) } -> std::same_as<void>;
   { BackendTraits<B>::lacks(backend, cap) } -> std::same_as<bool>;
@@ -35,6 +37,7 @@ concept Backend = requires(B& backend, const Sequence& sequence, const Step& ste
 template <>
 struct BackendTraits<model::ModelBackend> {
   static constexpr std::string_view kName = "model";
+  static constexpr bool kHasAlternatives = true;
   static Expected<void> start(model::ModelBackend& model, const Sequence& sequence) {
     model.reset();
     model.begin(sequence.header);

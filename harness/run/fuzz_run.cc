@@ -15,6 +15,7 @@ Expected<FuzzRun> FuzzRun::open(const HostProfile& profile) {
 
 std::optional<FoundAt> FuzzRun::run_bytes(std::span<const std::uint8_t> bytes) {
   decode_sequence(bytes, sequence_);
+  sequence_.header.policy = with_mainline_kernel(sequence_.header.policy);
   return run(sequence_);
 }
 

@@ -15,7 +15,8 @@ class FuzzRun {
  public:
   static Expected<FuzzRun> open(const HostProfile& profile);
 
-  /// Decodes and runs. Answers what was found; known-upstream findings do not count. Cost: some
+  /// Decodes and runs, with KVM as mainline has it: an alternative may be unsound by design.
+  /// Answers what was found; known-upstream findings do not count. Cost: some
   /// 100 ns a step.
   std::optional<FoundAt> run_bytes(std::span<const std::uint8_t> bytes);
   /// The same for a sequence at hand.

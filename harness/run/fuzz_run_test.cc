@@ -8,6 +8,7 @@
 
 #include "ops/codec.h"
 #include "ops/random.h"
+#include "ops/text.h"
 
 namespace {
 
@@ -72,6 +73,24 @@ TEST(FuzzRun, BytesAndSequenceAreTheSameRun) {
     static_cast<void>(run.run_bytes(bytes));
     ASSERT_EQ(run.model().state_hash(), hash);
   }
+}
+
+TEST(FuzzRun, ABytesKernelIsMainlines) {
+  // With direct_map=leave the host dies of the second page that it zeroes.
+  const auto broken = parse_text(
+      "# policy: direct_map=leave,vmm=kill\n"
+      "create_vm type=snp\nsev_init2\nlaunch_start\ncreate_vcpu\nlaunch_finish\n"
+      "create_guest_memfd size=64K\nset_memory_region flags=guest_memfd size=64K gmem=0\n"
+      "set_memory_attributes size=64K attributes=private\n"
+      "guest_access c_bit=1\nguest_access gfn=1 c_bit=1\n",
+      "test");
+  ASSERT_TRUE(broken.has_value()) << broken.error().message();
+  FuzzRun run = open_run();
+  EXPECT_TRUE(run.run(*broken));
+  std::vector<std::uint8_t> bytes;
+  encode_sequence(*broken, bytes);
+  EXPECT_FALSE(run.run_bytes(bytes));
+  EXPECT_EQ(run.sequence().header.policy.vmm, VmmPolicy::kKill);
 }
 
 TEST(FuzzRun, AllocatesNothingOnceWarm) {

@@ -9,6 +9,7 @@ namespace sluice::run {
 template <>
 struct BackendTraits<kvm::KvmBackend> {
   static constexpr std::string_view kName = "kvm";
+  static constexpr bool kHasAlternatives = false;  // a kernel is as it is
   static Expected<void> start(kvm::KvmBackend& kvm, const Sequence& sequence) {
     return kvm.reset(sequence.header, sequence.steps);
   }

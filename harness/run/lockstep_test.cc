@@ -27,6 +27,7 @@ struct LyingBackend {
 template <>
 struct BackendTraits<LyingBackend> {
   static constexpr std::string_view kName = "liar";
+  static constexpr bool kHasAlternatives = true;
   static Expected<void> start(LyingBackend& liar, const Sequence& sequence) {
     liar.next = 0;
     return BackendTraits<model::ModelBackend>::start(liar.model, sequence);

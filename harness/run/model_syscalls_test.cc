@@ -53,6 +53,7 @@ template <>
 struct BackendTraits<CountingKvm> {
   using Real = BackendTraits<kvm::KvmBackend>;
   static constexpr std::string_view kName = "kvm over the model";
+  static constexpr bool kHasAlternatives = Real::kHasAlternatives;
   static Expected<void> start(CountingKvm& counting, const Sequence& sequence) {
     return Real::start(*counting.kvm, sequence);
   }
@@ -482,9 +483,8 @@ TEST(ModelSyscalls, ARenewedRegionReadsZeroUnderALiveVm) {
   const auto kvm = kvm::Kvm::open(*sys);
   ASSERT_TRUE(kvm);
   auto vm = kvm->create_vm();
-  ASSERT_TRUE(vm);
   auto region = kvm::HostRegion::open(*sys);
-  ASSERT_TRUE(region);
+  ASSERT_TRUE(vm && region);
   std::uint64_t seen = 1;
   ASSERT_TRUE(sys->store(region->at(0x1000), 5).ok());
   ASSERT_TRUE(region->renew());

@@ -35,6 +35,7 @@ const Program& ProgramSource::next() {
   for (;;) {
     draw();
     let_run(sequence_);
+    sequence_.header.policy = with_mainline_kernel(sequence_.header.policy);
     const std::size_t count = sequence_.steps.size();
     if (count < kMinSteps || count > kMaxSteps) continue;
     const std::size_t tail = kMinTail + rng_.below(std::min(kMaxTail, count) - kMinTail + 1);

@@ -2,6 +2,7 @@
 #pragma once
 #include <fmt/format.h>
 
+#include "ops/text.h"
 #include "run/runner.h"
 
 namespace sluice::run {
@@ -39,6 +40,9 @@ std::optional<std::vector<Expectation>> prepare(B& backend, const Sequence& sequ
   const auto missing = missing_requirement(backend, sequence, verdict.file);
   if (!missing) return stop(VerdictKind::kError, missing.error());
   if (!missing->empty()) return stop(VerdictKind::kSkipped, *missing);
+  const PolicySet& policy = sequence.header.policy;
+  if (!BackendTraits<B>::kHasAlternatives && !has_mainline_kernel(policy))
+    return stop(VerdictKind::kSkipped, "needs a kernel with " + format_policy(policy));
   const auto started = BackendTraits<B>::start(backend, sequence);
   if (!started) return stop(VerdictKind::kError, started.error().message());
   return *std::move(expectations);

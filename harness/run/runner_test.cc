@@ -75,6 +75,13 @@ TEST(Runner, WhatIsRequiredToBeAbsentSkipsTheSequenceWhereItIsThere) {
   EXPECT_FALSE(profile_without(default_profile(kDefaultKernel), parsed(text)).tdp);
 }
 
+TEST(Runner, ASequenceForAKernelThatThisIsNotIsSkipped) {
+  ScriptedBackend backend;
+  const Verdict verdict = run(backend, "# policy: vmm=kill,direct_map=leave\ncreate_vm\n");
+  EXPECT_EQ(verdict.kind, VerdictKind::kSkipped);
+  EXPECT_EQ(verdict.reason, "needs a kernel with vmm=kill,direct_map=leave");
+}
+
 TEST(Runner, AnUnknownRequirementIsAnError) {
   ScriptedBackend backend;
   const Sequence sequence =

@@ -38,6 +38,7 @@ class ScriptedBackend {
 template <>
 struct BackendTraits<ScriptedBackend> {
   static constexpr std::string_view kName = "scripted";
+  static constexpr bool kHasAlternatives = false;
   static Expected<void> start(ScriptedBackend& backend, const Sequence& sequence) {
     backend.restart(sequence.header);
     return {};

@@ -143,12 +143,15 @@ constexpr std::string_view name_of(StatusKind kind) {
   ROW(kPreFaultAlias,            "pre_fault_memory.alias",            kErrno,     EINVAL,      "kvm.md 4 row 6: the SHARED bit of a TD, from 6.17") \
   ROW(kPreFaultNoRoot,           "pre_fault_memory.no_root",          kErrno,     ENOSPC,      "kvm.md 4 row 7") \
   ROW(kPreFaultNotTdp,           "pre_fault_memory.not_tdp",          kErrno,     EOPNOTSUPP,  "kvm.md 4 row 8") \
+  ROW(kPreFaultMode,             "pre_fault_memory.mode",             kErrno,     EOPNOTSUPP,  "alternatives B, premap_mode=reject: the vCPU is in SMM or in guest mode") \
+  ROW(kPreFaultOnlyConfidential, "pre_fault_memory.only_confidential", kErrno,     EOPNOTSUPP,  "alternatives B, premap_abi=only_confidential: the VM has no private memory") \
   ROW(kPreFaultNoSlot,           "pre_fault_memory.no_slot",          kErrno,     ENOENT,      "kvm.md 4, EMULATE") \
   ROW(kPreFaultObsoleteRoot,     "pre_fault_memory.obsolete_root",    kErrno,     EINTR,       "kvm.md 5 row 13: the root is obsolete and the loop renews none, RETRY until a signal comes") \
   ROW(kPreFaultSlotInvalid,      "pre_fault_memory.slot_invalid",     kErrno,     EAGAIN,      "kvm.md 4, INVALID slot from 6.18") \
   /* The fault path, met by guest_access and pre_fault_memory: kvm.md 5, 1.5. */ \
   ROW(kFaultNoMemory,             "fault.no_memory",                    kErrno,     ENOMEM,      "kvm.md 5 row 4, 4 row 7: mmu_topup_memory_caches()") \
   ROW(kFaultMismatch,            "fault.mismatch",                    kExit,      39,          "kvm.md 5 row 6, KVM_EXIT_MEMORY_FAULT") \
+  ROW(kFaultMismatchKills,       "fault.mismatch_kills",              kErrno,     EIO,         "alternatives E, npf_mismatch=kill: KVM ends the VM") \
   ROW(kFaultPrivateNoSlot,       "fault.private_no_slot",             kExit,      39,          "kvm.md 5 row 7") \
   ROW(kFaultPrivateNoGmem,       "fault.private_no_gmem",             kExit,      39,          "kvm.md 5 row 11") \
   ROW(kFaultPrivateEmulated,     "fault.private_emulated",            kExit,      39,          "kvm.md 5 row 15, reached by row 9") \
@@ -172,6 +175,8 @@ constexpr std::string_view name_of(StatusKind kind) {
   ROW(kRunTdState,               "run.td_state",                      kErrno,     EINVAL,      "tdx_vcpu_pre_run(): vCPU not initialized, or TD not finalized") \
   ROW(kRunUnexpectedPending,     "run.unexpected_pending",            kErrno,     EIO,         "tdx.md 2: a page not accepted, with SEPT_VE_DISABLE; KVM ends the VM") \
   ROW(kGuestNotValidated,        "guest.not_validated",               kException, 29,          "rmp.md 5, #VC 0x404") \
+  ROW(kGuestMismatchInjected,    "guest.mismatch_injected",           kException, 18,          "alternatives E, npf_mismatch=inject: #MC, since no vector is architected for it") \
+  ROW(kGuestMismatchNotified,    "guest.mismatch_notified",           kException, 29,          "alternatives E, npf_mismatch=require_psc: a #VC with an exit code of its own, which does not exist today") \
   ROW(kGuestMmioVc,              "guest.mmio_vc",                     kException, 29,          "kvm.md 5 row 7 for an SNP guest: #VC, since KVM cannot emulate for it") \
   ROW(kGuestMmioVe,              "guest.mmio_ve",                     kException, 20,          "kvm.md 5 row 7 for a TD: #VE, since KVM cannot emulate for it") \
   ROW(kGuestPending,             "guest.pending",                     kException, 20,          "tdx.md 2: a page not accepted; #VE") \

@@ -6,6 +6,7 @@
 #include "model/host/fault.h"
 #include "model/host/handlers.h"
 #include "model/host/launch.h"
+#include "model/host/mismatch.h"
 #include "model/host/rmp_fault.h"
 #include "model/host/run_gate.h"
 #include "model/schedule/scheduler.h"
@@ -199,7 +200,7 @@ bool is_mmio(const Kernel& k, const Vcpu& vcpu, const GuestInstruction& in) {
 }
 
 /// True if the MMU's answer ends KVM_RUN: `out` is what user space gets.
-bool leaves(Kernel& k, const Vm& vm, const GuestInstruction& in, const FaultResult& result,
+bool leaves(Kernel& k, Vm& vm, const GuestInstruction& in, const FaultResult& result,
             Outcome& out) {
   if (result.status != FaultStatus::kError && result.status != FaultStatus::kEmulate) return false;
   const bool skipped = row_of(result.check).kind == StatusKind::kSkipped;
@@ -208,6 +209,9 @@ bool leaves(Kernel& k, const Vm& vm, const GuestInstruction& in, const FaultResu
   } else if (result.check == Check::kFaultMmio ||
              (result.status == FaultStatus::kEmulate && is_emulated_apic(vm, in.gfn))) {
     out = mmio_exit(k, vm, in);
+  } else if (result.check == Check::kFaultMismatch) {
+    const Check answer = answer_mismatch(k, vm);
+    out = answer == result.check ? leave_guest(k, vm, answer, result.exit) : refuse(answer);
   } else {
     out = leave_guest(k, vm, result.check, result.exit);
   }
@@ -273,6 +277,7 @@ Outcome run_guest(Kernel& k, VcpuIndex index, const GuestInstruction& in) {
   enter_guest(k, vcpu);
   if (const auto cached = access_cached(k, index, in)) return *cached;
   Try last{};
+  bool compare = false;  // as below
   for (unsigned round = 0; round < kMaxGuestRounds; ++round) {
     Check check = next_entry(k, vcpu, in, round > 0);
     if (check == Check::kOk) check = reload_root(k, vcpu);
@@ -281,11 +286,18 @@ Outcome run_guest(Kernel& k, VcpuIndex index, const GuestInstruction& in) {
     const std::uint64_t npf = tried.result.npf;
     if (npf == 0) return outcome_of_try(k, index, in, tried);
     k.event(EventKind::kNpf, vm, in.gfn.value, npf);
-    if (round > 0 && is_same(tried, last)) break;
+    if (compare && is_same(tried, last)) break;
     last = tried;
+    compare = true;
     if (is_mmio(k, vcpu, in)) return mmio_exit(k, vm, in);
     PageFault fault = fault_of(vm, in, npf);
     const FaultResult result = handle_fault(k, vcpu, fault);
+    if (is_converted_by_kernel(k, result)) {
+      const Check refused = convert_for_guest(k, index, fault);
+      if (refused != Check::kOk) return answer(refused);
+      compare = false;
+      continue;
+    }
     Outcome out{};
     if (leaves(k, vm, in, result, out)) return out;
     if ((npf & npf::kRmp) != 0) {
@@ -335,6 +347,14 @@ Task<Outcome> start_guest(Kernel& k, VcpuIndex index, GuestInstruction in) {
     }
     PageFault fault = fault_of(vm, in, npf);
     const FaultResult result = co_await start_guest_fault(k, index, fault);
+    if (is_converted_by_kernel(k, result)) {
+      srcu_read_unlock(k, vm_index);
+      const Check refused = co_await start_convert_for_guest(k, index, fault);
+      compare = false;
+      if (refused == Check::kOk) continue;
+      out = answer(refused);
+      break;
+    }
     const bool left = leaves(k, vm, in, result, out);
     if (!left && (npf & npf::kRmp) != 0) {
       co_await point(k, Point::kNpfBeforeRmpFix);

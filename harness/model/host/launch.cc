@@ -148,7 +148,7 @@ Check pin_source(Kernel& k, Gfn gfn, void* argument) {
 Check copy_source(Kernel& k, const Populate& populate, Gfn gfn, Pfn to) {
   const HostPage* const page = touch_host_page(k, source_of(populate, gfn));
   if (page == nullptr) return fail(Check::kLaunchUpdateSource);
-  host_kernel_store(k, to, k.machine.frames.content(page->pfn()));
+  store_to_guest_page(k, to, k.machine.frames.content(page->pfn()));
   return Check::kOk;
 }
 

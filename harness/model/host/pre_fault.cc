@@ -1,5 +1,6 @@
 // KVM_PRE_FAULT_MEMORY (kvm.md 4; Linux kvm_vcpu_pre_fault_memory(),
-// kvm_arch_vcpu_pre_fault_memory(), kvm_tdp_map_page()).
+// kvm_arch_vcpu_pre_fault_memory(), kvm_tdp_map_page()). Other ways than mainline's:
+// premap_policy.h.
 #include <algorithm>
 
 #include "model/host/adversity.h"
@@ -7,6 +8,7 @@
 #include "model/host/fault.h"
 #include "model/host/handlers.h"
 #include "model/host/memslots.h"
+#include "model/host/premap_policy.h"
 #include "model/host/td_mirror.h"
 #include "trace/kernel_behavior.h"
 #include "trace/memory_fault_errno.h"
@@ -50,8 +52,9 @@ bool is_refused_alias(const Kernel& k, const Vm& vm, std::uint64_t gpa) {
          behavior::prefault_refuses_alias(k.version()) && !planted(Planted::kTdPreFaultMapsAlias);
 }
 
-bool is_nested(const Vcpu& vcpu) {
-  return vcpu.guest_mode == GuestMode::kNested && !planted(Planted::kPreFaultInNestedGuest);
+bool is_nested(const Kernel& k, const Vcpu& vcpu) {
+  if (vcpu.guest_mode != GuestMode::kNested) return false;
+  return checks_mmu(k) && !planted(Planted::kPreFaultInNestedGuest);
 }
 
 /// Row 7.
@@ -60,7 +63,7 @@ Check check_root(Kernel& k, Vcpu& vcpu) {
   const bool shadow = !k.machine.profile.tdp;
   // Assumption: under nested paging a vCPU has no root yet each time, as nothing but this loads one
   // for it.
-  const bool nested = is_nested(vcpu);
+  const bool nested = is_nested(k, vcpu);
   if (nested || (shadow && !vm.had_slot)) {
     const Check no_memory = check_allocation(k, Check::kFaultNoMemory);
     if (no_memory != Check::kOk) return no_memory;
@@ -90,7 +93,7 @@ Check begin_page(Kernel& k, Vcpu& vcpu, std::uint64_t gpa) {
   }
   if (is_refused_alias(k, vm, gpa)) return Check::kPreFaultAlias;
   if (const Check check = check_root(k, vcpu); check != Check::kOk) return check;
-  if (!k.machine.profile.tdp || is_nested(vcpu)) return Check::kPreFaultNotTdp;
+  if (!k.machine.profile.tdp || is_nested(k, vcpu)) return Check::kPreFaultNotTdp;
   if (planted(Planted::kPreFaultMarksRun)) k.set(vcpu.ran, true);
   return check_round(k, vm);
 }
@@ -185,6 +188,7 @@ Outcome finish(const PreFaultMemory& op, const Range& range, Check check, const 
 Check begin(const Kernel& k, VcpuIndex vcpu, const PreFaultMemory& op) {
   if (const Check gate = vcpu_gate(k, vcpu); gate != Check::kOk) return gate;
   if (const Check check = check_arguments(op); check != Check::kOk) return check;
+  if (const Check check = check_promise(k, k.vcpu(vcpu)); check != Check::kOk) return check;
   const Vm& vm = k.vm(k.vcpu(vcpu).vm);
   const bool maps = k.machine.profile.tdp && vm.pre_fault_allowed;
   if (maps && exceeds_limit(vm, {.gpa = op.gpa.value, .left = op.size.value})) {
@@ -203,17 +207,21 @@ Outcome apply(Kernel& k, ActorId actor, const PreFaultMemory& op) {
   Vcpu& vcpu = k.vcpu(index);
   ExitInfo exit{};
   while (range.left > 0) {
+    const Borrowed mode = borrow_base_mode(k, vcpu);
     check = begin_page(k, vcpu, range.gpa);
-    if (check != Check::kOk) break;
-    PageFault fault = fault_for(k, k.vm(vcpu.vm), range.gpa);
-    const FaultResult result = handle_fault(k, vcpu, fault);
-    if (retries_for_ever(result)) {
-      check = retry_until_signal(k, false);
-    } else {
-      SLUICE_CHECK(result.status != FaultStatus::kRetry);  // nothing is in flight
-      check = check_of(result);
+    PageFault fault{};
+    if (check == Check::kOk) {
+      fault = fault_for(k, k.vm(vcpu.vm), range.gpa);
+      const FaultResult result = handle_fault(k, vcpu, fault);
+      if (retries_for_ever(result)) {
+        check = retry_until_signal(k, false);
+      } else {
+        SLUICE_CHECK(result.status != FaultStatus::kRetry);  // nothing is in flight
+        check = check_of(result);
+      }
+      exit = result.exit.reason == kExitMemoryFault ? result.exit : ExitInfo{};
     }
-    exit = result.exit.reason == kExitMemoryFault ? result.exit : ExitInfo{};
+    give_mode_back(k, vcpu, mode);
     if (check != Check::kOk) break;
     advance(range, fault);
   }
@@ -232,8 +240,12 @@ Task<Outcome> start(Kernel& k, ActorId actor, const PreFaultMemory& op) {
   co_await lock(k, vcpu_mutex(index));
   srcu_read_lock(k, vm_index);
   while (range.left > 0 && check == Check::kOk) {
+    const Borrowed mode = borrow_base_mode(k, vcpu);
     check = begin_page(k, vcpu, range.gpa);
-    if (check != Check::kOk) break;
+    if (check != Check::kOk) {
+      give_mode_back(k, vcpu, mode);
+      break;
+    }
     const bool has_root = has_valid_root(k, vcpu);
     PageFault fault = fault_for(k, vm, range.gpa);
     for (;;) {
@@ -250,11 +262,13 @@ Task<Outcome> start(Kernel& k, ActorId actor, const PreFaultMemory& op) {
         break;
       }
       k.event(EventKind::kRetry, vm, fault.gfn.value);
+      if (is_advisory(k, vm)) break;  // nothing is promised: the next page
       co_await point(k, Point::kFaultRetry);
       co_await retry(k, result.retry, fault.gfn.value);
       check = check_round(k, vm);
       if (check != Check::kOk) break;
     }
+    give_mode_back(k, vcpu, mode);
     if (check != Check::kOk) break;
     advance(range, fault);
     co_await point(k, Point::kPreFaultNextPage);

@@ -18,6 +18,20 @@ MapLevel cached_level(const Kernel& k, Pfn pfn) {
   return std::min(k.snp.direct_map.level(pfn), MapLevel::k2M);
 }
 
+bool die(Kernel& k, Pfn pfn) {
+  k.set(k.snp.host_dead, true);
+  k.set(k.snp.fatal_frame, pfn);
+  return false;
+}
+
+/// A store by a mapping that is there for this one store and then gone, its translation too.
+bool store_by_kmap(Kernel& k, Pfn pfn, std::uint64_t token) {
+  const bool owned = k.machine.rmp.is_hypervisor_owned(pfn, MapLevel::k4K);
+  if (k.machine.profile.snp && !owned) return die(k, pfn);
+  k.machine.frames.set_content(k.machine.journal, pfn, token);
+  return true;
+}
+
 /// rmpupdate(): rows 1-4 of snp_host.md 1.
 HostError rmpupdate(Kernel& k, Pfn pfn, const RmpRecord& record) {
   if (!k.machine.profile.snp) return HostError::kNoDevice;
@@ -40,6 +54,7 @@ HostError rmpupdate(Kernel& k, Pfn pfn, const RmpRecord& record) {
     return HostError::kFault;
   }
   k.machine.events.add({.kind = EventKind::kRmpUpdate, .a = pfn.value, .b = frames});
+  follow_assignment(k, pfn, record.page_size, record.assigned);
   if (late) static_cast<void>(adjust_direct_map(k, pfn, record.page_size));
   if (planted(Planted::kShareMergesDirectMap) && !record.assigned)
     k.snp.direct_map.merge(k.machine.journal, pfn);
@@ -130,22 +145,23 @@ bool snp_page_reclaim(Kernel& k, Vm& vm, Pfn pfn) {
 bool host_kernel_store(Kernel& k, Pfn pfn, std::uint64_t token) {
   Machine& machine = k.machine;
   if (machine.sept.any_td() && machine.sept.owner(pfn).owned) [[unlikely]] {  // poison
-    k.set(k.snp.host_dead, true);
-    k.set(k.snp.fatal_frame, pfn);
-    return false;
+    return die(k, pfn);
   }
   const MapLevel level = cached_level(k, pfn);
   if (machine.profile.snp && !machine.tlbs.direct_map.holds(pfn.value, level)) {
-    if (!machine.rmp.is_hypervisor_owned(pfn, level)) {
-      k.set(k.snp.host_dead, true);
-      k.set(k.snp.fatal_frame, pfn);
-      return false;
-    }
+    const bool mapped = !k.snp.direct_map.is_absent(pfn);
+    if (!mapped || !machine.rmp.is_hypervisor_owned(pfn, level)) return die(k, pfn);
     machine.tlbs.direct_map.fill(machine.journal,
                                  {.page = pfn.value, .pfn = pfn, .level = level, .writable = true});
   }
   machine.frames.set_content(machine.journal, pfn, token);
   return true;
+}
+
+bool store_to_guest_page(Kernel& k, Pfn pfn, std::uint64_t token) {
+  const bool by_kmap = k.machine.header.policy.direct_map == DirectMapPolicy::kLeaveKmap;
+  const bool of_td = k.machine.sept.any_td() && k.machine.sept.owner(pfn).owned;
+  return by_kmap && !of_td ? store_by_kmap(k, pfn, token) : host_kernel_store(k, pfn, token);
 }
 
 }  // namespace sluice::model

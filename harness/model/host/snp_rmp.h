@@ -52,5 +52,8 @@ bool snp_page_reclaim(Kernel& k, Vm& vm, Pfn pfn);
 /// The kernel stores to a frame through the direct map (zeroing, copying).  False, and the host is
 /// dead, if the frame is assigned (H2, snp_host.md 2).
 bool host_kernel_store(Kernel& k, Pfn pfn, std::uint64_t token);
+/// The same to a page that is a guest's or user space's (clear_highpage(), kmap_local_page()): with
+/// direct_map=leave_kmap by a mapping of its own.
+bool store_to_guest_page(Kernel& k, Pfn pfn, std::uint64_t token);
 
 }  // namespace sluice::model
