@@ -64,6 +64,26 @@ bool was_mapped_here(const View& view, Gfn gfn) {
   });
 }
 
+/// A page that the call counts as done although it was told, in this step, to try again, and did
+/// not map it then. Others may have been there before, and can have taken the page away; in this
+/// step nobody was.
+std::optional<Violation> first_given_up(const View& view) {
+  const auto* const op = finished<PreFaultMemory>(view);
+  const bool tells = op != nullptr && view.outcome().ok() && view.events().has(EventKind::kRetry);
+  if (!tells || !view.ran_alone()) return std::nullopt;
+  const VcpuIndex vcpu = acting_vcpu(view);
+  const std::uint32_t root = view.current_root(vcpu);
+  const Gfn first = Gpa{op->gpa.value}.containing_frame();
+  const Gfn end = Gpa{view.outcome().progress.gpa}.containing_frame();
+  for (const Event& event : view.events().events()) {
+    const Gfn gfn{event.a};
+    if (event.kind != EventKind::kRetry || gfn < first || gfn >= end) continue;
+    const bool mapped = root != View::kNoRoot && is_mapped_for(view, vcpu, gfn);
+    if (!mapped) return Violation{.subject = gfn.value, .other = root};
+  }
+  return std::nullopt;
+}
+
 /// The step began inside a pre-fault that may give the vCPU the base mode for each of its pages
 /// (policy premap_mode): what it is then nobody sees, since whoever asks waits for its mutex.
 bool was_lent_base_mode(const View& view) {
@@ -78,6 +98,7 @@ bool was_lent_base_mode(const View& view) {
 namespace check {
 
 Result maps_what_was_asked(const View& view) {
+  if (const auto wrong = first_given_up(view)) return wrong;
   const auto* const op = undisturbed_pre_fault(view);
   if (op == nullptr || !view.outcome().ok() || !is_quiescent(view)) return std::nullopt;
   const VcpuIndex vcpu = acting_vcpu(view);

@@ -116,6 +116,13 @@ inline std::vector<InvariantCase> contents_cases() {
       {"pre_fault.maps_what_was_asked", pre_faulted_page, [](FakeView& v) { v.leaves.clear(); }},
       {"pre_fault.maps_what_was_asked", pre_faulted_page,
        [](FakeView& v) { v.roots[0].address_space = 1; }},
+      {"pre_fault.maps_what_was_asked",
+       [](FakeView& v) {  // others had been there, and it was told to try again
+         pre_faulted_page(v);
+         v.progress_value.had_company = true;
+         v.events_value.add({.kind = EventKind::kRetry, .a = 1});
+       },
+       [](FakeView& v) { v.leaves.clear(); }},
       {"pre_fault.leaves_vcpu", pre_faulted_page,
        [](FakeView& v) { v.vcpus[0].ran = true, v.vcpus_before[{0}] = {.exists = true}; }},
       {"progress.fault_is_resolved", fault_loops,
