@@ -106,6 +106,9 @@ std::string header_table() {
       "| `# title: TEXT` | what the sequence shows |\n"
       "| `# source: TEXT` | where that comes from |\n"
       "| `# requires: cap=NAME, ...` | what a host must have to run it |\n"
+      "| `# finds: INVARIANT` | what the model is to break by it: a counterexample, which passes "
+      "if "
+      "that is found |\n"
       "| `# scope: host` or `machine` | machine: raw host instructions are legal |\n";
   out += "| `# kernel: VERSION` | which kernel is modeled:" + kernels + " |\n";
   for (const PolicyAxis& axis : kPolicyAxes) {

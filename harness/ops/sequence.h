@@ -39,6 +39,7 @@ struct SequenceNotes {
   std::string source{};
   std::vector<std::string> requirements{};         // capabilities, as `cap=guest_memfd`
   std::vector<std::uint32_t> requirement_lines{};  // empty, or the text line of each, from 1
+  std::string finds{};  // a counterexample: the name of the invariant that the model is to break
 };
 
 /// Steps plus, where the sequence comes from text, what its author expects. Expectations stay

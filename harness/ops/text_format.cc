@@ -35,6 +35,7 @@ void append_header(const Sequence& sequence, std::string& out) {
   for (const std::string& requirement : notes.requirements) {
     out += "# requires: " + requirement + '\n';
   }
+  if (!notes.finds.empty()) out += "# finds: " + notes.finds + '\n';
   if (header.kernel != kDefaultKernel) out += "# kernel: " + format_kernel(header.kernel) + '\n';
   if (header.scope == Scope::kMachine) out += "# scope: machine\n";
   if (header.policy != PolicySet{}) out += "# policy: " + format_policy(header.policy) + '\n';

@@ -13,7 +13,7 @@
 namespace sluice {
 namespace {
 
-constexpr std::array<std::string_view, 6> kHeaderKeys{"title",  "source", "requires",
+constexpr std::array<std::string_view, 7> kHeaderKeys{"title",  "source", "requires", "finds",
                                                       "kernel", "scope",  "policy"};
 
 bool is_space(char c) { return c == ' ' || c == '\t' || c == '\r'; }
@@ -155,6 +155,7 @@ class Parser {
     if (key == "title") return sequence_.notes.title = value, true;
     if (key == "source") return sequence_.notes.source = value, true;
     if (key == "requires") return parse_requirements(at, value);
+    if (key == "finds") return sequence_.notes.finds = value, true;
     if (key == "kernel") {
       const auto kernel = parse_kernel(value);
       if (!kernel) return fail(at, quoted(value) + " " + kernel.error());

@@ -2,7 +2,10 @@
 #pragma once
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "ops/text.h"
+#include "oracle/invariant_list.h"
 #include "run/runner.h"
 
 namespace sluice::run {
@@ -35,6 +38,13 @@ std::optional<std::vector<Expectation>> prepare(B& backend, const Sequence& sequ
     verdict.reason = std::move(reason);
     return std::nullopt;
   };
+  const std::string& finds = sequence.notes.finds;
+  const bool is_known = std::ranges::any_of(
+      oracle::kInvariants, [&](const oracle::InvariantRow& row) { return row.name == finds; });
+  if (!finds.empty() && !is_known)
+    return stop(VerdictKind::kError,
+                fmt::format("{}: '# finds: {}' names no invariant (sluice list invariants)",
+                            verdict.file, finds));
   auto expectations = resolve_expectations(sequence, verdict.file);
   if (!expectations) return stop(VerdictKind::kError, expectations.error());
   const auto missing = missing_requirement(backend, sequence, verdict.file);
@@ -63,7 +73,9 @@ Verdict run_sequence(B& backend, oracle::Oracle& oracle, const Sequence& sequenc
     if (options.answers != nullptr) options.answers->push_back(outcome);
     collector.take(i, outcome, BackendTraits<B>::skip_words(backend));
   };
-  const Findings found = run_steps(backend, oracle, sequence, options.audit_every_step, on_step);
+  Findings found = run_steps(backend, oracle, sequence, options.audit_every_step, on_step);
+  // What another backend shows of its state may not be enough to find it.
+  if (BackendTraits<B>::kHasAlternatives) compare_finding(verdict, sequence, found);
   conclude(verdict, sequence, found);
   return verdict;
 }

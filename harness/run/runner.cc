@@ -149,6 +149,22 @@ void Collector::take(std::size_t step, const Outcome& outcome, const std::string
       describe_step(step, sequence_.expectations[step], describe(outcome)));
 }
 
+void compare_finding(Verdict& verdict, const Sequence& sequence, Findings& found) {
+  const std::string& wanted = sequence.notes.finds;
+  if (wanted.empty()) return;
+  ++verdict.counts.compared;
+  if (found.finding && found.finding->finding.name() == wanted) {
+    found.finding.reset();
+    return;
+  }
+  verdict.mismatches.push_back(
+      {.step = sequence.steps.size(),
+       .text = "the end of the sequence",
+       .expected = "the finding " + wanted,
+       .got = found.finding ? fmt::format("the finding {}", found.finding->finding.name())
+                            : std::string("no finding")});
+}
+
 void conclude(Verdict& verdict, const Sequence& sequence, Findings found) {
   verdict.finding = found.finding;
   verdict.known_upstream = found.known_upstream;

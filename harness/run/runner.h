@@ -118,6 +118,9 @@ class Collector {
   std::size_t excused_ = ~std::size_t{0};
 };
 
+/// What the author wants found (`# finds:`) is no finding but his expectation, met or not.
+void compare_finding(Verdict& verdict, const Sequence& sequence, Findings& found);
+
 /// Puts findings and mismatches together into the verdict's kind.
 void conclude(Verdict& verdict, const Sequence& sequence, Findings found);
 

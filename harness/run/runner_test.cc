@@ -82,6 +82,33 @@ TEST(Runner, ASequenceForAKernelThatThisIsNotIsSkipped) {
   EXPECT_EQ(verdict.reason, "needs a kernel with vmm=kill,direct_map=leave");
 }
 
+/// With direct_map=leave the host dies of the second page that it zeroes.
+constexpr std::string_view kDies =
+    "create_vm type=snp\nsev_init2\ncreate_vcpu\nlaunch_start\nlaunch_finish\n"
+    "create_guest_memfd size=64K\nset_memory_region flags=guest_memfd size=64K gmem=0\n"
+    "set_memory_attributes size=64K attributes=private\n"
+    "guest_access c_bit=1\nguest_access gfn=1 c_bit=1\n";
+
+TEST(Runner, ACounterexampleIsToFindWhatItSays) {
+  const auto judge = [](std::string_view header) {
+    const Sequence sequence = parsed(std::string(header) + std::string(kDies));
+    auto model = open_model_for(sequence);
+    EXPECT_TRUE(model.has_value());
+    return run_sequence(*model, sequence, {.file = "x.ops"});
+  };
+  EXPECT_EQ(judge("# policy: direct_map=leave\n").kind, VerdictKind::kFinding);
+  EXPECT_EQ(judge("# finds: host.lives\n# policy: direct_map=leave\n").kind, VerdictKind::kPass);
+  const Verdict clean = judge("# finds: host.lives\n");
+  EXPECT_EQ(clean.kind, VerdictKind::kMismatch);
+  ASSERT_EQ(clean.mismatches.size(), 1u);
+  EXPECT_EQ(clean.mismatches[0].got, "no finding");
+  const Verdict other = judge("# finds: rmp.one_owner\n# policy: direct_map=leave\n");
+  EXPECT_EQ(other.kind, VerdictKind::kFinding);
+  const Verdict unknown = judge("# finds: host.dances\n");
+  EXPECT_EQ(unknown.kind, VerdictKind::kError);
+  EXPECT_THAT(unknown.reason, HasSubstr("'# finds: host.dances' names no invariant"));
+}
+
 TEST(Runner, AnUnknownRequirementIsAnError) {
   ScriptedBackend backend;
   const Sequence sequence =
