@@ -8,6 +8,7 @@
 #include <algorithm>
 
 #include "ops/text.h"
+#include "run/alternatives.h"
 #include "run/explore.h"
 #include "run/fuzz_run.h"
 #include "run/proofs.h"
@@ -179,6 +180,41 @@ TEST(Planted, ExplorationFindsTheSchedulesOfRaces) {
     EXPECT_TRUE(result.has_finding()) << named.name << " in " << result.runs << " runs";
   }
   EXPECT_GT(races, 15u);
+}
+
+/// That a tour of an axis finds nothing says something only where it finds what is wrong there.
+TEST(Planted, ToursOfAlternativesFindABugOfTheirAxis) {
+  struct Case {
+    std::string_view axis, value;
+    model::Planted bug;
+  };
+  constexpr std::array<Case, 7> kCases{
+      {{"vmm", "convert", model::Planted::kReclaimPunchesNeighbor},
+       {"convert_reclaim", "punch_hole", model::Planted::kReclaimPunchesNeighbor},
+       {"gmem_order", "2M", model::Planted::kRmpLevelIgnored},
+       {"npf_mismatch", "exit", model::Planted::kMismatchSaysAttribute},
+       {"direct_map", "split", model::Planted::kAssignSkipsSplit},
+       {"premap_mode", "linux_6_12", model::Planted::kPreFaultForgetsSmm},
+       {"premap_abi", "guaranteed", model::Planted::kPreFaultOvercounts}}};
+  for (const Alternative& one : all_alternatives()) {
+    const auto at = std::ranges::find_if(kCases, [&](const Case& c) {
+      return c.axis == one.axis_name() && c.value == one.value_name();
+    });
+    EXPECT_TRUE(!one.is_default() ||
+                std::ranges::find(kCases, one.axis_name(), &Case::axis) != kCases.end())
+        << one.axis_name();
+    if (at == kCases.end()) continue;
+    const auto verdict = [&] {
+      const auto shown = show_alternative(corpora() + "/alternatives", one, Flavor::kPlain,
+                                          {.preemptions = 2, .max_runs = 500});
+      EXPECT_TRUE(shown.has_value()) << shown.error();
+      return shown.has_value() ? shown->verdict : AlternativeVerdict::kStale;
+    };
+    EXPECT_EQ(verdict(), AlternativeVerdict::kNothingFound) << at->axis;
+    model::planted_switches() = {.bug = at->bug};
+    EXPECT_EQ(verdict(), AlternativeVerdict::kBroken) << at->axis;
+    model::planted_switches() = {};
+  }
 }
 
 TEST(Planted, AFindingIsMinimizedToItself) {

@@ -7,6 +7,7 @@
 #include "model/planted.h"
 #include "ops/op_list.h"
 #include "oracle/invariant_list.h"
+#include "run/alternatives.h"
 #include "tool/command.h"
 #include "tool/programs.h"
 #include "trace/check_list.h"
@@ -51,6 +52,15 @@ Json list_invariants() {
   }
   return out;
 }
+Json list_alternatives() {
+  Json out = Json::array();
+  for (const run::Alternative& one : run::all_alternatives()) {
+    out.push_back({{"name", fmt::format("{}={}", one.axis_name(), one.value_name())},
+                   {"default", one.is_default() ? "default" : ""},
+                   {"summary", kPolicyAxes[one.axis].source}});
+  }
+  return out;
+}
 Json list_planted() {
   Json out = Json::array();
   for (const model::PlantedRow& row : model::kPlanted) {
@@ -84,6 +94,7 @@ Expected<Json> collect(const std::string& what) {
   if (what == "checks") return list_checks();
   if (what == "invariants") return list_invariants();
   if (what == "planted") return list_planted();
+  if (what == "alternatives") return list_alternatives();
   return list_benchmarks();
 }
 
@@ -109,13 +120,14 @@ int print(const std::string& what, bool json) {
 }  // namespace
 
 void add_list(CLI::App& app, int& status) {
-  Command command(app, "list",
-                  "What this build knows: ops, checks, invariants, benchmarks, planted");
+  Command command(
+      app, "list",
+      "What this build knows: ops, checks, invariants, benchmarks, alternatives, planted");
   static std::string what;
   static bool json = false;
-  command.option("WHAT", what, "ops | checks | invariants | benchmarks | planted")
+  command.option("WHAT", what, "ops | checks | invariants | benchmarks | alternatives | planted")
       .required()
-      .one_of({"ops", "checks", "invariants", "benchmarks", "planted"});
+      .one_of({"ops", "checks", "invariants", "benchmarks", "alternatives", "planted"});
   command.flag("--json", json, "Machine-readable output");
   command.on_run([&status] { status = print(what, json); });
 }

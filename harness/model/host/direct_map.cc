@@ -48,6 +48,7 @@ HostError adjust_direct_map(Kernel& k, Pfn pfn, PageSize level) {
     return HostError::kNone;
   if (k.snp.direct_map.split(k.machine.journal, pfn)) {
     k.machine.tlbs.direct_map.flush(k.machine.journal);  // cpa_flush()
+    ++k.path.direct_map_flushes;
     k.machine.events.add(
         {.kind = EventKind::kDirectMapSplit, .a = pfn.align_down(kFramesPer2M).value});
   }
@@ -65,7 +66,9 @@ void follow_assignment(Kernel& k, Pfn pfn, PageSize level, bool assigned) {
   }
   // What was absent is cached nowhere.
   const bool flushes = changed && assigned && policy == DirectMapPolicy::kUnmap;
-  if (flushes) k.machine.tlbs.direct_map.flush(k.machine.journal);
+  if (!flushes) return;
+  k.machine.tlbs.direct_map.flush(k.machine.journal);
+  ++k.path.direct_map_flushes;
 }
 
 }  // namespace sluice::model

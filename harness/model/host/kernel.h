@@ -247,6 +247,14 @@ struct Countdowns {
   std::array<std::uint8_t, kMaxActors> left{};
 };
 
+/// Work that no state tells of, for who adds up what a path costs: since open(), or since somebody
+/// set it to zero. No state of the kernel's: neither journaled nor hashed.
+struct PathCounters {
+  std::uint64_t walks = 0;               // of a nested page table
+  std::uint64_t page_stores = 0;         // pages of 4 KiB that the kernel zeroed or copied
+  std::uint64_t direct_map_flushes = 0;  // of the kernel's own translations
+};
+
 /// Thread: compatible; never moves. Cost of open(): some mmaps.
 struct Kernel {
   Machine& machine;
@@ -262,7 +270,8 @@ struct Kernel {
   Countdowns signals{};          // adversity.h
   Countdowns failures{};         // of allocations, adversity.h
   AttributeLog attribute_log{};  // of the running step; not journaled
-  ActorId straight_actor{};      // whose operation runs where nobody is scheduled; not journaled
+  mutable PathCounters path{};
+  ActorId straight_actor{};  // whose operation runs where nobody is scheduled; not journaled
 
   static Expected<std::unique_ptr<Kernel>> open(Machine& machine, Scheduler& scheduler);
 

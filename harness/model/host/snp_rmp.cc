@@ -27,6 +27,7 @@ bool die(Kernel& k, Pfn pfn) {
 /// A store by a mapping that is there for this one store and then gone, its translation too.
 bool store_by_kmap(Kernel& k, Pfn pfn, std::uint64_t token) {
   const bool owned = k.machine.rmp.is_hypervisor_owned(pfn, MapLevel::k4K);
+  ++k.path.page_stores;
   if (k.machine.profile.snp && !owned) return die(k, pfn);
   k.machine.frames.set_content(k.machine.journal, pfn, token);
   return true;
@@ -144,6 +145,7 @@ bool snp_page_reclaim(Kernel& k, Vm& vm, Pfn pfn) {
 
 bool host_kernel_store(Kernel& k, Pfn pfn, std::uint64_t token) {
   Machine& machine = k.machine;
+  ++k.path.page_stores;
   if (machine.sept.any_td() && machine.sept.owner(pfn).owned) [[unlikely]] {  // poison
     return die(k, pfn);
   }

@@ -150,6 +150,7 @@ void split_below(Kernel& k, Vm& vm, std::uint8_t root, NodeId node, unsigned lev
 /// Walks down to `level`, making tables on the way.
 Walk walk_to(Kernel& k, Vm& vm, std::uint8_t index, Gfn gfn, unsigned level) {
   const Root& root = vm.roots[index];
+  ++k.path.walks;
   Walk at{.level = root.level, .node = root.table};
   for (;; --at.level) {
     at.slot = node_slot(gfn.value, at.level);
@@ -201,6 +202,7 @@ void clear_table(Kernel& k, NodeId node, unsigned level) {
 }
 
 Walk walk(const Kernel& k, const Root& root, Gfn gfn) {
+  ++k.path.walks;
   Walk at{.level = root.level, .node = root.table};
   if (!covers(root, gfn)) return at;
   for (;; --at.level) {

@@ -97,6 +97,9 @@ class Scheduler {
   Liveness liveness() const { return liveness_; }
   std::span<const Completion> completions() const { return {completions_.data(), completed_}; }
 
+  /// Locks taken since the scheduler exists; not journaled. The straight driver takes none.
+  std::uint64_t locks_taken() const { return locks_taken_; }
+
   /// Who ran since begin_step().
   ActorMask ran() const { return ran_; }
 
@@ -188,6 +191,7 @@ class Scheduler {
   unsigned current_ = kNobody;
   unsigned in_flight_ = 0;
   std::uint64_t arrivals_ = 0;
+  std::uint64_t locks_taken_ = 0;
   std::uint64_t progress_ = 1;  // rises whenever an actor did anything but spin in place
   Liveness liveness_{};
 };

@@ -1,0 +1,226 @@
+#include "run/alternatives.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "ops/files.h"
+#include "ops/text.h"
+#include "run/fuzz_run.h"
+#include "run/program_source.h"
+#include "run/random_source.h"
+
+namespace sluice::run {
+namespace {
+
+constexpr std::size_t kSearchLength = 24;
+constexpr std::uint64_t kProgramsPerSequence = 100;  // one explored program costs as many sequences
+constexpr std::uint64_t kRunsOfAProgram = 300;
+
+bool is_alternative(const PolicyAxis& axis) {
+  return axis.kind == PolicyKind::kKernel || axis.name == "vmm" || axis.name == "convert_reclaim" ||
+         axis.name == "gmem_order";
+}
+
+std::string path_in(const std::string& folder, const Alternative& one, std::string_view stem,
+                    Flavor flavor) {
+  return fmt::format("{}/{}/{}{}.ops", folder, one.axis_name(), stem,
+                     flavor == Flavor::kTdx ? ".tdx" : "");
+}
+
+bool exists(const std::string& path) {
+  std::error_code error;
+  return std::filesystem::exists(path, error);
+}
+
+/// Whether the sequence is of that flavor: has a TD, or has none.
+bool is_of(const Sequence& sequence, Flavor flavor) {
+  const bool has_td = std::ranges::any_of(sequence.steps, [](const Step& step) {
+    const auto* const create = std::get_if<CreateVm>(&step.op);
+    return create != nullptr && create->type == VmType::kTdx;
+  });
+  return has_td == (flavor == Flavor::kTdx);
+}
+
+AlternativeShown stale(AlternativeShown shown, std::string reason) {
+  shown.verdict = AlternativeVerdict::kStale;
+  shown.reason = std::move(reason);
+  return shown;
+}
+
+AlternativeShown broken(AlternativeShown shown, const oracle::Finding& finding,
+                        std::size_t operations) {
+  shown.verdict = AlternativeVerdict::kBroken;
+  shown.invariant = fmt::format("{} {}", oracle::kInvariants[finding.invariant].id, finding.name());
+  shown.operations = operations;
+  return shown;
+}
+
+std::expected<AlternativeShown, std::string> run_counterexample(AlternativeShown shown,
+                                                                const Alternative& one) {
+  const auto sequence = read_sequence(shown.file);
+  if (!sequence) return std::unexpected(sequence.error().message());
+  if (policy_value(sequence->header.policy, one.axis) != one.value)
+    return stale(std::move(shown), fmt::format("its policy is not {}={}: put that into its header",
+                                               one.axis_name(), one.value_name()));
+  auto model = FuzzRun::open(default_profile(kDefaultKernel));
+  if (!model) return std::unexpected(model.error().message());
+  const auto found = model->run(*sequence);
+  if (!found) return stale(std::move(shown), "nothing is found any more: search anew");
+  return broken(std::move(shown), found->finding, sequence->steps.size());
+}
+
+std::expected<AlternativeShown, std::string> explore_tour(AlternativeShown shown,
+                                                          const Alternative& one,
+                                                          const ShowOptions& options) {
+  auto sequence = read_sequence(shown.file);
+  if (!sequence) return std::unexpected(sequence.error().message());
+  sequence->header.policy = one.on(sequence->header.policy);
+  const auto program = program_of(*sequence, shown.file, std::nullopt);
+  if (!program) return std::unexpected(program.error());
+  auto model = open_model_for(*sequence);
+  if (!model) return std::unexpected(model.error().message());
+  const Exploration result =
+      explore(*model, *program, {.preemptions = options.preemptions, .max_runs = options.max_runs});
+  if (result.unlike != 0)
+    return std::unexpected(fmt::format(
+        "{}: {} schedules ended in another state when they were replayed: report this as a "
+        "mistake in Sluice, with the file",
+        shown.file, result.unlike));
+  shown.interleavings = result.runs;
+  shown.complete = result.complete;
+  for (const ExploreFinding& one_found : result.found) {
+    if (one_found.finding.cls == oracle::FindingClass::kFinding)
+      return broken(std::move(shown), one_found.finding, one_found.sequence.steps.size());
+  }
+  shown.verdict = AlternativeVerdict::kNothingFound;
+  return shown;
+}
+
+/// Random sequences, each run under the alternative.
+class Search {
+ public:
+  static Expected<Search> open(const Alternative& one, Flavor flavor,
+                               const SearchOptions& options) {
+    auto run = FuzzRun::open(default_profile(kDefaultKernel));
+    if (!run) return std::unexpected(run.error());
+    return Search(*std::move(run), one, flavor, options);
+  }
+
+  Expected<std::optional<Sequence>> among_sequences() {
+    auto source = RandomSource::open(default_profile(kDefaultKernel), Repertoire{}, options_.seed,
+                                     kSearchLength);
+    if (!source) return std::unexpected(source.error());
+    for (std::uint64_t i = 0; i < options_.sequences; ++i) {
+      Sequence sequence = source->next();
+      sequence.header.policy = one_.on(sequence.header.policy);
+      if (!is_of(sequence, flavor_)) continue;
+      if (auto found = take(sequence)) return found;
+    }
+    return std::nullopt;
+  }
+
+  Expected<std::optional<Sequence>> among_programs() {
+    auto source = ProgramSource::open({}, options_.seed);
+    if (!source) return std::unexpected(source.error());
+    for (std::uint64_t i = 0; i < options_.sequences / kProgramsPerSequence; ++i) {
+      Program program = source->next();
+      program.setup.header.policy = one_.on(program.setup.header.policy);
+      if (!is_of(program.setup, flavor_)) continue;
+      const Exploration result =
+          explore(run_.model(), program, {.preemptions = 2, .max_runs = kRunsOfAProgram});
+      for (const ExploreFinding& found : result.found) {
+        if (found.finding.cls != oracle::FindingClass::kFinding) continue;
+        if (auto sequence = take(found.sequence)) return sequence;
+      }
+    }
+    return std::nullopt;
+  }
+
+ private:
+  Search(FuzzRun run, const Alternative& one, Flavor flavor, const SearchOptions& options)
+      : run_(std::move(run)), one_(one), flavor_(flavor), options_(options) {}
+
+  /// Minimized, if it shows something that needs the alternative, and is of the flavor still.
+  std::optional<Sequence> take(const Sequence& sequence) {
+    const auto found = run_.run(sequence);
+    if (!found) return std::nullopt;
+    Sequence small = minimize_finding(run_, sequence, found->finding).sequence;
+    const bool needs_it = policy_value(small.header.policy, one_.axis) == one_.value;
+    if (!needs_it || !is_of(small, flavor_)) return std::nullopt;
+    const oracle::InvariantRow& row = oracle::kInvariants[found->finding.invariant];
+    small.notes = {.title = fmt::format("{}={} breaks {}: {}", one_.axis_name(), one_.value_name(),
+                                        row.id, row.statement),
+                   .source = fmt::format("sluice alternatives --search, seed {}", options_.seed),
+                   .finds = std::string(row.name)};
+    return small;
+  }
+
+  FuzzRun run_;
+  Alternative one_;
+  Flavor flavor_;
+  SearchOptions options_;
+};
+
+}  // namespace
+
+Workload Alternative::workload() const {
+  const std::string_view name = axis_name();
+  if (name == "npf_mismatch" || name == "vmm") return Workload::kTouch;
+  if (name == "premap_mode") return Workload::kPremapInSmm;
+  return name == "premap_abi" ? Workload::kPremap : Workload::kConvert;
+}
+
+std::vector<Alternative> all_alternatives() {
+  std::vector<Alternative> all;
+  for (std::size_t axis = 0; axis < kPolicyAxes.size(); ++axis) {
+    if (!is_alternative(kPolicyAxes[axis])) continue;
+    for (std::uint8_t value = 0; value < value_count(kPolicyAxes[axis]); ++value)
+      all.push_back({.axis = axis, .value = value});
+  }
+  return all;
+}
+
+std::string counterexample_path(const std::string& folder, const Alternative& one, Flavor flavor) {
+  return path_in(folder, one, one.value_name(), flavor);
+}
+std::string tour_path(const std::string& folder, const Alternative& one, Flavor flavor) {
+  return path_in(folder, one, "tour", flavor);
+}
+
+std::string_view name_of(AlternativeVerdict verdict) {
+  switch (verdict) {
+    case AlternativeVerdict::kNotShown:
+      return "not shown";
+    case AlternativeVerdict::kBroken:
+      return "broken";
+    case AlternativeVerdict::kNothingFound:
+      return "nothing found";
+    case AlternativeVerdict::kStale:
+      return "stale";
+  }
+  return "?";
+}
+
+std::expected<AlternativeShown, std::string> show_alternative(const std::string& folder,
+                                                              const Alternative& one, Flavor flavor,
+                                                              const ShowOptions& options) {
+  AlternativeShown shown{.file = counterexample_path(folder, one, flavor)};
+  if (exists(shown.file)) return run_counterexample(std::move(shown), one);
+  shown.file = tour_path(folder, one, flavor);
+  if (exists(shown.file)) return explore_tour(std::move(shown), one, options);
+  shown.file.clear();
+  return shown;
+}
+
+Expected<std::optional<Sequence>> find_counterexample(const Alternative& one, Flavor flavor,
+                                                      const SearchOptions& options) {
+  auto search = Search::open(one, flavor, options);
+  if (!search) return std::unexpected(search.error());
+  auto found = search->among_sequences();
+  if (!found || *found) return found;
+  return search->among_programs();
+}
+
+}  // namespace sluice::run

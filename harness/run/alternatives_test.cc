@@ -1,0 +1,144 @@
+// The table of alternatives: each value has something that shows it, what is found is found again,
+// and what is shown follows from running it.
+#include "run/alternatives.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "ops/files.h"
+#include "run/fuzz_run.h"
+
+namespace sluice::run {
+namespace {
+
+using ::testing::HasSubstr;
+namespace fs = std::filesystem;
+
+std::string corpus() { return std::string(SLUICE_SOURCE_DIR) + "/corpora/alternatives"; }
+
+Alternative alternative(std::string_view axis, std::string_view value) {
+  for (const Alternative& one : all_alternatives()) {
+    if (one.axis_name() == axis && one.value_name() == value) return one;
+  }
+  ADD_FAILURE() << axis << '=' << value;
+  return {};
+}
+
+AlternativeShown shown(const std::string& folder, const Alternative& one,
+                       const ShowOptions& options = {.preemptions = 2, .max_runs = 200}) {
+  const auto result = show_alternative(folder, one, Flavor::kPlain, options);
+  EXPECT_TRUE(result.has_value()) << result.error();
+  return result.value_or(AlternativeShown{});
+}
+
+class Folder {
+ public:
+  Folder() { fs::create_directories(path_); }
+  ~Folder() { fs::remove_all(path_); }
+  Folder(const Folder&) = delete;
+  Folder& operator=(const Folder&) = delete;
+  void write(const std::string& name, std::string_view text) const {
+    fs::create_directories(fs::path(path_ + "/" + name).parent_path());
+    std::ofstream(path_ + "/" + name) << text;
+  }
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_ = ::testing::TempDir() + "sluice_alternatives_" +
+                      ::testing::UnitTest::GetInstance()->current_test_info()->name();
+};
+
+TEST(Alternatives, EveryValueHasSomethingThatShowsIt) {
+  for (const Alternative& one : all_alternatives()) {
+    const AlternativeShown result = shown(corpus(), one, {.preemptions = 1, .max_runs = 20});
+    EXPECT_TRUE(result.verdict == AlternativeVerdict::kBroken ||
+                result.verdict == AlternativeVerdict::kNothingFound)
+        << one.axis_name() << '=' << one.value_name() << ": " << name_of(result.verdict) << ' '
+        << result.reason;
+    EXPECT_TRUE(!one.is_default() || result.verdict == AlternativeVerdict::kNothingFound)
+        << one.axis_name() << " as mainline has it: " << result.invariant;
+  }
+}
+
+/// Each checked-in counterexample breaks what it says, and not without its alternative.
+TEST(Alternatives, CounterexamplesNeedTheirAlternative) {
+  auto run = FuzzRun::open(default_profile(kDefaultKernel));
+  ASSERT_TRUE(run.has_value());
+  std::size_t seen = 0;
+  for (const Alternative& one : all_alternatives()) {
+    for (const Flavor flavor : {Flavor::kPlain, Flavor::kTdx}) {
+      const std::string path = counterexample_path(corpus(), one, flavor);
+      if (!fs::exists(path)) continue;
+      ++seen;
+      auto sequence = read_sequence(path);
+      ASSERT_TRUE(sequence.has_value()) << path;
+      const auto found = run->run(*sequence);
+      ASSERT_TRUE(found.has_value()) << path;
+      EXPECT_EQ(found->finding.name(), sequence->notes.finds) << path;
+      set_policy_value(sequence->header.policy, one.axis, policy_value(PolicySet{}, one.axis));
+      EXPECT_FALSE(run->run(*sequence).has_value()) << path << " as mainline has it";
+    }
+  }
+  EXPECT_GT(seen, 5u);
+}
+
+TEST(Alternatives, ADeadHostIsFoundFromNothing) {
+  const Alternative leave = alternative("direct_map", "leave");
+  for (const std::uint64_t seed : {1u, 2u}) {
+    const auto found =
+        find_counterexample(leave, Flavor::kPlain, {.seed = seed, .sequences = 20000});
+    ASSERT_TRUE(found.has_value()) << found.error().message();
+    ASSERT_TRUE(found->has_value()) << seed;
+    const Sequence& small = **found;
+    EXPECT_LE(small.steps.size(), 12u);
+    auto run = FuzzRun::open(default_profile(kDefaultKernel));
+    ASSERT_TRUE(run.has_value());
+    const auto again = run->run(small);
+    ASSERT_TRUE(again.has_value());
+    EXPECT_EQ(again->finding.name(), small.notes.finds);
+  }
+}
+
+TEST(Alternatives, MainlineIsNotFoundBroken) {
+  const auto found = find_counterexample(alternative("direct_map", "split"), Flavor::kPlain,
+                                         {.seed = 1, .sequences = 2000});
+  ASSERT_TRUE(found.has_value()) << found.error().message();
+  EXPECT_FALSE(found->has_value());
+}
+
+TEST(Alternatives, WhatNoFileShowsIsNotShown) {
+  const Folder folder;
+  EXPECT_EQ(shown(folder.path(), alternative("direct_map", "leave")).verdict,
+            AlternativeVerdict::kNotShown);
+}
+
+TEST(Alternatives, ACounterexampleThatShowsNothingIsStale) {
+  const Folder folder;
+  folder.write("direct_map/leave.ops", "# policy: direct_map=leave\ncreate_vm\n");
+  folder.write("direct_map/unmap.ops", "create_vm\n");
+  const AlternativeShown leave = shown(folder.path(), alternative("direct_map", "leave"));
+  EXPECT_EQ(leave.verdict, AlternativeVerdict::kStale);
+  EXPECT_THAT(leave.reason, HasSubstr("nothing is found"));
+  const AlternativeShown unmap = shown(folder.path(), alternative("direct_map", "unmap"));
+  EXPECT_EQ(unmap.verdict, AlternativeVerdict::kStale);
+  EXPECT_THAT(unmap.reason, HasSubstr("direct_map=unmap"));
+}
+
+TEST(Alternatives, AFileThatIsNoSequenceIsAnError) {
+  const Folder folder;
+  folder.write("direct_map/leave.ops", "frobnicate\n");
+  folder.write("direct_map/tour.ops", "create_vm\n");
+  const auto error = [&](std::string_view value) {
+    const auto result =
+        show_alternative(folder.path(), alternative("direct_map", value), Flavor::kPlain, {});
+    return result ? std::string() : result.error();
+  };
+  EXPECT_THAT(error("leave"), HasSubstr("leave.ops:1:1: unknown operation"));
+  EXPECT_THAT(error("split"), HasSubstr("tour.ops"));
+}
+
+}  // namespace
+}  // namespace sluice::run

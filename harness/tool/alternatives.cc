@@ -1,0 +1,266 @@
+// sluice alternatives: the table of design alternatives, each shown anew by running it.
+#include <fmt/format.h>
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "ops/files.h"
+#include "ops/text.h"
+#include "run/alternatives.h"
+#include "tool/command.h"
+#include "tool/progress.h"
+
+namespace sluice::tool {
+namespace {
+
+using Json = nlohmann::ordered_json;
+using run::Alternative;
+using run::AlternativeShown;
+using run::AlternativeVerdict;
+using run::Flavor;
+
+struct AlternativesCommand {
+  std::string corpus = "corpora/alternatives", axis{}, costs{}, search{};
+  std::uint64_t seed = 1, sequences = 200000, runs = 5000;
+  unsigned preemptions = 2;
+  bool json = false;
+};
+
+/// What is said of one value.
+struct Line {
+  Alternative one{};
+  AlternativeShown plain{}, tdx{};
+  run::PathCost cost{};
+  double nanoseconds = 0;  // a page
+  double of_default = 0;   // nanoseconds over the default's; 0 where either does not arrive
+};
+
+bool arrives(const run::PathCost& cost) { return cost.done == cost.pages; }
+
+std::string verdict_words(const AlternativeShown& shown) {
+  switch (shown.verdict) {
+    case AlternativeVerdict::kBroken:
+      return fmt::format("broken: {}, {} operations", shown.invariant, shown.operations);
+    case AlternativeVerdict::kNothingFound:
+      return fmt::format("nothing found in {}{} interleavings", shown.complete ? "all " : "",
+                         shown.interleavings);
+    case AlternativeVerdict::kStale:
+      return "STALE: " + shown.reason;
+    case AlternativeVerdict::kNotShown:
+      break;
+  }
+  return "-";
+}
+
+std::string cost_words(const Line& line) {
+  if (!arrives(line.cost)) return fmt::format("{} of {} pages", line.cost.done, line.cost.pages);
+  return fmt::format("{:.0f} ns", line.nanoseconds);
+}
+std::string ratio_words(const Line& line) {
+  return line.of_default == 0 ? "-" : fmt::format("{:.2f}", line.of_default);
+}
+
+Json json_of(const AlternativeShown& shown) {
+  if (shown.verdict == AlternativeVerdict::kNotShown) return nullptr;
+  Json out{{"verdict", name_of(shown.verdict)}, {"file", shown.file}};
+  if (shown.verdict == AlternativeVerdict::kBroken) {
+    out["invariant"] = shown.invariant;
+    out["operations"] = shown.operations;
+  }
+  if (shown.interleavings != 0) {
+    out["interleavings"] = shown.interleavings;
+    out["complete"] = shown.complete;
+  }
+  if (!shown.reason.empty()) out["reason"] = shown.reason;
+  return out;
+}
+
+Json json_of(const Line& line) {
+  Json counts = Json::object();
+  for (const run::CostItemRow& row : run::kCostItemRows)
+    counts[std::string(row.name)] = line.cost.counts[row.item];
+  Json out{{"axis", line.one.axis_name()},
+           {"value", line.one.value_name()},
+           {"default", line.one.is_default()},
+           {"snp", json_of(line.plain)},
+           {"tdx", json_of(line.tdx)},
+           {"workload", name_of(line.one.workload())},
+           {"pages", line.cost.pages},
+           {"arrived", line.cost.done},
+           {"counts", std::move(counts)},
+           {"nanoseconds_a_page", nullptr},
+           {"of_default", nullptr}};
+  if (arrives(line.cost)) out["nanoseconds_a_page"] = line.nanoseconds;
+  if (line.of_default != 0) out["of_default"] = line.of_default;
+  return out;
+}
+
+std::string heading(const Alternative& one) {
+  return fmt::format("{}: {} (cost: the way '{}', {} pages)", one.axis_name(),
+                     kPolicyAxes[one.axis].source, name_of(one.workload()), run::kCostPages);
+}
+
+void print(const std::vector<Line>& lines) {
+  std::size_t axis = kPolicyAxes.size();
+  for (const Line& line : lines) {
+    if (line.one.axis != axis)
+      fmt::print("{}{}\n", axis == kPolicyAxes.size() ? "" : "\n", heading(line.one));
+    axis = line.one.axis;
+    const std::string name =
+        std::string(line.one.value_name()) + (line.one.is_default() ? " (default)" : "");
+    fmt::print("  {:<22} {:>14} {:>6}  {}\n", name, cost_words(line), ratio_words(line),
+               verdict_words(line.plain));
+    if (line.tdx.verdict != AlternativeVerdict::kNotShown)
+      fmt::print("  {:<22} {:>14} {:>6}  TDX: {}\n", "", "", "", verdict_words(line.tdx));
+    for (const AlternativeShown* shown : {&line.plain, &line.tdx}) {
+      if (shown->verdict == AlternativeVerdict::kBroken)
+        fmt::print("  {:<45}  {}\n", "", shown->file);
+    }
+  }
+}
+
+Expected<std::vector<Alternative>> chosen(const AlternativesCommand& command) {
+  std::vector<Alternative> all = run::all_alternatives();
+  if (command.axis.empty()) return all;
+  std::erase_if(all, [&](const Alternative& one) { return one.axis_name() != command.axis; });
+  if (all.empty())
+    return input_error(
+        fmt::format("--axis: no alternatives are known of '{}': see sluice list "
+                    "alternatives",
+                    command.axis));
+  return all;
+}
+
+Expected<run::CostTable> costs_of(const AlternativesCommand& command) {
+  if (command.costs.empty()) return run::CostTable::defaults();
+  constexpr std::size_t kMaxBytes = 1 << 20;
+  const auto text = read_file(command.costs, kMaxBytes);
+  if (!text) return std::unexpected(text.error());
+  const auto table = run::CostTable::parse(*text, command.costs);
+  if (!table) return input_error(table.error());
+  return *table;
+}
+
+/// One line each. Error: a file that is no sequence.
+Expected<std::vector<Line>> show_all(const std::vector<Alternative>& all,
+                                     const run::CostTable& costs,
+                                     const AlternativesCommand& command) {
+  auto model = model::ModelBackend::open(default_profile(kDefaultKernel));
+  if (!model) return std::unexpected(model.error());
+  Progress progress(all.size(), "alternatives");
+  std::vector<Line> lines;
+  for (const Alternative& one : all) {
+    Line line{.one = one};
+    for (const Flavor flavor : {Flavor::kPlain, Flavor::kTdx}) {
+      const auto shown =
+          run::show_alternative(command.corpus, one, flavor,
+                                {.preemptions = command.preemptions, .max_runs = command.runs});
+      if (!shown) return input_error(shown.error());
+      (flavor == Flavor::kTdx ? line.tdx : line.plain) = *shown;
+    }
+    line.cost = run::measure_path(*model, one.on(), one.workload());
+    line.nanoseconds = costs.price(line.cost.counts) / static_cast<double>(line.cost.pages);
+    const run::PathCost usual = run::measure_path(*model, PolicySet{}, one.workload());
+    const double of = costs.price(usual.counts) / static_cast<double>(usual.pages);
+    if (arrives(line.cost) && arrives(usual) && of > 0) line.of_default = line.nanoseconds / of;
+    lines.push_back(std::move(line));
+    progress.step(lines.size());
+  }
+  progress.clear();
+  return lines;
+}
+
+int show(const AlternativesCommand& command) {
+  const auto all = chosen(command);
+  if (!all) return complain(all.error());
+  const auto costs = costs_of(command);
+  if (!costs) return complain(costs.error());
+  if (!std::filesystem::is_directory(command.corpus))
+    return complain(
+        fmt::format("--corpus: {} is no folder: run where Sluice's sources are, or name its "
+                    "corpora/alternatives",
+                    command.corpus));
+  const auto lines = show_all(*all, *costs, command);
+  if (!lines) return complain(lines.error());
+  if (command.json) {
+    Json out = Json::array();
+    for (const Line& line : *lines) out.push_back(json_of(line));
+    fmt::print("{}\n", out.dump(2));
+  } else {
+    print(*lines);
+  }
+  const auto is_stale = [](const Line& line) {
+    return line.plain.verdict == AlternativeVerdict::kStale ||
+           line.tdx.verdict == AlternativeVerdict::kStale;
+  };
+  return std::ranges::any_of(*lines, is_stale) ? kInconclusive : kFine;
+}
+
+Expected<void> write_found(const Sequence& sequence, const std::string& path) {
+  std::error_code error;
+  std::filesystem::create_directories(std::filesystem::path(path).parent_path(), error);
+  if (error)
+    return input_error(fmt::format("cannot make the folder of {}: {}", path, error.message()));
+  return write_file(path, format_text(sequence));
+}
+
+/// Looks for each value but the defaults, on a TD only where the axis has a tour of one.
+int search(const AlternativesCommand& command) {
+  const auto all = chosen(command);
+  if (!all) return complain(all.error());
+  if (const auto made = make_out_folder(command.search); !made) return complain(made.error());
+  for (const Alternative& one : *all) {
+    if (one.is_default()) continue;
+    for (const Flavor flavor : {Flavor::kPlain, Flavor::kTdx}) {
+      const bool has_tour = std::filesystem::exists(run::tour_path(command.corpus, one, flavor));
+      if (flavor == Flavor::kTdx && !has_tour) continue;
+      const auto found = run::find_counterexample(
+          one, flavor, {.seed = command.seed, .sequences = command.sequences});
+      if (!found) return complain(found.error());
+      const std::string words = fmt::format("{}={}{}", one.axis_name(), one.value_name(),
+                                            flavor == Flavor::kTdx ? " on a TD" : "");
+      if (!*found) {
+        fmt::print("{}: nothing in {} sequences and {} programs\n", words, command.sequences,
+                   command.sequences / 100);
+        continue;
+      }
+      const std::string path = run::counterexample_path(command.search, one, flavor);
+      if (const auto written = write_found(**found, path); !written)
+        return complain(written.error());
+      fmt::print("{}: {} ({} operations)\n", words, path, (*found)->steps.size());
+      std::fflush(stdout);
+    }
+  }
+  return kFine;
+}
+
+}  // namespace
+
+void add_alternatives(CLI::App& app, int& status) {
+  Command command(app, "alternatives",
+                  "What each design alternative costs and what breaks it, by running it");
+  static AlternativesCommand options;
+  command.option("--axis", options.axis, "Only this axis (sluice list alternatives)");
+  command.option("--corpus", options.corpus,
+                 "Folder with AXIS/VALUE.ops and AXIS/tour.ops (corpora/alternatives)");
+  command.option("--costs", options.costs,
+                 "File with lines NAME = NANOSECONDS, instead of the defaults that --json and "
+                 "docs/design/alternatives.md name");
+  command
+      .option("--preemptions", options.preemptions, "Of the interleavings of a tour, at most (2)")
+      .between(0, 1000);
+  command.option("--runs", options.runs, "Interleavings of a tour, at most (5000)")
+      .between(1, std::uint64_t{1} << 40);
+  command.option("--search", options.search,
+                 "Look for counterexamples from nothing instead, and write them to this folder");
+  command.option("--seed", options.seed, "Of --search: same seed, same counterexamples (1)");
+  command
+      .option("--sequences", options.sequences,
+              "Of --search: random sequences for each value; a hundredth as many programs are "
+              "explored behind them (200000)")
+      .between(1, std::uint64_t{1} << 40);
+  command.flag("--json", options.json, "Machine-readable output, with every count");
+  command.on_run([&status] { status = options.search.empty() ? show(options) : search(options); });
+}
+
+}  // namespace sluice::tool
