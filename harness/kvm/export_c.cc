@@ -24,7 +24,7 @@ std::string_view why_no_call(const Step& step) {
   }
   if (info_of(step.op).machine_scope_only ||
       is_one_of<RmpContention, SeamcallContention, SendSignal, FailAllocation, HostMemoryFailure,
-                GmemMemoryFailure, DropCaches>(step.op)) {
+                GmemMemoryFailure, DropCaches, KernelWrite>(step.op)) {
     return "no system call executes it; it exists in the model only";
   }
   if (is_one_of<CreateIrqchip, SetGuestDebug>(step.op)) {

@@ -260,6 +260,7 @@ Outcome KvmBackend::run(const Step&, const FailAllocation&) { return skip(Capabi
 Outcome KvmBackend::run(const Step&, const HostMemoryFailure&) {
   return skip(Capability::kAdversity);
 }
+Outcome KvmBackend::run(const Step&, const KernelWrite&) { return skip(Capability::kAdversity); }
 Outcome KvmBackend::run(const Step&, const GmemMemoryFailure&) {
   return skip(Capability::kAdversity);
 }

@@ -109,6 +109,7 @@ class KvmBackend {
   Outcome run(const Step& step, const LeaveSmm& op);
   Outcome run(const Step& step, const HostMemoryFailure& op);
   Outcome run(const Step& step, const GmemMemoryFailure& op);
+  Outcome run(const Step& step, const KernelWrite& op);
   Outcome run(const Step& step, const DropCaches& op);
   Outcome run(const Step& step, const CreateIrqchip& op);
   Outcome run(const Step& step, const SetGuestDebug& op);

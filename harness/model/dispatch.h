@@ -19,6 +19,7 @@
 #include "model/host/handlers.h"
 #include "model/host/host_region.h"
 #include "model/host/kernel.h"
+#include "model/host/kernel_write.h"
 #include "model/host/launch.h"
 #include "model/host/memory_management.h"
 #include "model/host/raw_ops.h"

@@ -232,6 +232,9 @@ std::uint64_t state_hash(const Kernel& k, const ModelView& view,
   add_frames(hash, k, view);
   add_host_region(hash, k);
   add_translations(hash, view);
+  for (const HeldFrame& held : k.held) {
+    if (held.holders != 0) add(hash, held.pfn.value, held.holders, held.mapped);
+  }
   add_countdowns(hash, k.signals);
   add_countdowns(hash, k.failures);
   add_in_flight(hash, k.scheduler, in_flight);

@@ -115,6 +115,27 @@ struct GmemMemoryFailure {
 };
 SLUICE_OPERATION(GmemMemoryFailure);
 
+/// The kernel itself writes a page that it shares with a guest, as KVM does for a paravirtual clock
+/// or a device back end for a ring: it finds the page, holds it, maps it, writes, and lets go, with
+/// time between. Where private memory lives in the file that shared memory lives in, the page can
+/// become private meanwhile (policy host_fault).  Refused: kernel_write.no_page.
+struct KernelWrite {
+  VmIndex vm{};
+  Gfn gfn{};
+  Token value{};
+  static constexpr OpInfo kInfo{
+      .name = "kernel_write",
+      .actor = ActorKind::kKernel,
+      .weight = 3,
+      .source = "kvm_vcpu_map(), get_user_pages(), kmap_local_page(); alternatives A",
+      .summary = "The host kernel finds a page that a guest shares, maps it and writes it."};
+  template <class Self, class Visit>
+  static constexpr void each(Self& op, Visit&& visit) {
+    visit("vm", op.vm), visit("gfn", op.gfn), visit("value", op.value);
+  }
+};
+SLUICE_OPERATION(KernelWrite);
+
 /// A write of 2 to /proc/sys/vm/drop_caches: every shrinker of the kernel gives back what it can,
 /// KVM's among them (up to 6.12). That one takes pages of the shadow MMU, never of the TDP MMU.
 struct DropCaches {

@@ -186,6 +186,7 @@ void read_header(Reader& in, SequenceHeader& header) {
     set_policy_value(header.policy, axis,
                      static_cast<std::uint8_t>(in.byte() % kAxisValueCounts[axis]));
   }
+  header.policy = with_what_it_needs(header.policy);
 }
 
 void read_step(Reader& in, const std::array<std::uint8_t, 256>& op_of_byte, Step& step) {

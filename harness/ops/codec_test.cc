@@ -18,6 +18,25 @@ std::vector<std::uint8_t> random_bytes(Rng& rng, std::size_t limit) {
   return bytes;
 }
 
+TEST(Codec, PoliciesThatDoNotGoTogetherAreCompleted) {
+  unsigned valid = 0;
+  for (unsigned backing = 0; backing < 2; ++backing) {
+    for (unsigned fault = 0; fault < 6; ++fault) {
+      for (unsigned lock = 0; lock < 3; ++lock) {
+        const PolicySet set{.backing = static_cast<Backing>(backing),
+                            .host_fault = static_cast<HostFault>(fault),
+                            .mapped_set_lock = static_cast<MappedSetLock>(lock)};
+        const PolicySet made = with_what_it_needs(set);
+        EXPECT_EQ(why_invalid(made), "") << format_policy(set);
+        if (!why_invalid(set).empty()) continue;
+        ++valid;
+        EXPECT_EQ(made, set) << "what goes together stays: " << format_policy(set);
+      }
+    }
+  }
+  EXPECT_EQ(valid, 1u + 5u + 2u * 2u);
+}
+
 TEST(Codec, EveryByteStringIsASequenceWithOneCanonicalForm) {
   Rng rng(1);
   Sequence sequence;

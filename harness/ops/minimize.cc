@@ -115,6 +115,7 @@ class Minimizer {
       if (policy_value(best_.header.policy, axis) == plain) continue;
       Sequence candidate = best_;
       set_policy_value(candidate.header.policy, axis, plain);
+      if (!why_invalid(candidate.header.policy).empty()) continue;
       changed = keep_if_shows(candidate) || changed;
     }
     if (best_.header.kernel != kDefaultKernel) {

@@ -33,7 +33,8 @@ using AllOps =
            TdxInitVm, TdxInitVcpu, TdxInitMemRegion, TdxFinalize, TdAccept, SeamcallContention,  //
            EnterSmm, LeaveSmm, EnterGuestMode, LeaveGuestMode, TdMapGpa,                         //
            HostDontneed, NumaBalancing, HostMemoryFailure, GmemMemoryFailure, DropCaches,        //
-           CreateIrqchip, SetGuestDebug, ApCreation, GhcbMmio, GhcbPortIo, GhcbWriteScratch>;
+           CreateIrqchip, SetGuestDebug, ApCreation, GhcbMmio, GhcbPortIo, GhcbWriteScratch,
+           KernelWrite>;
 using Op = AllOps::Variant;
 
 /// The place of an operation type in the list.

@@ -49,6 +49,23 @@ enum class PremapMode : std::uint8_t {
 /// What KVM_PRE_FAULT_MEMORY promises, and to whom (alternatives B).
 enum class PremapAbi : std::uint8_t { kGuaranteed, kAdvisory, kByVmType, kOnlyConfidential };
 
+/// Where private memory lives (alternatives C).
+enum class Backing : std::uint8_t {
+  kFd,        // in a guest_memfd of its own, beside the shared memory of user space
+  kFdInPlace  // in the guest_memfd that shared memory lives in, too: conversion in place
+};
+/// What keeps the kernel's own accesses to a shared page and its conversion apart (alternatives A).
+enum class HostFault : std::uint8_t {
+  kUpm,           // that private memory is another page
+  kNone,          // nothing: an RMP violation of the kernel's is fatal
+  kConvertBack,   // the fault handler makes the page shared again
+  kMappedSet,     // a page that is mapped cannot become private
+  kMappedSetGup,  // the same, counted from the moment that it is found
+  kFolioRef       // a page to which somebody holds a reference cannot become private
+};
+/// What guards the set of mapped pages.
+enum class MappedSetLock : std::uint8_t { kSpin, kSleep, kUnlocked };
+
 /// One field an axis, in the order of kPolicyAxes.
 struct PolicySet {
   VmmPolicy vmm = VmmPolicy::kConvert;
@@ -60,6 +77,9 @@ struct PolicySet {
   DirectMapPolicy direct_map = DirectMapPolicy::kSplit;
   PremapMode premap_mode = PremapMode::kLinux_6_12;
   PremapAbi premap_abi = PremapAbi::kGuaranteed;
+  Backing backing = Backing::kFd;
+  HostFault host_fault = HostFault::kUpm;
+  MappedSetLock mapped_set_lock = MappedSetLock::kSpin;
   friend constexpr bool operator==(const PolicySet&, const PolicySet&) = default;
 };
 
@@ -76,7 +96,7 @@ struct PolicyAxis {
   std::string_view source;
   PolicyKind kind = PolicyKind::kAround;
 };
-inline constexpr std::array<PolicyAxis, 9> kPolicyAxes{{
+inline constexpr std::array<PolicyAxis, 12> kPolicyAxes{{
     {"vmm",
      {"convert", "kill", "ignore", "refuse"},
      "how user space answers KVM_EXIT_HYPERCALL and KVM_EXIT_MEMORY_FAULT"},
@@ -106,6 +126,15 @@ inline constexpr std::array<PolicyAxis, 9> kPolicyAxes{{
     {"premap_abi",
      {"guaranteed", "advisory", "by_vm_type", "only_confidential"},
      "what KVM_PRE_FAULT_MEMORY promises, and to which VMs",
+     PolicyKind::kKernel},
+    {"backing", {"fd", "fd_in_place"}, "where private memory lives", PolicyKind::kKernel},
+    {"host_fault",
+     {"upm", "none", "convert_back", "mapped_set", "mapped_set_gup", "folio_ref"},
+     "what keeps the kernel's own writes and a conversion to private apart",
+     PolicyKind::kKernel},
+    {"mapped_set_lock",
+     {"spin", "sleep", "unlocked"},
+     "what guards the set of mapped pages",
      PolicyKind::kKernel},
 }};
 static_assert(sizeof(PolicySet) == kPolicyAxes.size(), "one byte an axis");
@@ -147,6 +176,34 @@ constexpr PolicySet with_mainline_kernel(const PolicySet& set) {
 }
 constexpr bool has_mainline_kernel(const PolicySet& set) {
   return set == with_mainline_kernel(set);
+}
+/// Why these values do not go together, and what to do; "" if they do.
+constexpr std::string_view why_invalid(const PolicySet& set) {
+  const bool in_place = set.backing == Backing::kFdInPlace;
+  if (set.host_fault != HostFault::kUpm && !in_place) {
+    return "with backing=fd a page that the kernel writes never becomes private: host_fault wants "
+           "backing=fd_in_place, too";
+  }
+  if (set.host_fault == HostFault::kUpm && in_place) {
+    return "with backing=fd_in_place a page that the kernel writes can become private: say by "
+           "host_fault what is done about it (none, convert_back, mapped_set, ...)";
+  }
+  const bool counts =
+      set.host_fault == HostFault::kMappedSet || set.host_fault == HostFault::kMappedSetGup;
+  if (set.mapped_set_lock != MappedSetLock::kSpin && !counts) {
+    return "mapped_set_lock is of host_fault=mapped_set or mapped_set_gup: choose one of them, or "
+           "leave it at spin";
+  }
+  return {};
+}
+/// The nearest set that goes together: what a value needs beside it is put there.
+constexpr PolicySet with_what_it_needs(PolicySet set) {
+  if (set.mapped_set_lock != MappedSetLock::kSpin && set.host_fault != HostFault::kMappedSetGup)
+    set.host_fault = HostFault::kMappedSet;
+  if (set.backing == Backing::kFdInPlace && set.host_fault == HostFault::kUpm)
+    set.host_fault = HostFault::kFolioRef;
+  if (set.host_fault != HostFault::kUpm) set.backing = Backing::kFdInPlace;
+  return set;
 }
 /// True where mainline (up to 7.0) has no such behaviour: rows, tables and verdicts carry the
 /// label.

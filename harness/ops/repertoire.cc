@@ -13,7 +13,7 @@ bool can_do(const Op& op, const Repertoire& able) {
          (!info_of(op).machine_scope_only &&
           !is_one_of<Resume, RmpContention, SendSignal, FailAllocation, EnterGuestMode,
                      LeaveGuestMode, HostMemoryFailure, GmemMemoryFailure, DropCaches,
-                     CreateIrqchip, SetGuestDebug>(op));
+                     CreateIrqchip, SetGuestDebug, KernelWrite>(op));
 }
 
 /// What takes a kernel long by its size alone is mostly made small: the rules are the same.

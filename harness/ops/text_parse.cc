@@ -415,9 +415,12 @@ std::expected<PolicySet, std::string> parse_policy(std::string_view text) {
                                          suggestion(one.substr(equals + 1), values)));
     }
     set_policy_value(policy, axis, static_cast<std::uint8_t>(found - values.begin()));
-    if (comma == std::string_view::npos) return policy;
+    if (comma == std::string_view::npos) break;
     text.remove_prefix(comma + 1);
   }
+  const std::string_view wrong = why_invalid(policy);
+  if (!wrong.empty()) return std::unexpected(std::string(wrong));
+  return policy;
 }
 
 }  // namespace sluice

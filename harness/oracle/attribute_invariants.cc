@@ -188,13 +188,16 @@ Result conversion_needs_no_slot(const View& view) {
   if (op == nullptr) return std::nullopt;
   if (view.outcome().ok()) return judge_converted(view, *op);
   if (!is_well_formed(view, *op)) return std::nullopt;
-  if (view.outcome().check == Check::kAttributesNoMemory) return std::nullopt;
+  const Check check = view.outcome().check;
+  if (check == Check::kAttributesNoMemory || check == Check::kAttributesBusy) return std::nullopt;
   const VmView& before = view.vm_before(op->vm);
   return before.open && !before.dead ? Violation{.subject = op->address.value >> kPageShift}
                                      : Result{};
 }
 
 Result conversion_leaves_rmp(const View& view) {
+  // In place the frames themselves change hands.
+  if (view.header().policy.backing == Backing::kFdInPlace) return std::nullopt;
   if (view.ran_ops() != kOpBit<SetMemoryAttributes>) return std::nullopt;
   for (const FrameChange& change : view.frame_changes()) {
     if (change.rmp_changed) return Violation{.subject = change.pfn.value};

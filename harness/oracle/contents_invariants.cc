@@ -18,6 +18,14 @@ bool is_same_owner(const FrameView& one, const FrameView& other) {
 
 bool is_guests(const RmpView& entry) { return entry.assigned && entry.asid.value != 0; }
 
+/// A slot shows this page of a file at a GFN that is private.
+bool is_shown_as_private(const View& view, VmIndex vm, const FrameView& frame) {
+  return any_slot_now_or_before(view, vm, [&](const SlotView& slot) {
+    const auto gfn = gfn_of_page(slot, frame.gmem, frame.index);
+    return gfn && view.is_private(vm, *gfn);
+  });
+}
+
 /// The VM whose private memory the frame was before the step, and is still: by its entry, or, where
 /// no RMP says so, as a page of a file of a VM with private memory.
 std::optional<VmIndex> private_owner(const View& view, const FrameChange& change) {
@@ -34,6 +42,8 @@ std::optional<VmIndex> private_owner(const View& view, const FrameChange& change
     return std::nullopt;
   const VmIndex vm = view.gmem(change.now.gmem).vm;
   const VmType type = view.vm(vm).type;
+  const bool may_be_shared = view.header().policy.backing == Backing::kFdInPlace;
+  if (may_be_shared && !is_shown_as_private(view, vm, change.now)) return std::nullopt;
   return has_private_memory(type) && type != VmType::kSnp ? std::optional(vm) : std::nullopt;
 }
 

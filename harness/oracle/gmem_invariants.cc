@@ -465,14 +465,18 @@ Result conversion_keeps_contents(const View& view) {
   const auto is_of_td = [&view](GmemIndex gmem) {
     return view.vm(view.gmem(gmem).vm).type == VmType::kTdx;
   };
+  const bool in_place = view.header().policy.backing == Backing::kFdInPlace;
   for (const FrameChange& change : view.frame_changes()) {
+    if (in_place && change.now.leaked) continue;  // it could not be taken back from the guest
     if (change.before.use == FrameUse::kGmem && change.before != change.now &&
         !is_of_td(change.before.gmem))
       return Violation{.subject = change.pfn.value};
   }
   for (const GmemPageChange& change : view.gmem_page_changes()) {
-    if (change.before != view.gmem_page(change.gmem, change.index))
-      return Violation{.subject = change.index};
+    GmemPageView before = change.before;
+    const GmemPageView now = view.gmem_page(change.gmem, change.index);
+    if (in_place) before.user_mapped = now.user_mapped;  // what becomes private is unmapped
+    if (before != now) return Violation{.subject = change.index};
   }
   return std::nullopt;
 }

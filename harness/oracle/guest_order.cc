@@ -20,7 +20,7 @@ constexpr std::uint64_t kHarmless =
             CreateVm, CreateVcpu, SetCpuid, EnterSmm, LeaveSmm, EnterGuestMode, LeaveGuestMode,
             CreateGuestMemfd, SevInit2, LaunchStart, LaunchUpdate, LaunchFinish, RmpRead, Resume,
             SendSignal, HostUnmap, HostDontneed, NumaBalancing, DropCaches, GmemAccess,
-            CreateIrqchip>;
+            CreateIrqchip, KernelWrite>;
 
 bool binds_a_file(const View& view) {
   return any_ran_op(view, [](const Op& op) {

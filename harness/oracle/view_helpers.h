@@ -119,7 +119,7 @@ inline bool wrote_token(const View& view, std::uint64_t token) {
           if constexpr (std::is_same_v<T, GuestAccess> || std::is_same_v<T, HostAccess> ||
                         std::is_same_v<T, GmemAccess>)
             return ran.kind == AccessKind::kWrite && ran.value.value == token;
-          else if constexpr (std::is_same_v<T, HostStore>)
+          else if constexpr (std::is_same_v<T, HostStore> || std::is_same_v<T, KernelWrite>)
             return ran.value.value == token;
           else
             return false;

@@ -34,13 +34,20 @@ bool exists(const std::string& path) {
   return std::filesystem::exists(path, error);
 }
 
-/// Whether the sequence is of that flavor: has a TD, or has none.
-bool is_of(const Sequence& sequence, Flavor flavor) {
-  const bool has_td = std::ranges::any_of(sequence.steps, [](const Step& step) {
+bool has_vm(const Sequence& sequence, VmType type) {
+  return std::ranges::any_of(sequence.steps, [type](const Step& step) {
     const auto* const create = std::get_if<CreateVm>(&step.op);
-    return create != nullptr && create->type == VmType::kTdx;
+    return create != nullptr && create->type == type;
   });
-  return has_td == (flavor == Flavor::kTdx);
+}
+
+/// Whether the sequence is what the alternative is about, in that flavor: a TD, or none; an SNP
+/// guest but where pre-mapping of any VM is in question.
+bool is_about(const Sequence& sequence, const Alternative& one, Flavor flavor) {
+  const bool has_td = has_vm(sequence, VmType::kTdx);
+  if (flavor == Flavor::kTdx) return has_td;
+  const bool any = one.axis_name() == "premap_mode" || one.axis_name() == "premap_abi";
+  return !has_td && (any || has_vm(sequence, VmType::kSnp));
 }
 
 AlternativeShown stale(AlternativeShown shown, std::string reason) {
@@ -115,7 +122,7 @@ class Search {
     for (std::uint64_t i = 0; i < options_.sequences; ++i) {
       Sequence sequence = source->next();
       sequence.header.policy = one_.on(sequence.header.policy);
-      if (!is_of(sequence, flavor_)) continue;
+      if (!is_about(sequence, one_, flavor_)) continue;
       if (auto found = take(sequence)) return found;
     }
     return std::nullopt;
@@ -127,18 +134,34 @@ class Search {
     for (std::uint64_t i = 0; i < options_.sequences / kProgramsPerSequence; ++i) {
       Program program = source->next();
       program.setup.header.policy = one_.on(program.setup.header.policy);
-      if (!is_of(program.setup, flavor_)) continue;
-      const Exploration result =
-          explore(run_.model(), program, {.preemptions = 2, .max_runs = kRunsOfAProgram});
-      for (const ExploreFinding& found : result.found) {
-        if (found.finding.cls != oracle::FindingClass::kFinding) continue;
-        if (auto sequence = take(found.sequence)) return sequence;
-      }
+      if (!is_about(program.setup, one_, flavor_)) continue;
+      if (auto found = explored(program, kRunsOfAProgram)) return found;
     }
     return std::nullopt;
   }
 
+  Expected<std::optional<Sequence>> in_tour() {
+    const std::string path = tour_path(options_.corpus, one_, flavor_);
+    if (options_.corpus.empty() || !exists(path)) return std::nullopt;
+    auto sequence = read_sequence(path);
+    if (!sequence) return std::unexpected(sequence.error());
+    sequence->header.policy = one_.on(sequence->header.policy);
+    const auto program = program_of(*sequence, path, std::nullopt);
+    if (!program) return input_error(program.error());
+    return explored(*program, ShowOptions{}.max_runs);
+  }
+
  private:
+  std::optional<Sequence> explored(const Program& program, std::uint64_t max_runs) {
+    const Exploration result =
+        explore(run_.model(), program, {.preemptions = 2, .max_runs = max_runs});
+    for (const ExploreFinding& found : result.found) {
+      if (found.finding.cls != oracle::FindingClass::kFinding) continue;
+      if (auto sequence = take(found.sequence)) return sequence;
+    }
+    return std::nullopt;
+  }
+
   Search(FuzzRun run, const Alternative& one, Flavor flavor, const SearchOptions& options)
       : run_(std::move(run)), one_(one), flavor_(flavor), options_(options) {}
 
@@ -148,7 +171,7 @@ class Search {
     if (!found) return std::nullopt;
     Sequence small = minimize_finding(run_, sequence, found->finding).sequence;
     const bool needs_it = policy_value(small.header.policy, one_.axis) == one_.value;
-    if (!needs_it || !is_of(small, flavor_)) return std::nullopt;
+    if (!needs_it || !is_about(small, one_, flavor_)) return std::nullopt;
     const oracle::InvariantRow& row = oracle::kInvariants[found->finding.invariant];
     small.notes = {.title = fmt::format("{}={} breaks {}: {}", one_.axis_name(), one_.value_name(),
                                         row.id, row.statement),
@@ -220,7 +243,9 @@ Expected<std::optional<Sequence>> find_counterexample(const Alternative& one, Fl
   if (!search) return std::unexpected(search.error());
   auto found = search->among_sequences();
   if (!found || *found) return found;
-  return search->among_programs();
+  found = search->among_programs();
+  if (!found || *found) return found;
+  return search->in_tour();
 }
 
 }  // namespace sluice::run

@@ -21,10 +21,10 @@ struct Alternative {
   std::string_view axis_name() const { return kPolicyAxes[axis].name; }
   std::string_view value_name() const { return kPolicyAxes[axis].values[value]; }
   bool is_default() const { return value == policy_value(PolicySet{}, axis); }
-  /// Everything else as in `base`.
+  /// Everything else as in `base`, but for what the value needs beside it.
   PolicySet on(PolicySet base = {}) const {
     set_policy_value(base, axis, value);
-    return base;
+    return with_what_it_needs(base);
   }
   Workload workload() const;
 };
@@ -69,10 +69,11 @@ std::expected<AlternativeShown, std::string> show_alternative(const std::string&
 struct SearchOptions {
   std::uint64_t seed = 1;
   std::uint64_t sequences = 200000;  // random ones, then a hundredth as many explored programs
+  std::string corpus{};              // where tours are, which come last; "": none
 };
 /// Looks for a counterexample from nothing: random sequences under the value, then the
-/// interleavings of small random programs. Minimized. Pre: none. Deterministic by seed. Cost: some
-/// 20 us a sequence.
+/// interleavings of small random programs, then those of the axis's tour. Minimized. Pre: none.
+/// Deterministic by seed. Cost: some 20 us a sequence.
 Expected<std::optional<Sequence>> find_counterexample(const Alternative& one, Flavor flavor,
                                                       const SearchOptions& options);
 

@@ -78,7 +78,9 @@ TEST(Alternatives, CounterexamplesNeedTheirAlternative) {
       const auto found = run->run(*sequence);
       ASSERT_TRUE(found.has_value()) << path;
       EXPECT_EQ(found->finding.name(), sequence->notes.finds) << path;
-      set_policy_value(sequence->header.policy, one.axis, policy_value(PolicySet{}, one.axis));
+      PolicySet& policy = sequence->header.policy;
+      set_policy_value(policy, one.axis, policy_value(PolicySet{}, one.axis));
+      if (!why_invalid(policy).empty()) policy = with_mainline_kernel(policy);
       EXPECT_FALSE(run->run(*sequence).has_value()) << path << " as mainline has it";
     }
   }
@@ -88,8 +90,8 @@ TEST(Alternatives, CounterexamplesNeedTheirAlternative) {
 TEST(Alternatives, ADeadHostIsFoundFromNothing) {
   const Alternative leave = alternative("direct_map", "leave");
   for (const std::uint64_t seed : {1u, 2u}) {
-    const auto found =
-        find_counterexample(leave, Flavor::kPlain, {.seed = seed, .sequences = 20000});
+    const auto found = find_counterexample(leave, Flavor::kPlain,
+                                           {.seed = seed, .sequences = 20000, .corpus = {}});
     ASSERT_TRUE(found.has_value()) << found.error().message();
     ASSERT_TRUE(found->has_value()) << seed;
     const Sequence& small = **found;
@@ -102,9 +104,18 @@ TEST(Alternatives, ADeadHostIsFoundFromNothing) {
   }
 }
 
+TEST(Alternatives, WhatOnlyItsTourShowsIsFoundThere) {
+  const Alternative unlocked = alternative("mapped_set_lock", "unlocked");
+  const auto found = find_counterexample(unlocked, Flavor::kPlain,
+                                         {.seed = 1, .sequences = 100, .corpus = corpus()});
+  ASSERT_TRUE(found.has_value()) << found.error().message();
+  ASSERT_TRUE(found->has_value());
+  EXPECT_EQ((*found)->notes.finds, "host.lives");
+}
+
 TEST(Alternatives, MainlineIsNotFoundBroken) {
   const auto found = find_counterexample(alternative("direct_map", "split"), Flavor::kPlain,
-                                         {.seed = 1, .sequences = 2000});
+                                         {.seed = 1, .sequences = 2000, .corpus = {}});
   ASSERT_TRUE(found.has_value()) << found.error().message();
   EXPECT_FALSE(found->has_value());
 }

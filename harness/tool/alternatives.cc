@@ -215,13 +215,14 @@ int search(const AlternativesCommand& command) {
       const bool has_tour = std::filesystem::exists(run::tour_path(command.corpus, one, flavor));
       if (flavor == Flavor::kTdx && !has_tour) continue;
       const auto found = run::find_counterexample(
-          one, flavor, {.seed = command.seed, .sequences = command.sequences});
+          one, flavor,
+          {.seed = command.seed, .sequences = command.sequences, .corpus = command.corpus});
       if (!found) return complain(found.error());
       const std::string words = fmt::format("{}={}{}", one.axis_name(), one.value_name(),
                                             flavor == Flavor::kTdx ? " on a TD" : "");
       if (!*found) {
-        fmt::print("{}: nothing in {} sequences and {} programs\n", words, command.sequences,
-                   command.sequences / 100);
+        fmt::print("{}: nothing in {} sequences, {} programs and the tour\n", words,
+                   command.sequences, command.sequences / 100);
         continue;
       }
       const std::string path = run::counterexample_path(command.search, one, flavor);

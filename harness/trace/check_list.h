@@ -135,6 +135,7 @@ constexpr std::string_view name_of(StatusKind kind) {
   ROW(kAttributesWraps,          "set_memory_attributes.wraps",       kErrno,     EINVAL,      "kvm.md 3 row 4") \
   ROW(kAttributesUnaligned,      "set_memory_attributes.unaligned",   kErrno,     EINVAL,      "kvm.md 3 row 5") \
   ROW(kAttributesNoMemory,        "set_memory_attributes.no_memory",    kErrno,     ENOMEM,      "kvm.md 3 row 7") \
+  ROW(kAttributesBusy,           "set_memory_attributes.busy",        kErrno,     EBUSY,       "alternatives A: somebody has the page mapped, or holds it") \
   /* Pre-fault: kvm.md 4. */ \
   ROW(kPreFaultFlags,            "pre_fault_memory.flags",            kErrno,     EINVAL,      "kvm.md 4 row 2") \
   ROW(kPreFaultRange,            "pre_fault_memory.range",            kErrno,     EINVAL,      "kvm.md 4 row 3") \
@@ -232,6 +233,7 @@ constexpr std::string_view name_of(StatusKind kind) {
   ROW(kHostStoreRmp,             "host_store.rmp_violation",          kHostFault, 14,          "rmp.md 5, #PF with bit 31: fatal in the kernel") \
   ROW(kHostStorePoison,          "host_store.machine_check",          kHostFault, 18,          "invariants.md D5: a store to a page of a TD poisons it") \
   ROW(kHostKernelStore,          "host.kernel_store",                 kHostFault, 14,          "snp_host.md 2: the kernel itself writes to an assigned frame and dies") \
+  ROW(kKernelWriteNoPage,        "kernel_write.no_page",              kErrno,     EFAULT,      "get_user_pages(), kvm_vcpu_map(): no slot, a private page or one under conversion, none of user space") \
   ROW(kHostUnmapRange,           "host_unmap.range",                  kErrno,     EINVAL,      "munmap(2): unaligned address or size 0") \
   ROW(kHostDontneedRange,        "host_dontneed.range",               kErrno,     EINVAL,      "madvise(2): unaligned address") \
   ROW(kHostDontneedUnmapped,     "host_dontneed.unmapped",            kErrno,     ENOMEM,      "madvise_walk_vmas(): part of the range is unmapped; the rest is done") \

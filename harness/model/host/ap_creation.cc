@@ -1,8 +1,10 @@
 #include "model/host/ap_creation.h"
 
+#include "model/host/attributes.h"
 #include "model/host/ghcb.h"
 #include "model/host/guest_memfd.h"
 #include "model/host/handlers.h"
+#include "model/host/in_place.h"
 #include "model/host/memslots.h"
 #include "model/host/run_gate.h"
 #include "trace/kernel_behavior.h"
@@ -63,6 +65,8 @@ Check look_up_vmsa(Kernel& k, Vm& vm, Gpa gpa, Pfn& pfn) {
   const SlotIndex index = find_slot(vm, 0, gfn);
   if (index == kNoSlot) return Check::kRunNoVmsa;
   const Memslot& slot = vm.slots[index];
+  // In place the file has shared pages, too: user space could have a VMSA mapped.
+  if (is_in_place(k) && !is_private(k, vm, gfn)) return Check::kRunNoVmsa;
   GmemHold hold{};
   const Check check = get_pfn(k, vm, slot, gfn, hold);
   if (check != Check::kOk) {

@@ -4,6 +4,7 @@
 #include "model/host/adversity.h"
 #include "model/host/guest_memfd.h"
 #include "model/host/handlers.h"
+#include "model/host/in_place.h"
 #include "model/host/memslots.h"
 #include "model/host/planted_effects.h"
 #include "model/host/tdp_mmu.h"
@@ -101,8 +102,11 @@ Outcome apply(Kernel& k, ActorId, const SetMemoryAttributes& op) {
   if (is_done_already(k, vm, conversion)) return {};
   const Check reserved = reserve_entries(k, vm, conversion);
   if (reserved != Check::kOk) return refuse(reserved);
+  const Check busy = check_conversion(k, vm, conversion.range, conversion.to_private);
+  if (busy != Check::kOk) return refuse(busy);
   const Begun begun = begin_conversion(k, vm, conversion);
   flush_conversion(k, vm, begun);
+  convert_pages(k, vm, conversion.range, conversion.to_private);
   store_attributes(k, vm, conversion.range, conversion.to_private);
   if (begun.slots != 0) end_conversion(k, vm, conversion);
   return {};
@@ -131,6 +135,15 @@ Task<Outcome> start(Kernel& k, ActorId, const SetMemoryAttributes& op) {
   if (concerns_slots) {
     co_await lock(k, mmu);
   }
+  const Check busy = check_conversion(k, vm, conversion.range, conversion.to_private);
+  if (busy != Check::kOk) {
+    if (concerns_slots) unlock(k, mmu);
+    unlock(k, slots_lock(op.vm));
+    co_return refuse(busy);
+  }
+  if (k.machine.header.policy.mapped_set_lock == MappedSetLock::kUnlocked) {
+    co_await point(k, Point::kMappedSetAsked);
+  }
   const Begun begun = begin_conversion(k, vm, conversion);
   if (begun.flush && has_translations(k, vm)) {
     co_await point(k, Point::kZapBeforeFlush);
@@ -138,6 +151,7 @@ Task<Outcome> start(Kernel& k, ActorId, const SetMemoryAttributes& op) {
   flush_conversion(k, vm, begun);
   if (concerns_slots) unlock(k, mmu);
   co_await point(k, Point::kAttributesAfterPre);
+  convert_pages(k, vm, conversion.range, conversion.to_private);
   store_attributes(k, vm, conversion.range, conversion.to_private);
   co_await point(k, Point::kAttributesAfterStore);
   note_slots(k, vm, begun.slots, slots_in(vm, conversion.range));

@@ -4,6 +4,7 @@
 #include "model/host/guest_memfd.h"
 #include "model/host/handlers.h"
 #include "model/host/host_region.h"
+#include "model/host/in_place.h"
 #include "trace/kernel_behavior.h"
 
 namespace sluice::model {
@@ -13,7 +14,8 @@ constexpr std::uint64_t kMaxFileBytes = 0x7fff'ffff'ffff'ffff;
 
 /// The file is one that user space may fault pages of: before INIT_SHARED every mappable one, which
 /// no VM with private memory had (kvm.md 1.1).
-bool serves_user_faults(const Kernel& k, const Gmem& gmem) {
+bool serves_user_faults(const Kernel& k, const Gmem& gmem, std::uint64_t index) {
+  if (is_in_place(k)) return !is_private_page(k, gmem, index);
   if (planted(Planted::kMmapIgnoresInitShared)) return true;
   if (behavior::gmem_init_shared(k.version())) return (gmem.flags & kGmemFlagInitShared) != 0;
   return true;
@@ -26,7 +28,7 @@ Check check_gmem_mmap(const Kernel& k, const Gmem& gmem, RawOffset offset) {
     return Check::kGmemAccessTooFar;
   }
   const bool mappable = behavior::gmem_mmap(k.version()) && (gmem.flags & kGmemFlagMmap) != 0;
-  return mappable ? Check::kOk : Check::kGmemAccessNoMmap;
+  return mappable || is_in_place(k) ? Check::kOk : Check::kGmemAccessNoMmap;
 }
 
 Outcome apply(Kernel& k, ActorId, const GmemAccess& op) {
@@ -41,7 +43,7 @@ Outcome apply(Kernel& k, ActorId, const GmemAccess& op) {
                         .token = op.value.value};
   if (const auto cached = touch_cached(k, touch)) return *cached;
   if (index >= gmem.page_count) return refuse(Check::kGmemAccessBeyondEof);
-  if (!serves_user_faults(k, gmem)) return refuse(Check::kGmemAccessNotShared);
+  if (!serves_user_faults(k, gmem, index)) return refuse(Check::kGmemAccessNotShared);
   if (const Check check = map_for_user(k, gmem, index); check != Check::kOk) return answer(check);
   return touch_as_user(k, find_page(k, gmem, index).pfn(), MapLevel::k4K, touch);
 }

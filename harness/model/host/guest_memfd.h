@@ -104,6 +104,10 @@ Check map_for_user(Kernel& k, Gmem& gmem, std::uint64_t index);
 /// The part of memory_failure() that precedes kvm_gmem_error_folio(): the page's frame has failed,
 /// user space has it no longer mapped.  Pre: present.
 void poison_page(Kernel& k, Gmem& gmem, std::uint64_t index);
+/// A fresh page is zeroed; it is up to date then.  Pre: present, and no guest's.
+void make_ready(Kernel& k, Gmem& gmem, std::uint64_t index);
+/// User space has the page no longer mapped (unmap_mapping_range()).  Pre: present.
+void unmap_for_user(Kernel& k, const Gmem& gmem, std::uint64_t index);
 /// The folio holds what the guest may see.
 void mark_uptodate(Kernel& k, const Gmem& gmem, std::uint64_t index);
 /// Drops the reference; frees the frame if the page has left the page cache meanwhile.

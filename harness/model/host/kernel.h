@@ -31,6 +31,7 @@ inline constexpr unsigned kMaxRootsPerVm =
 inline constexpr unsigned kMaxBindings = 64;  // per guest_memfd
 inline constexpr unsigned kAddressSpaces = 2;
 inline constexpr unsigned kMaxDetachedFolios = 16;
+inline constexpr unsigned kMaxHeldFrames = 16;  // an actor holds at most one
 /// Pages that one operation may allocate or map: 1 GiB. More is skipped before it begins.
 inline constexpr std::uint64_t kMaxPagesPerOp = kFramesPer1G;
 inline constexpr std::uint64_t kHostRegionPages = kHostRegionBytes / kPageBytes;
@@ -196,6 +197,13 @@ struct DetachedFolio {
   Pfn pfn{};
 };
 
+/// A frame that the kernel itself is at work on (kernel_write.h).
+struct HeldFrame {
+  Pfn pfn{};
+  std::uint8_t holders = 0;  // who have found it and not let go
+  std::uint8_t mapped = 0;   // of those, who have it mapped
+};
+
 /// A page of the host region. Untouched until its first access, and again after host_dontneed;
 /// unmapped for good by host_unmap; poisoned, without a frame, by host_memory_failure.
 struct HostPage {
@@ -267,6 +275,7 @@ struct Kernel {
   std::array<Vcpu, kMaxVcpus> vcpus{};
   std::array<Gmem, kMaxGmems> gmems{};
   std::array<DetachedFolio, kMaxDetachedFolios> detached{};
+  std::array<HeldFrame, kMaxHeldFrames> held{};
   Countdowns signals{};          // adversity.h
   Countdowns failures{};         // of allocations, adversity.h
   AttributeLog attribute_log{};  // of the running step; not journaled

@@ -5,6 +5,7 @@
 #include "model/host/dirty_logging.h"
 #include "model/host/guest_memfd.h"
 #include "model/host/handlers.h"
+#include "model/host/in_place.h"
 #include "model/host/td_mirror.h"
 #include "model/host/tdp_mmu.h"
 #include "model/schedule/scheduler.h"
@@ -178,9 +179,7 @@ Region plan(Kernel& k, const SetMemoryRegion& op) {
   } else if (next.has_gmem()) {
     region.check = check_binding(k, op);
     next.gmem = op.gmem.value;
-    next.gmem_only = region.check == Check::kOk && behavior::gmem_only_slots(k.version()) &&
-                     k.machine.profile.gmem_only_slots &&
-                     (k.gmems[op.gmem.value].flags & kGmemFlagMmap) != 0;
+    next.gmem_only = region.check == Check::kOk && serves_shared_faults(k, k.gmems[op.gmem.value]);
   }
   return region;
 }

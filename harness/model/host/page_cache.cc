@@ -4,6 +4,7 @@
 
 #include "model/host/adversity.h"
 #include "model/host/guest_memfd.h"
+#include "model/host/in_place.h"
 #include "model/host/snp_rmp.h"
 #include "trace/kernel_behavior.h"
 
@@ -293,13 +294,24 @@ Check map_for_user(Kernel& k, Gmem& gmem, std::uint64_t index) {
   if (check != Check::kOk) return check;
   const GmemPage page = find_page(k, gmem, index);
   if (page.poisoned()) return Check::kGmemAccessPoisoned;
-  if (!page.uptodate()) {
-    zero_folio(k, page);
-    mark_uptodate(k, gmem, index);
-  }
+  make_ready(k, gmem, index);
   std::uint64_t& word = *find_word(k, gmem, index);
   if (!page.user_mapped()) k.set(word, word | GmemPage::kUserMapped);
   return Check::kOk;
+}
+
+void make_ready(Kernel& k, Gmem& gmem, std::uint64_t index) {
+  const GmemPage page = find_page(k, gmem, index);
+  if (page.uptodate()) return;
+  zero_folio(k, page);
+  mark_uptodate(k, gmem, index);
+}
+
+void unmap_for_user(Kernel& k, const Gmem& gmem, std::uint64_t index) {
+  std::uint64_t& word = *find_word(k, gmem, index);
+  if (!GmemPage{word}.user_mapped()) return;
+  k.set(word, word & ~GmemPage::kUserMapped);
+  k.machine.tlbs.user.flush(k.machine.journal);
 }
 
 Check hold_page(Kernel& k, const Memslot& slot, Gfn gfn, GmemHold& hold, Check no_memory) {
@@ -336,7 +348,8 @@ Check prepare_page(Kernel& k, Vm& vm, const Memslot& slot, Gfn gfn, GmemHold& ho
   if (!page.present() || page.pfn() != hold.pfn) return Check::kOk;  // dropped since: likewise
   // Split since: another page of it may be gone.
   hold.max_level = std::min(hold.max_level, page.folio_level());
-  const bool always = behavior::gmem_always_prepares(k.version());
+  // In place, "uptodate" says nothing of whose the page is.
+  const bool always = behavior::gmem_always_prepares(k.version()) || is_in_place(k);
   if (page.uptodate() && planted(Planted::kFaultZeroesAgain)) zero_folio(k, page);
   if (page.uptodate() && !always) return Check::kOk;
   const bool late = planted(Planted::kZeroAfterPrepare) && !page.uptodate();
@@ -345,8 +358,9 @@ Check prepare_page(Kernel& k, Vm& vm, const Memslot& slot, Gfn gfn, GmemHold& ho
     if (always || planted(Planted::kUptodateBeforePrepared)) mark_uptodate(k, gmem, hold.index);
   }
   const bool whole = page.giant() && !always;
-  const Check check = whole ? prepare_giant(k, vm, gmem, gfn, hold)
-                            : gmem_prepare(k, vm, hold.pfn, gfn, hold.max_level);
+  const Check check = is_in_place(k) ? prepare_in_place(k, vm, gmem, gfn, hold)
+                      : whole        ? prepare_giant(k, vm, gmem, gfn, hold)
+                                     : gmem_prepare(k, vm, hold.pfn, gfn, hold.max_level);
   if (check != Check::kOk) return check;
   if (late) zero_folio(k, page);
   mark_uptodate(k, gmem, hold.index);

@@ -50,6 +50,10 @@ enum class Point : std::uint8_t {
   // The guest's side, snp_host.md 10.
   kGuestBeforePsc,
   kGuestAfterPsc,
+  // The kernel's own writes, alternatives A.
+  kKernelWriteFound,
+  kKernelWriteMapped,
+  kMappedSetAsked,
 };
 
 struct PointRow {
@@ -113,6 +117,10 @@ inline constexpr auto kPoints = std::to_array<PointRow>({
      "the guest has rescinded (or validated early), its request is not yet made"},
     {Point::kGuestAfterPsc, "guest_convert.after_psc",
      "KVM has answered a request, the guest has not yet looked at the answer"},
+    {Point::kKernelWriteFound, "kernel_write.found", "the page is found and held, not yet mapped"},
+    {Point::kKernelWriteMapped, "kernel_write.mapped", "the page is mapped, not yet written"},
+    {Point::kMappedSetAsked, "set_memory_attributes.mapped_set_asked",
+     "no page of the range is mapped (mapped_set_lock=unlocked), the conversion not yet begun"},
 });
 inline constexpr std::size_t kPointCount = kPoints.size();
 static_assert([] {

@@ -1,0 +1,117 @@
+#include "model/host/in_place.h"
+
+#include <algorithm>
+
+#include "model/host/attributes.h"
+#include "model/host/kernel_write.h"
+#include "model/host/memslots.h"
+#include "model/host/snp_rmp.h"
+#include "trace/kernel_behavior.h"
+
+namespace sluice::model {
+namespace {
+
+/// The pages of the slot's file behind part of its GFNs.
+PageRange pages_behind(const Memslot& slot, const GfnRange& part) {
+  const std::uint64_t first = slot.gmem_page_offset + (part.first - slot.base).value;
+  return {.first = first, .last = first + part.count().value};
+}
+
+/// visit(gmem, pages) for each slot with a file that has GFNs of the range.
+template <class Visit>
+void each_file_part(Kernel& k, Vm& vm, const GfnRange& range, Visit&& visit) {
+  for_each_slot(vm, [&](SlotIndex, const Memslot& slot) {
+    const GfnRange part = range.clip(range_of(slot));
+    if (part.empty() || slot.gmem == GmemRef::kNone) return;
+    visit(k.gmems[slot.gmem], pages_behind(slot, part));
+  });
+}
+
+bool is_assigned(const Kernel& k, Pfn pfn) {
+  const RmpLookup entry = snp_lookup_rmpentry(k, pfn);
+  return entry.error == HostError::kNone && entry.assigned;
+}
+
+/// The frame becomes the hypervisor's, out of a larger entry where it lies in one; what of the
+/// caches is a guest's is flushed.  A failure leaks the page and kills the VM.
+void take_back(Kernel& k, Vm& vm, Pfn pfn) {
+  const bool splits = snp_lookup_rmpentry(k, pfn).level == PageSize::k2M;
+  if (splits) static_cast<void>(snp_rmptable_psmash(k, pfn));
+  if (!kvm_rmp_make_shared(k, vm, pfn, PageSize::k4K)) return;
+  k.machine.events.add({.kind = EventKind::kCacheFlush, .a = pfn.value, .b = 1});
+}
+
+/// Each page of the range that is there. Cost: a walk a page, of the slot's pages alone.
+template <class Visit>
+void each_resident(Kernel& k, Gmem& gmem, const PageRange& pages, Visit&& visit) {
+  std::uint64_t left = gmem.resident_pages.value;
+  const std::uint64_t last = std::min(pages.last, gmem.page_count);
+  for (std::uint64_t index = pages.first; index < last && left > 0; ++index) {
+    const GmemPage page = find_page(k, gmem, index);
+    if (!page.present()) continue;
+    --left;
+    visit(index, page);
+  }
+}
+
+}  // namespace
+
+bool serves_shared_faults(const Kernel& k, const Gmem& gmem) {
+  const bool knows = behavior::gmem_only_slots(k.version()) && k.machine.profile.gmem_only_slots;
+  return is_in_place(k) || (knows && (gmem.flags & kGmemFlagMmap) != 0);
+}
+
+bool is_private_page(const Kernel& k, const Gmem& gmem, std::uint64_t index) {
+  const Vm& vm = k.vm(gmem.vm);
+  for (const Binding& binding : gmem.bindings) {
+    const bool has_it =
+        binding.used && index >= binding.first && index < binding.first + binding.count;
+    if (!has_it) continue;
+    if (is_private(k, vm, binding.base + PageCount{index - binding.first})) return true;
+  }
+  const GmemPage page = find_page(k, gmem, index);
+  return page.present() && is_assigned(k, page.pfn());
+}
+
+Check check_conversion(const Kernel& k, const Vm& vm, const GfnRange& range, bool to_private) {
+  if (!is_in_place(k) || !to_private) return Check::kOk;
+  for (const HeldFrame& held : k.held) {
+    if (held.holders == 0 || !keeps_shared(k, held)) continue;
+    const auto owner = k.machine.frames.owner(held.pfn);
+    if (owner.use != FrameUse::kGmem) continue;
+    // Out of its file meanwhile, where another page may be by now.
+    if (find_page(k, k.gmem(owner.gmem), owner.index).pfn() != held.pfn) continue;
+    for (const Binding& binding : k.gmem(owner.gmem).bindings) {
+      const bool has_it = binding.used && owner.index >= binding.first &&
+                          owner.index < binding.first + binding.count;
+      const Gfn gfn = binding.base + PageCount{owner.index - binding.first};
+      const bool is_here = has_it && k.gmem(owner.gmem).vm == k.index_of(vm);
+      if (is_here && gfn >= range.first && gfn < range.last) return fail(Check::kAttributesBusy);
+    }
+  }
+  return Check::kOk;
+}
+
+void convert_pages(Kernel& k, Vm& vm, const GfnRange& range, bool to_private) {
+  if (!is_in_place(k)) return;
+  each_file_part(k, vm, range, [&](Gmem& gmem, const PageRange& pages) {
+    each_resident(k, gmem, pages, [&](std::uint64_t index, const GmemPage& page) {
+      if (to_private) {
+        unmap_for_user(k, gmem, index);
+      } else if (is_assigned(k, page.pfn())) {
+        take_back(k, vm, page.pfn());
+      }
+    });
+  });
+}
+
+Check prepare_in_place(Kernel& k, Vm& vm, Gmem& gmem, Gfn gfn, const GmemHold& hold) {
+  if (is_private(k, vm, gfn)) {
+    unmap_for_user(k, gmem, hold.index);
+    return gmem_prepare(k, vm, hold.pfn, gfn, MapLevel::k4K);
+  }
+  if (vm.sev.active && is_assigned(k, hold.pfn)) take_back(k, vm, hold.pfn);
+  return Check::kOk;
+}
+
+}  // namespace sluice::model

@@ -1,0 +1,166 @@
+#include "model/host/kernel_write.h"
+
+#include "model/host/attributes.h"
+#include "model/host/handlers.h"
+#include "model/host/host_region.h"
+#include "model/host/in_place.h"
+#include "model/host/invalidation.h"
+#include "model/host/memslots.h"
+#include "model/host/snp_rmp.h"
+#include "model/schedule/scheduler.h"
+
+namespace sluice::model {
+namespace {
+
+HostFault policy(const Kernel& k) { return k.machine.header.policy.host_fault; }
+
+bool counts_mapped(const Kernel& k) {
+  return policy(k) == HostFault::kMappedSet || policy(k) == HostFault::kMappedSetGup;
+}
+
+/// The page that is written: of a file it is held, of user space's region it is not, and written at
+/// once (copy_to_user()).
+struct Target {
+  Check check = Check::kOk;
+  bool of_file = false;
+  std::uint8_t gmem = GmemRef::kNone;
+  std::uint64_t index = 0;
+  Pfn pfn{};
+};
+
+HeldFrame* find_held(Kernel& k, Pfn pfn) {
+  for (HeldFrame& held : k.held) {
+    if (held.holders != 0 && held.pfn == pfn) return &held;
+  }
+  return nullptr;
+}
+HeldFrame& make_held(Kernel& k, Pfn pfn) {
+  if (HeldFrame* const held = find_held(k, pfn)) return *held;
+  for (HeldFrame& held : k.held) {
+    if (held.holders == 0) return held;
+  }
+  SLUICE_CHECK(false);  // an actor holds at most one
+  return k.held[0];
+}
+void add_holder(Kernel& k, Pfn pfn, int change) {
+  HeldFrame& held = make_held(k, pfn);
+  k.set(held.pfn, pfn);
+  k.set(held.holders, static_cast<std::uint8_t>(held.holders + change));
+}
+void add_mapping(Kernel& k, Pfn pfn, int change) {
+  HeldFrame& held = make_held(k, pfn);
+  k.set(held.mapped, static_cast<std::uint8_t>(held.mapped + change));
+}
+
+/// Pre: the slot has a file, whose pages are shared ones, too.
+Target find_in_file(Kernel& k, const Memslot& slot, Gfn gfn) {
+  GmemHold hold{};
+  const Check check = hold_page(k, slot, gfn, hold, Check::kOk);
+  if (check != Check::kOk) {
+    const bool skips = row_of(check).kind == StatusKind::kSkipped;
+    return {.check = skips ? check : fail(Check::kKernelWriteNoPage)};
+  }
+  Gmem& gmem = k.gmems[slot.gmem];
+  make_ready(k, gmem, hold.index);
+  add_holder(k, hold.pfn, 1);
+  return {.of_file = true, .gmem = slot.gmem, .index = hold.index, .pfn = hold.pfn};
+}
+
+/// get_user_pages() or kvm_vcpu_map(): the page behind a shared GFN that nobody is converting.
+Target find(Kernel& k, const KernelWrite& op) {
+  if (const Check gate = vm_gate(k, op.vm); gate != Check::kOk) return {.check = gate};
+  Vm& vm = k.vm(op.vm);
+  const SlotIndex index = find_slot(vm, 0, op.gfn);
+  if (index == kNoSlot || vm.slots[index].invalid)
+    return {.check = fail(Check::kKernelWriteNoPage)};
+  const Memslot& slot = vm.slots[index];
+  const bool converts = must_retry(vm, vm.invalidate_seq, op.gfn);
+  const bool hidden = (vm.has_private_memory() && is_private(k, vm, op.gfn)) || converts;
+  if (hidden || (slot.flags & kMemReadonly) != 0) return {.check = fail(Check::kKernelWriteNoPage)};
+  if (slot.gmem_only) return find_in_file(k, slot, op.gfn);
+  const std::uint64_t offset = (op.gfn - slot.base).value << kPageShift;
+  HostPage* const page = touch_host_page(k, slot.hva + offset);
+  if (page == nullptr) return {.check = fail(Check::kKernelWriteNoPage)};
+  return {.pfn = page->pfn()};
+}
+
+/// kmap_local_page(): no code in between may sleep.
+void map(Kernel& k, const Target& target) {
+  if (!target.of_file) return;
+  add_mapping(k, target.pfn, 1);
+  const bool sleeps =
+      counts_mapped(k) && k.machine.header.policy.mapped_set_lock == MappedSetLock::kSleep;
+  if (!sleeps) return;
+  k.set(k.snp.host_dead, true);  // "scheduling while atomic"
+  k.set(k.snp.fatal_frame, target.pfn);
+}
+
+bool is_assigned(const Kernel& k, Pfn pfn) {
+  const RmpLookup entry = snp_lookup_rmpentry(k, pfn);
+  return entry.error == HostError::kNone && entry.assigned;
+}
+
+/// host_fault=convert_back: the fault handler makes the frame the hypervisor's again, whosever it
+/// is now, and the store is tried again.
+void convert_back(Kernel& k, Pfn pfn) {
+  if (snp_lookup_rmpentry(k, pfn).level == PageSize::k2M)
+    static_cast<void>(snp_rmptable_psmash(k, pfn));
+  static_cast<void>(rmp_make_shared(k, pfn, PageSize::k4K));
+}
+
+void write(Kernel& k, const Target& target, std::uint64_t token) {
+  if (k.snp.host_dead) return;
+  const bool mends = policy(k) == HostFault::kConvertBack;
+  if (mends && is_assigned(k, target.pfn)) convert_back(k, target.pfn);
+  store_to_guest_page(k, target.pfn, token);
+}
+
+void let_go(Kernel& k, const Target& target) {
+  if (!target.of_file) return;
+  add_mapping(k, target.pfn, -1);
+  add_holder(k, target.pfn, -1);
+  release_page(k, target.gmem, target.index, target.pfn);
+}
+
+}  // namespace
+
+bool keeps_shared(const Kernel& k, const HeldFrame& held) {
+  switch (policy(k)) {
+    case HostFault::kMappedSet:
+      return held.mapped != 0;
+    case HostFault::kMappedSetGup:
+    case HostFault::kFolioRef:
+      return held.holders != 0;
+    case HostFault::kUpm:
+    case HostFault::kNone:
+    case HostFault::kConvertBack:
+      break;
+  }
+  return false;
+}
+
+Outcome apply(Kernel& k, ActorId, const KernelWrite& op) {
+  const Target target = find(k, op);
+  if (target.check != Check::kOk) return answer(target.check);
+  map(k, target);
+  write(k, target, op.value.value);
+  let_go(k, target);
+  return {};
+}
+
+Task<Outcome> start(Kernel& k, ActorId, const KernelWrite& op) {
+  const Target target = find(k, op);
+  if (target.check != Check::kOk) co_return answer(target.check);
+  if (target.of_file) {
+    co_await point(k, Point::kKernelWriteFound);
+  }
+  map(k, target);
+  if (target.of_file) {
+    co_await point(k, Point::kKernelWriteMapped);
+  }
+  write(k, target, op.value.value);
+  let_go(k, target);
+  co_return Outcome{};
+}
+
+}  // namespace sluice::model

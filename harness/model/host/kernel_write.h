@@ -1,0 +1,16 @@
+// The kernel's own write to a page that a guest shares, and what keeps it and a conversion apart
+// (policy host_fault; alternatives A).
+#pragma once
+#include "model/host/kernel.h"
+#include "model/schedule/task.h"
+#include "ops/adversity_ops.h"
+
+namespace sluice::model {
+
+/// The frame is one that may not become private now.
+bool keeps_shared(const Kernel& k, const HeldFrame& held);
+
+Outcome apply(Kernel& k, ActorId actor, const KernelWrite& op);
+Task<Outcome> start(Kernel& k, ActorId actor, const KernelWrite& op);
+
+}  // namespace sluice::model
