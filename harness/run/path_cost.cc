@@ -21,6 +21,41 @@ constexpr std::uint32_t kGuestMemfdFlag = 4;  // KVM_MEM_GUEST_MEMFD
 constexpr std::uint32_t kSmmSlot = 1 << 16;
 constexpr unsigned kTries = 4;  // of a page: mended, accepted, touched, and one to spare
 
+void add(PathCounts& counts, const Event& event) {
+  switch (event.kind) {
+    case EventKind::kNpf:
+      ++counts[CostItem::kNestedFault];
+      return;
+    case EventKind::kExitToUser:
+      ++counts[CostItem::kUserExit];
+      return;
+    case EventKind::kMap:
+    case EventKind::kRetry:
+      ++counts[CostItem::kFaultTry];
+      return;
+    case EventKind::kRmpUpdate:
+      ++counts[CostItem::kRmpUpdate];
+      return;
+    case EventKind::kPsmash:
+      ++counts[CostItem::kPsmash];
+      return;
+    case EventKind::kTlbFlush:
+      ++counts[CostItem::kTlbFlush];
+      return;
+    case EventKind::kDirectMapSplit:
+      ++counts[CostItem::kDirectMapSplit];
+      return;
+    case EventKind::kCacheFlush:
+      counts[CostItem::kCacheFlush] += event.b;
+      return;
+    case EventKind::kInvalidateBegin:
+      ++counts[CostItem::kInvalidation];
+      return;
+    default:
+      return;
+  }
+}
+
 /// Applies operations one by one and adds up what each did.
 class Path {
  public:
@@ -48,14 +83,9 @@ class Path {
   /// Forgets what has been counted: the preparation is over.
   void start() {
     counts_ = {};
-    model_.kernel().path = {};
     locks_before_ = model_.kernel().scheduler.locks_taken();
   }
   PathCounts counts() {
-    const model::PathCounters& path = model_.kernel().path;
-    counts_[CostItem::kWalk] = path.walks;
-    counts_[CostItem::kPageStore] = path.page_stores;
-    counts_[CostItem::kDirectMapFlush] = path.direct_map_flushes;
     counts_[CostItem::kLock] = model_.kernel().scheduler.locks_taken() - locks_before_;
     return counts_;
   }
@@ -92,46 +122,15 @@ class Path {
     const bool is_call = info_of(op).actor == ActorKind::kVmm && !is_one_of<HostAccess>(op);
     if (is_call) ++counts_[CostItem::kSystemCall];
     if (is_one_of<Pvalidate>(op)) ++counts_[CostItem::kPvalidate];
-    for (const Event& event : model_.view().events().events()) add(event);
-  }
-  void add(const Event& event) {
-    switch (event.kind) {
-      case EventKind::kNpf:
-        ++counts_[CostItem::kNestedFault];
-        return;
-      case EventKind::kExitToUser:
-        ++counts_[CostItem::kUserExit];
-        return;
-      case EventKind::kMap:
-      case EventKind::kRetry:
-        ++counts_[CostItem::kFaultTry];
-        return;
-      case EventKind::kRmpUpdate:
-        ++counts_[CostItem::kRmpUpdate];
-        return;
-      case EventKind::kPsmash:
-        ++counts_[CostItem::kPsmash];
-        return;
-      case EventKind::kTlbFlush:
-        ++counts_[CostItem::kTlbFlush];
-        return;
-      case EventKind::kDirectMapSplit:
-        ++counts_[CostItem::kDirectMapSplit];
-        return;
-      case EventKind::kCacheFlush:
-        counts_[CostItem::kCacheFlush] += event.b;
-        return;
-      case EventKind::kInvalidateBegin:
-        ++counts_[CostItem::kInvalidation];
-        return;
-      default:
-        return;
-    }
+    meter_.begin_step();
+    const PathCounts done = meter_.take();
+    for (std::size_t i = 0; i < kCostItems; ++i) counts_.times[i] += done.times[i];
   }
 
   model::ModelBackend& model_;
   PolicySet policy_;
   PathCounts counts_{};
+  WorkMeter meter_{model_};
   std::uint64_t locks_before_ = 0;
 };
 
@@ -251,8 +250,25 @@ const std::array<CostItemRow, kCostItems> kCostItemRows{{
     {CostItem::kInvalidation, "invalidation", 100, "Assumption: two counters under mmu_lock"},
     {CostItem::kLock, "lock", 20, "Assumption: an atomic instruction without contention"},
     {CostItem::kWalk, "walk", 40, "Assumption: four loads, of which one misses the cache"},
+    {CostItem::kEntry, "entry", 15, "Assumption: an atomic exchange in a line that is near"},
     {CostItem::kPageStore, "page_store", 100, "Assumption: 4 KiB at some 40 GB/s"},
+    {CostItem::kShotProcessor, "shot_processor", 60,
+     "Assumption: what each processor adds to a shoot-down, of its sender's time"},
 }};
+
+PathCounts WorkMeter::take() {
+  PathCounts counts;
+  model::Kernel& kernel = model_.kernel();
+  const auto events = kernel.machine.events.events();
+  for (; seen_ < events.size(); ++seen_) add(counts, events[seen_]);
+  model::PathCounters& path = kernel.path;
+  counts[CostItem::kWalk] = path.walks;
+  counts[CostItem::kEntry] = path.entries;
+  counts[CostItem::kPageStore] = path.page_stores;
+  counts[CostItem::kDirectMapFlush] = path.direct_map_flushes;
+  path = {};
+  return counts;
+}
 
 CostTable CostTable::defaults() {
   CostTable table;

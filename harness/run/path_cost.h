@@ -30,7 +30,9 @@ enum class CostItem : std::uint8_t {
   kInvalidation,    // beginnings of an invalidation
   kLock,            // locks taken
   kWalk,            // walks of a nested page table
-  kPageStore        // pages of 4 KiB zeroed or copied
+  kEntry,           // leaves of nested page tables zapped or write-protected
+  kPageStore,       // pages of 4 KiB zeroed or copied
+  kShotProcessor    // processors that a flush interrupts beside the sender (simulate)
 };
 struct CostItemRow {
   CostItem item;
@@ -38,7 +40,7 @@ struct CostItemRow {
   double nanoseconds;  // each
   std::string_view source;
 };
-inline constexpr std::size_t kCostItems = 15;
+inline constexpr std::size_t kCostItems = 17;
 extern const std::array<CostItemRow, kCostItems> kCostItemRows;
 
 /// How often, in all.
@@ -57,6 +59,20 @@ struct CostTable {
   /// Error: "FILE:LINE: what is wrong, and what would be right".
   static std::expected<CostTable, std::string> parse(std::string_view text, std::string_view file);
   double price(const PathCounts& counts) const;
+};
+
+/// Adds up what the model does while operations run.
+class WorkMeter {
+ public:
+  explicit WorkMeter(model::ModelBackend& model) : model_(model) {}
+  /// A step begins: its events are counted from the first.
+  void begin_step() { seen_ = 0; }
+  /// What was done since the last call. Calls, instructions of the guest and locks are not in it.
+  PathCounts take();
+
+ private:
+  model::ModelBackend& model_;
+  std::size_t seen_ = 0;  // events of the step
 };
 
 /// A way that pages go, of a guest that reacts as its policies say and a user space that mends what

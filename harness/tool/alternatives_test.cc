@@ -59,12 +59,13 @@ TEST_F(AlternativesTool, JsonHasEveryCountAndIsTheSameEveryTime) {
 }
 
 TEST_F(AlternativesTool, PricesCanBeTheHostsOwn) {
-  const std::string free = folder_.file("free.costs",
-                                        "nested_fault = 0\nuser_exit=0\nsystem_call=0\n"
-                                        "fault_try=0\nrmpupdate=0\npsmash=0\npvalidate=0\n"
-                                        "tlb_flush=0\ndirect_map_split=0\ncache_flush=0\n"
-                                        "invalidation=0\nlock=0\nwalk=0\npage_store=0\n"
-                                        "direct_map_flush = 64 # each\n");
+  const std::string free =
+      folder_.file("free.costs",
+                   "nested_fault = 0\nuser_exit=0\nsystem_call=0\n"
+                   "fault_try=0\nrmpupdate=0\npsmash=0\npvalidate=0\n"
+                   "tlb_flush=0\ndirect_map_split=0\ncache_flush=0\n"
+                   "entry=0\nshot_processor=0\ninvalidation=0\nlock=0\nwalk=0\npage_store=0\n"
+                   "direct_map_flush = 64 # each\n");
   const Answer answer = sluice({"--axis", "direct_map", "--corpus", corpus_, "--costs", free});
   EXPECT_EQ(answer.status, kFine) << answer.text;
   EXPECT_THAT(answer.text, HasSubstr("128 ns"));  // unmap: two flushes a page

@@ -26,6 +26,7 @@ void add_list(CLI::App& app, int& status);
 void add_run(CLI::App& app, int& status);
 void add_explore(CLI::App& app, int& status);
 void add_alternatives(CLI::App& app, int& status);
+void add_simulate(CLI::App& app, int& status);
 void add_minimize(CLI::App& app, int& status);
 void add_export_c(CLI::App& app, int& status);
 void add_encode(CLI::App& app, int& status);

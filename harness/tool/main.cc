@@ -17,6 +17,7 @@ void add_all(CLI::App& app, int& status) {
   add_run(app, status);
   add_explore(app, status);
   add_alternatives(app, status);
+  add_simulate(app, status);
   add_minimize(app, status);
   add_export_c(app, status);
   add_encode(app, status);

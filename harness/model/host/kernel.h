@@ -258,6 +258,7 @@ struct Countdowns {
 /// Work that no state tells of, for who adds up what a path costs: since open(), or since somebody
 /// set it to zero. No state of the kernel's: neither journaled nor hashed.
 struct PathCounters {
+  std::uint64_t entries = 0;             // leaves zapped or write-protected
   std::uint64_t walks = 0;               // of a nested page table
   std::uint64_t page_stores = 0;         // pages of 4 KiB that the kernel zeroed or copied
   std::uint64_t direct_map_flushes = 0;  // of the kernel's own translations

@@ -36,6 +36,7 @@ bool zap_table(Kernel& k, NodeId node, unsigned level, const GfnRange& range,
       zapped |= zap_table(k, spte.child(), level - 1, range, highest);
     } else if (level <= highest) {
       k.machine.journal.set(table.words[slot], 0);
+      ++k.path.entries;
       zapped = true;
     }
   }
@@ -85,6 +86,7 @@ void write_protect_table(Kernel& k, NodeId node, unsigned level, const GfnRange&
       write_protect_table(k, spte.child(), level - 1, range);
     } else if (spte.present() && spte.writable()) {
       k.machine.journal.set(table.words[slot], spte.word & ~Spte::kWritable);
+      ++k.path.entries;
     }
   }
 }

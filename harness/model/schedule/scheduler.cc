@@ -223,6 +223,7 @@ bool Scheduler::try_lock(LockId id, LockMode mode) {
   (mode == LockMode::kExclusive ? lock.exclusive : lock.shared) |= bit_of(current_);
   record.held_locks |= 1u << id.number();
   ++locks_taken_;
+  if (observer_ != nullptr) observer_->on_taken(id, mode);
   return true;
 }
 
@@ -234,6 +235,7 @@ void Scheduler::block_on_lock(std::coroutine_handle<> at, LockId id, LockMode mo
 
 void Scheduler::unlock(LockId id) {
   SLUICE_CHECK(holds(id));
+  if (observer_ != nullptr) observer_->on_let_go(id);
   me().held_locks &= ~(1u << id.number());
   LockRecord& lock = locks_[id.number()];
   lock.exclusive &= static_cast<ActorMask>(~bit_of(current_));

@@ -14,6 +14,7 @@
 #include <span>
 
 #include "base/check.h"
+#include "model/schedule/lock_observer.h"
 #include "model/schedule/locks.h"
 #include "model/schedule/point.h"
 #include "model/schedule/task.h"
@@ -99,6 +100,9 @@ class Scheduler {
 
   /// Locks taken since the scheduler exists; not journaled. The straight driver takes none.
   std::uint64_t locks_taken() const { return locks_taken_; }
+
+  /// Nobody, or who is told of each lock from now on. Pre: it outlives that.
+  void observe_locks(LockObserver* observer) { observer_ = observer; }
 
   /// Who ran since begin_step().
   ActorMask ran() const { return ran_; }
@@ -192,6 +196,7 @@ class Scheduler {
   unsigned in_flight_ = 0;
   std::uint64_t arrivals_ = 0;
   std::uint64_t locks_taken_ = 0;
+  LockObserver* observer_ = nullptr;
   std::uint64_t progress_ = 1;  // rises whenever an actor did anything but spin in place
   Liveness liveness_{};
 };

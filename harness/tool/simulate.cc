@@ -1,0 +1,189 @@
+// sluice simulate: how a way of doing things scales, in virtual time.
+#include "run/simulate.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <nlohmann/json.hpp>
+
+#include "ops/files.h"
+#include "ops/text.h"
+#include "tool/command.h"
+
+namespace sluice::tool {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+struct SimulateCommand {
+  std::string workload = "boot_eager", vcpus = "1,2,4,8,16,32,64,128,256", placement = "local";
+  std::string policy{}, costs{};
+  std::uint64_t pages = 64, seed = 1;
+  unsigned nodes = 1;
+  bool json = false;
+};
+
+struct Run {
+  unsigned vcpus = 0;
+  run::SimulateResult result{};
+};
+
+template <std::size_t N>
+std::vector<std::string> words_of(const std::array<std::string_view, N>& names) {
+  return {names.begin(), names.end()};
+}
+
+/// "1,2,4". Error: what is no such list.
+Expected<std::vector<unsigned>> parse_list(std::string_view text) {
+  std::vector<unsigned> numbers;
+  while (true) {
+    const std::size_t comma = std::min(text.find(','), text.size());
+    const std::string_view one = text.substr(0, comma);
+    unsigned value = 0;
+    const auto [end, error] = std::from_chars(one.data(), one.data() + one.size(), value);
+    const bool whole = error == std::errc{} && end == one.data() + one.size();
+    if (!whole || value < 1 || value > run::kMaxSimulatedVcpus)
+      return input_error(
+          fmt::format("--vcpus: '{}' is no number from 1 to {}, nor a list of such "
+                      "with commas",
+                      one, run::kMaxSimulatedVcpus));
+    numbers.push_back(value);
+    if (comma == text.size()) return numbers;
+    text.remove_prefix(comma + 1);
+  }
+}
+
+Expected<run::SimulateOptions> options_of(const SimulateCommand& command) {
+  run::SimulateOptions options{
+      .nodes = command.nodes, .pages = command.pages, .seed = command.seed};
+  const auto place = [](const auto& names, const std::string& name) {
+    return static_cast<std::uint8_t>(std::ranges::find(names, name) - names.begin());
+  };
+  options.workload =
+      static_cast<run::SimulatedWorkload>(place(run::kSimulatedWorkloads, command.workload));
+  options.placement = static_cast<run::Placement>(place(run::kPlacements, command.placement));
+  if (!command.policy.empty()) {
+    const auto policy = parse_policy(command.policy);
+    if (!policy) return input_error("--policy: " + policy.error());
+    options.policy = *policy;
+  }
+  if (command.costs.empty()) return options;
+  constexpr std::size_t kMaxBytes = 1 << 20;
+  const auto text = read_file(command.costs, kMaxBytes);
+  if (!text) return std::unexpected(text.error());
+  const auto table = run::CostTable::parse(*text, command.costs);
+  if (!table) return input_error(table.error());
+  options.costs = *table;
+  return options;
+}
+
+/// Whom most time is waited for; "" where nobody waits.
+std::string worst_lock(const run::SimulateResult& result, unsigned vcpus) {
+  const auto worst = std::ranges::max_element(result.locks, {}, &run::LockTime::waited_ns);
+  if (worst == result.locks.end() || worst->waited_ns == 0) return "-";
+  const double share = worst->waited_ns / (result.virtual_ns * vcpus);
+  return fmt::format("{} {:.0f} %", worst->name, 100 * share);
+}
+
+void print(const std::vector<Run>& runs, const SimulateCommand& command) {
+  fmt::print("{}, {} pages a vCPU, {} node{}, placement {}{}{}\n", command.workload, command.pages,
+             command.nodes, command.nodes == 1 ? "" : "s", command.placement,
+             command.policy.empty() ? "" : ", ", command.policy);
+  fmt::print("{:>6} {:>14} {:>9} {:>12} {:>12}  {}\n", "vCPUs", "pages/s", "speed-up", "p50 us",
+             "p99 us", "waited most for, of all time");
+  const double first = runs.front().result.pages_per_second() / runs.front().vcpus;
+  for (const Run& run : runs) {
+    const run::SimulateResult& r = run.result;
+    fmt::print("{:>6} {:>14.0f} {:>9.2f} {:>12.2f} {:>12.2f}  {}\n", run.vcpus,
+               r.pages_per_second(), first > 0 ? r.pages_per_second() / first : 0,
+               r.latency_ns[0] / 1e3, r.latency_ns[2] / 1e3, worst_lock(r, run.vcpus));
+    if (r.refused != 0)
+      fmt::print("{:>6} {} operations were refused: this policy does not let it work\n", "",
+                 r.refused);
+  }
+}
+
+Json json_of(const Run& run, const SimulateCommand& command) {
+  const run::SimulateResult& r = run.result;
+  Json out{{"workload", command.workload},
+           {"vcpus", run.vcpus},
+           {"nodes", command.nodes},
+           {"placement", command.placement},
+           {"policy", command.policy},
+           {"pages_a_vcpu", command.pages},
+           {"seed", command.seed},
+           {"requests", r.requests},
+           {"pages", r.pages},
+           {"refused", r.refused},
+           {"events", r.events},
+           {"virtual_ns", r.virtual_ns},
+           {"pages_per_second", r.pages_per_second()},
+           {"latency_ns", Json::object()},
+           {"locks", Json::array()}};
+  constexpr std::array<std::string_view, 5> kNames{"p50", "p90", "p99", "p99.9", "max"};
+  for (std::size_t i = 0; i < kNames.size(); ++i)
+    out["latency_ns"][std::string(kNames[i])] = r.latency_ns[i];
+  for (const run::LockTime& lock : r.locks) {
+    out["locks"].push_back({{"name", lock.name},
+                            {"taken", lock.taken},
+                            {"contended", lock.contended},
+                            {"waited_ns", lock.waited_ns},
+                            {"held_ns", lock.held_ns}});
+  }
+  return out;
+}
+
+int run_all(const SimulateCommand& command) {
+  const auto vcpus = parse_list(command.vcpus);
+  if (!vcpus) return complain(vcpus.error());
+  auto options = options_of(command);
+  if (!options) return complain(options.error());
+  auto model = model::ModelBackend::open(default_profile(kDefaultKernel));
+  if (!model) return complain(model.error());
+  std::vector<Run> runs;
+  bool refused = false;
+  for (const unsigned count : *vcpus) {
+    options->vcpus = count;
+    const auto result = run::simulate(*model, *options);
+    if (!result) return complain(result.error());
+    runs.push_back({.vcpus = count, .result = *result});
+    refused = refused || result->refused != 0;
+  }
+  if (command.json) {
+    Json out = Json::array();
+    for (const Run& run : runs) out.push_back(json_of(run, command));
+    fmt::print("{}\n", out.dump(2));
+  } else {
+    print(runs, command);
+  }
+  return refused ? kInconclusive : kFine;
+}
+
+}  // namespace
+
+void add_simulate(CLI::App& app, int& status) {
+  Command command(app, "simulate",
+                  "How a workload scales with vCPUs and nodes, in virtual time on the model");
+  static SimulateCommand options;
+  command
+      .option("--workload", options.workload,
+              "boot_eager | boot_lazy | premap | ping_pong | ballooning | migration (boot_eager)")
+      .one_of(words_of(run::kSimulatedWorkloads));
+  command.option("--vcpus", options.vcpus, "Numbers with commas, each 1 to 256 (1,2,4,...,256)");
+  command.option("--nodes", options.nodes, "NUMA nodes that they are spread over (1)")
+      .between(1, run::kMaxSimulatedNodes);
+  command
+      .option("--placement", options.placement,
+              "Which node memory lies on: local | interleaved | first (local)")
+      .one_of(words_of(run::kPlacements));
+  command.option("--pages", options.pages, "Of each vCPU (64)")
+      .between(16, run::kMaxSimulatedPages);
+  command.option("--policy", options.policy, "axis=value,... (sluice list alternatives)");
+  command.option("--costs", options.costs, "File with lines NAME = NANOSECONDS");
+  command.option("--seed", options.seed, "Of the order in which boot_lazy touches pages (1)");
+  command.flag("--json", options.json, "Machine-readable output, with every lock");
+  command.on_run([&status] { status = run_all(options); });
+}
+
+}  // namespace sluice::tool
