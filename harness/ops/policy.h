@@ -205,6 +205,11 @@ constexpr PolicySet with_what_it_needs(PolicySet set) {
   if (set.host_fault != HostFault::kUpm) set.backing = Backing::kFdInPlace;
   return set;
 }
+/// Whether a conversion to shared leaves a copy in the file behind, for which a hole is punched: in
+/// place there is none.
+constexpr bool reclaims_by_hole(const PolicySet& set) {
+  return set.convert_reclaim == ConvertReclaim::kPunchHole && set.backing == Backing::kFd;
+}
 /// True where mainline (up to 7.0) has no such behaviour: rows, tables and verdicts carry the
 /// label.
 constexpr bool is_ahead_of_mainline(const PolicySet& set) {

@@ -141,8 +141,7 @@ void WrittenPages::note(const View& view, bool rmp_changed) {
     if (came) forget({.asid = key_of_td(change.vm), .first = change.gfn, .count = 1});
   }
   note_accepted_by_td(view);
-  const bool punches =
-      view.header().policy.convert_reclaim == ConvertReclaim::kPunchHole && ran_guest_request(view);
+  const bool punches = reclaims_by_hole(view.header().policy) && ran_guest_request(view);
   const bool may_lose = punches || (view.ran_ops() & ~kKeepsSoftwarePages) != 0;
   for (std::uint8_t i = 0; may_lose && i < kMaxVms && count_ > 0; ++i) {
     const bool is_soft = view.vm({i}).type == VmType::kSwProtected ||

@@ -124,9 +124,7 @@ bool is_in_hole(const View& view, GmemIndex gmem, std::uint64_t index) {
 /// What a guest asks to be shared, user space may give away, by its policy: that page. A request
 /// that was begun in an earlier step may have found the page by a slot that is gone since.
 bool may_be_given_away(const View& view, GmemIndex gmem, std::uint64_t index) {
-  if (!ran_guest_request(view) ||
-      view.header().policy.convert_reclaim != ConvertReclaim::kPunchHole)
-    return false;
+  if (!ran_guest_request(view) || !reclaims_by_hole(view.header().policy)) return false;
   if (!is_guest_request(view.step().op)) return true;
   const VmIndex vm = view.gmem(gmem).vm;
   return any_slot_now_or_before(view, vm, [&](const SlotView& slot) {

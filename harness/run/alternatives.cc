@@ -15,7 +15,6 @@ namespace sluice::run {
 namespace {
 
 constexpr std::size_t kSearchLength = 24;
-constexpr std::uint64_t kProgramsPerSequence = 100;  // one explored program costs as many sequences
 constexpr std::uint64_t kRunsOfAProgram = 300;
 
 bool is_alternative(const PolicyAxis& axis) {
@@ -75,6 +74,10 @@ std::expected<AlternativeShown, std::string> run_counterexample(AlternativeShown
   if (!model) return std::unexpected(model.error().message());
   const auto found = model->run(*sequence);
   if (!found) return stale(std::move(shown), "nothing is found any more: search anew");
+  const std::string& wanted = sequence->notes.finds;
+  if (!wanted.empty() && found->finding.name() != wanted)
+    return stale(std::move(shown), fmt::format("it breaks {}, and says {}: search anew",
+                                               found->finding.name(), wanted));
   return broken(std::move(shown), found->finding, sequence->steps.size());
 }
 
@@ -131,7 +134,7 @@ class Search {
   Expected<std::optional<Sequence>> among_programs() {
     auto source = ProgramSource::open({}, options_.seed);
     if (!source) return std::unexpected(source.error());
-    for (std::uint64_t i = 0; i < options_.sequences / kProgramsPerSequence; ++i) {
+    for (std::uint64_t i = 0; i < options_.sequences / kSequencesPerProgram; ++i) {
       Program program = source->next();
       program.setup.header.policy = one_.on(program.setup.header.policy);
       if (!is_about(program.setup, one_, flavor_)) continue;

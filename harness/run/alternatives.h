@@ -66,6 +66,7 @@ std::expected<AlternativeShown, std::string> show_alternative(const std::string&
                                                               const Alternative& one, Flavor flavor,
                                                               const ShowOptions& options);
 
+inline constexpr std::uint64_t kSequencesPerProgram = 100;  // one explored costs as much
 struct SearchOptions {
   std::uint64_t seed = 1;
   std::uint64_t sequences = 200000;  // random ones, then a hundredth as many explored programs

@@ -104,6 +104,26 @@ TEST(Alternatives, ADeadHostIsFoundFromNothing) {
   }
 }
 
+/// Without the counterexamples the tours show the same of each value.
+TEST(Alternatives, ToursTellSoundWaysOfHoldingAPageFromUnsoundOnes) {
+  const Folder folder;
+  for (const char* const axis : {"host_fault", "mapped_set_lock"}) {
+    const auto tour = read_file(corpus() + "/" + axis + "/tour.ops", std::size_t{1} << 16);
+    ASSERT_TRUE(tour.has_value());
+    folder.write(std::string(axis) + "/tour.ops", *tour);
+  }
+  const auto verdict = [&](std::string_view axis, std::string_view value) {
+    return shown(folder.path(), alternative(axis, value)).verdict;
+  };
+  for (const char* const value : {"none", "convert_back", "mapped_set"})
+    EXPECT_EQ(verdict("host_fault", value), AlternativeVerdict::kBroken) << value;
+  for (const char* const value : {"upm", "mapped_set_gup", "folio_ref"})
+    EXPECT_EQ(verdict("host_fault", value), AlternativeVerdict::kNothingFound) << value;
+  for (const char* const value : {"sleep", "unlocked"})
+    EXPECT_EQ(verdict("mapped_set_lock", value), AlternativeVerdict::kBroken) << value;
+  EXPECT_EQ(verdict("mapped_set_lock", "spin"), AlternativeVerdict::kNothingFound);
+}
+
 TEST(Alternatives, WhatOnlyItsTourShowsIsFoundThere) {
   const Alternative unlocked = alternative("mapped_set_lock", "unlocked");
   const auto found = find_counterexample(unlocked, Flavor::kPlain,

@@ -114,17 +114,14 @@ class Path {
     const bool to_private = (exit.flags & kMemoryFaultPrivate) != 0;
     apply(SetMemoryAttributes{
         .address = {exit.gpa}, .size = {exit.size}, .attributes = {to_private ? kPrivate : 0}});
-    const bool reclaims = policy_.convert_reclaim == ConvertReclaim::kPunchHole && !to_private;
+    const bool reclaims = reclaims_by_hole(policy_) && !to_private;
     if (reclaims) apply(GmemPunchHole{.offset = {exit.gpa}, .size = {exit.size}});
   }
 
   void count(const Op& op) {
-    const bool is_call = info_of(op).actor == ActorKind::kVmm && !is_one_of<HostAccess>(op);
-    if (is_call) ++counts_[CostItem::kSystemCall];
-    if (is_one_of<Pvalidate>(op)) ++counts_[CostItem::kPvalidate];
     meter_.begin_step();
-    const PathCounts done = meter_.take();
-    for (std::size_t i = 0; i < kCostItems; ++i) counts_.times[i] += done.times[i];
+    counts_ += own_counts(op, policy_);
+    counts_ += meter_.take();
   }
 
   model::ModelBackend& model_;
@@ -267,6 +264,20 @@ PathCounts WorkMeter::take() {
   counts[CostItem::kPageStore] = path.page_stores;
   counts[CostItem::kDirectMapFlush] = path.direct_map_flushes;
   path = {};
+  return counts;
+}
+
+PathCounts own_counts(const Op& op, const PolicySet& policy) {
+  PathCounts counts;
+  const bool is_call = (info_of(op).actor == ActorKind::kVmm && !is_one_of<HostAccess>(op)) ||
+                       is_one_of<PreFaultMemory>(op);
+  if (is_call) ++counts[CostItem::kSystemCall];
+  if (is_one_of<Pvalidate>(op)) ++counts[CostItem::kPvalidate];
+  if (const auto* const convert = std::get_if<GuestConvert>(&op)) {
+    counts[CostItem::kPvalidate] += convert->page_count.value;
+    const bool punches = reclaims_by_hole(policy) && !convert->to_private;
+    counts[CostItem::kSystemCall] += punches ? 2 : 1;
+  }
   return counts;
 }
 

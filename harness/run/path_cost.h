@@ -48,6 +48,10 @@ struct PathCounts {
   std::array<std::uint64_t, kCostItems> times{};
   std::uint64_t& operator[](CostItem item) { return times[static_cast<std::size_t>(item)]; }
   std::uint64_t operator[](CostItem item) const { return times[static_cast<std::size_t>(item)]; }
+  PathCounts& operator+=(const PathCounts& other) {
+    for (std::size_t i = 0; i < kCostItems; ++i) times[i] += other.times[i];
+    return *this;
+  }
   friend bool operator==(const PathCounts&, const PathCounts&) = default;
 };
 
@@ -74,6 +78,10 @@ class WorkMeter {
   model::ModelBackend& model_;
   std::size_t seen_ = 0;  // events of the step
 };
+
+/// What an operation is by itself, beside what the meter sees: the guest's PVALIDATEs, and calls of
+/// user space, those by which it answers a page state change among them (one request, one slot).
+PathCounts own_counts(const Op& op, const PolicySet& policy);
 
 /// A way that pages go, of a guest that reacts as its policies say and a user space that mends what
 /// it is told of.

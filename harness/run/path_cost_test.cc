@@ -36,6 +36,18 @@ TEST(PathCost, CountsWhatAPageTakes) {
   EXPECT_GT(cost.counts[CostItem::kWalk], kCostPages);
 }
 
+TEST(PathCost, AConversionIsPvalidateOfEachPageAndUserSpacesCalls) {
+  auto model = open_model();
+  const PathCost cost = measure_path(model, {}, Workload::kConvert);
+  // Accepted, rescinded, accepted again.
+  EXPECT_EQ(cost.counts[CostItem::kPvalidate], 3 * kCostPages);
+  EXPECT_EQ(cost.counts[CostItem::kSystemCall], 3u) << "attributes there and back, and a hole";
+  PolicySet in_place;
+  in_place.backing = Backing::kFdInPlace;
+  in_place.host_fault = HostFault::kFolioRef;
+  EXPECT_EQ(measure_path(model, in_place, Workload::kConvert).counts[CostItem::kSystemCall], 2u);
+}
+
 TEST(PathCost, IsTheSameEveryTimeAndLeavesTheModelAsItWas) {
   auto model = open_model();
   for (const Workload workload :

@@ -188,7 +188,7 @@ TEST(Planted, ToursOfAlternativesFindABugOfTheirAxis) {
     std::string_view axis, value;
     model::Planted bug;
   };
-  constexpr std::array<Case, 10> kCases{
+  constexpr std::array<Case, 8> kCases{
       {{"vmm", "convert", model::Planted::kReclaimPunchesNeighbor},
        {"convert_reclaim", "punch_hole", model::Planted::kReclaimPunchesNeighbor},
        {"gmem_order", "2M", model::Planted::kRmpLevelIgnored},
@@ -196,9 +196,7 @@ TEST(Planted, ToursOfAlternativesFindABugOfTheirAxis) {
        {"direct_map", "split", model::Planted::kAssignSkipsSplit},
        {"premap_mode", "linux_6_12", model::Planted::kPreFaultForgetsSmm},
        {"premap_abi", "guaranteed", model::Planted::kPreFaultOvercounts},
-       {"backing", "fd", model::Planted::kAttributesSkipZap},
-       {"host_fault", "upm", model::Planted::kPrepareOfOtherGfn},
-       {"mapped_set_lock", "spin", model::Planted::kPrepareOfOtherGfn}}};
+       {"backing", "fd", model::Planted::kAttributesSkipZap}}};
   for (const Alternative& one : all_alternatives()) {
     const auto at = std::ranges::find_if(kCases, [&](const Case& c) {
       return c.axis == one.axis_name() && c.value == one.value_name();

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <deque>
 #include <queue>
 #include <unordered_map>
@@ -35,13 +36,19 @@ struct Planned {
   bool ends = false;
 };
 
+/// Virtual time, in picoseconds: whole numbers, so that who comes first does not depend on how sums
+/// are rounded.
+using Time = std::uint64_t;
+Time time_of(double ns) { return static_cast<Time>(std::llround(ns * 1000)); }
+double ns_of(Time time) { return static_cast<double>(time) / 1000; }
+
 /// A moment of an operation: work, or a lock.
 struct Piece {
   enum class Kind : std::uint8_t { kWork, kTake, kLetGo };
   Kind kind = Kind::kWork;
   LockMode mode = LockMode::kExclusive;
   std::uint32_t lock = 0;  // index into Simulation::locks_
-  double ns = 0;
+  Time time = 0;
 };
 
 struct Actor {
@@ -50,21 +57,22 @@ struct Actor {
   std::vector<Planned> program{};
   std::size_t next = 0;  // of the program
   std::vector<Piece> pieces{};
-  std::size_t at = 0;   // of the pieces
-  double began = 0;     // the request
-  bool inside = false;  // an operation
+  std::size_t at = 0;    // of the pieces
+  Time began = 0;        // the request
+  bool inside = false;   // an operation
+  bool refused = false;  // an operation of the request
 };
 
 struct Waiter {
   std::uint32_t actor = 0;
   LockMode mode = LockMode::kExclusive;
-  double since = 0;
+  Time since = 0;
 };
 struct Lock {
   std::size_t kind = 0;  // whose LockTime it counts for
   std::uint32_t readers = 0;
   bool writer = false;
-  double taken_at = 0;  // by the writer
+  Time taken_at = 0;  // by the writer
   std::deque<Waiter> waiting{};
 };
 
@@ -75,7 +83,7 @@ constexpr std::array<std::string_view, 7> kLockNames{"kvm_lock",        "vcpu_mu
 constexpr std::size_t kRegionKind = 6;
 
 struct Moment {
-  double time = 0;
+  Time time = 0;
   std::uint64_t order = 0;  // who came first goes first
   std::uint32_t actor = 0;
   friend bool operator>(const Moment& a, const Moment& b) {
@@ -279,28 +287,18 @@ class Simulation final : public model::LockObserver {
     regions_seen_ = 0;
     const Outcome out = model_.apply({.actor = actor.id, .op = planned.op});
     const bool is_vc = out.has_check && out.check == Check::kGuestNotValidated;
-    result_.refused += out.ok() || is_vc ? 0u : 1u;
-    add_work(own_price(planned.op));
+    const bool refused = !out.ok() && !is_vc;
+    result_.refused += refused ? 1u : 0u;
+    actor.refused = actor.refused || refused;
+    add_work(own_counts(planned.op, options_.policy));
     acting_ = nullptr;
   }
 
-  /// What the operation costs by itself: an instruction of the guest, a call of user space.
-  double own_price(const Op& op) const {
-    const auto price = [this](CostItem item) {
-      return options_.costs.nanoseconds[static_cast<std::size_t>(item)];
-    };
-    if (is_one_of<Pvalidate>(op)) return price(CostItem::kPvalidate);
-    if (const auto* const convert = std::get_if<GuestConvert>(&op))
-      return price(CostItem::kPvalidate) * static_cast<double>(convert->page_count.value) +
-             price(CostItem::kUserExit);
-    const bool is_call = is_one_of<PreFaultMemory>(op) || is_one_of<SetMemoryRegion>(op);
-    return is_call ? price(CostItem::kSystemCall) : 0;
-  }
-
   /// Work since the last piece, RMPUPDATEs each under its region.
-  void add_work(double more = 0) {
+  void add_work(const PathCounts& own = {}) {
     add_regions();
     PathCounts counts = meter_.take();
+    counts += own;
     counts[CostItem::kRmpUpdate] = 0;  // these have pieces of their own
     PathCounts memory;
     for (const CostItem item : {CostItem::kWalk, CostItem::kPageStore}) {
@@ -309,9 +307,9 @@ class Simulation final : public model::LockObserver {
     }
     const std::uint64_t flushes = counts[CostItem::kTlbFlush] + counts[CostItem::kDirectMapFlush];
     counts[CostItem::kShotProcessor] = flushes * (options_.vcpus - 1);
-    const double ns = more + options_.costs.price(counts) +
-                      options_.costs.price(memory) * (remote_ ? kRemoteFactor : 1);
-    if (ns > 0) acting_->pieces.push_back({.kind = Piece::Kind::kWork, .ns = ns});
+    const double ns =
+        options_.costs.price(counts) + options_.costs.price(memory) * (remote_ ? kRemoteFactor : 1);
+    add_work_of(ns);
   }
   void add_regions() {
     const auto events = model_.kernel().machine.events.events();
@@ -319,11 +317,14 @@ class Simulation final : public model::LockObserver {
       const Event& event = events[regions_seen_];
       if (event.kind != EventKind::kRmpUpdate) continue;
       const std::uint32_t lock = lock_of_region(event.a / kFramesPer2M);
-      const double ns = options_.costs.nanoseconds[static_cast<std::size_t>(CostItem::kRmpUpdate)];
       acting_->pieces.push_back({.kind = Piece::Kind::kTake, .lock = lock});
-      acting_->pieces.push_back({.kind = Piece::Kind::kWork, .ns = ns});
+      add_work_of(options_.costs.nanoseconds[static_cast<std::size_t>(CostItem::kRmpUpdate)]);
       acting_->pieces.push_back({.kind = Piece::Kind::kLetGo, .lock = lock});
     }
+  }
+  void add_work_of(double ns) {
+    const Time time = time_of(ns);
+    if (time != 0) acting_->pieces.push_back({.kind = Piece::Kind::kWork, .time = time});
   }
   std::uint32_t lock_of_region(std::uint64_t region) {
     const auto [at, is_new] =
@@ -347,11 +348,11 @@ class Simulation final : public model::LockObserver {
 
   // ---- Who goes on when ----
 
-  void wake(std::uint32_t actor, double time) {
+  void wake(std::uint32_t actor, Time time) {
     queue_.push({.time = time, .order = order_++, .actor = actor});
   }
 
-  void step(std::uint32_t index, double now) {
+  void step(std::uint32_t index, Time now) {
     Actor& actor = actors_[index];
     if (actor.at == actor.pieces.size() && !next_operation(actor, now)) return;
     if (actor.pieces.empty()) return wake(index, now);  // it cost nothing
@@ -359,7 +360,7 @@ class Simulation final : public model::LockObserver {
     switch (piece.kind) {
       case Piece::Kind::kWork:
         ++actor.at;
-        return wake(index, now + piece.ns);
+        return wake(index, now + piece.time);
       case Piece::Kind::kTake:
         return take(index, piece, now);
       case Piece::Kind::kLetGo:
@@ -370,22 +371,22 @@ class Simulation final : public model::LockObserver {
   }
 
   /// False where the actor is done.
-  bool next_operation(Actor& actor, double now) {
+  bool next_operation(Actor& actor, Time now) {
     if (actor.inside) end_operation(actor, now);
     if (actor.next == actor.program.size()) return false;
-    if (actor.program[actor.next].begins) actor.began = now;
+    if (actor.program[actor.next].begins) actor.began = now, actor.refused = false;
     begin_operation(actor);
     actor.inside = true;
     return true;
   }
-  void end_operation(Actor& actor, double now) {
+  void end_operation(Actor& actor, Time now) {
     const Planned& planned = actor.program[actor.next];
-    result_.pages += planned.pages;
+    if (!actor.refused) result_.pages += planned.pages;
     if (planned.ends) {
       ++result_.requests;
       latencies_.push_back(now - actor.began);
     }
-    if (planned.pages != 0) result_.virtual_ns = std::max(result_.virtual_ns, now);
+    if (planned.pages != 0) end_ = std::max(end_, now);
     ++actor.next;
     actor.inside = false;
   }
@@ -393,7 +394,7 @@ class Simulation final : public model::LockObserver {
   static bool is_free(const Lock& lock, LockMode mode) {
     return !lock.writer && (mode == LockMode::kShared || lock.readers == 0);
   }
-  void hold(Lock& lock, LockMode mode, double now) {
+  void hold(Lock& lock, LockMode mode, Time now) {
     ++times_[lock.kind].taken;
     if (mode == LockMode::kShared) {
       ++lock.readers;
@@ -404,7 +405,7 @@ class Simulation final : public model::LockObserver {
   }
 
   /// In turn: nobody overtakes who waits.
-  void take(std::uint32_t index, const Piece& piece, double now) {
+  void take(std::uint32_t index, const Piece& piece, Time now) {
     Lock& lock = locks_[piece.lock];
     if (!lock.waiting.empty() || !is_free(lock, piece.mode)) {
       lock.waiting.push_back({.actor = index, .mode = piece.mode, .since = now});
@@ -415,11 +416,11 @@ class Simulation final : public model::LockObserver {
     wake(index, now);
   }
 
-  void let_go(Lock& lock, double now) {
+  void let_go(Lock& lock, Time now) {
     LockTime& time = times_[lock.kind];
     if (lock.writer) {
       lock.writer = false;
-      time.held_ns += now - lock.taken_at;
+      time.held_ns += ns_of(now - lock.taken_at);
     } else {
       --lock.readers;
     }
@@ -427,7 +428,7 @@ class Simulation final : public model::LockObserver {
       const Waiter waiter = lock.waiting.front();
       lock.waiting.pop_front();
       ++time.contended;
-      time.waited_ns += now - waiter.since;
+      time.waited_ns += ns_of(now - waiter.since);
       hold(lock, waiter.mode, now);
       ++actors_[waiter.actor].at;
       wake(waiter.actor, now);
@@ -439,8 +440,9 @@ class Simulation final : public model::LockObserver {
     std::ranges::sort(latencies_);
     for (std::size_t i = 0; i < kLatencyShares.size() && !latencies_.empty(); ++i) {
       const double place = kLatencyShares[i] * static_cast<double>(latencies_.size() - 1);
-      result_.latency_ns[i] = latencies_[static_cast<std::size_t>(place)];
+      result_.latency_ns[i] = ns_of(latencies_[static_cast<std::size_t>(place)]);
     }
+    result_.virtual_ns = ns_of(end_);
     for (const LockTime& time : times_) {
       if (time.taken != 0) result_.locks.push_back(time);
     }
@@ -457,7 +459,8 @@ class Simulation final : public model::LockObserver {
   std::vector<std::uint8_t> node_of_page_{};
   std::priority_queue<Moment, std::vector<Moment>, std::greater<>> queue_{};
   std::uint64_t order_ = 0;
-  std::vector<double> latencies_{};
+  std::vector<Time> latencies_{};
+  Time end_ = 0;  // of the last page
   SimulateResult result_{};
   // Of the operation that is being applied.
   Actor* acting_ = nullptr;

@@ -175,7 +175,8 @@ int show(const AlternativesCommand& command) {
   if (!all) return complain(all.error());
   const auto costs = costs_of(command);
   if (!costs) return complain(costs.error());
-  if (!std::filesystem::is_directory(command.corpus))
+  std::error_code error;
+  if (!std::filesystem::is_directory(command.corpus, error))
     return complain(
         fmt::format("--corpus: {} is no folder: run where Sluice's sources are, or name its "
                     "corpora/alternatives",
@@ -208,11 +209,14 @@ Expected<void> write_found(const Sequence& sequence, const std::string& path) {
 int search(const AlternativesCommand& command) {
   const auto all = chosen(command);
   if (!all) return complain(all.error());
-  if (const auto made = make_out_folder(command.search); !made) return complain(made.error());
+  if (const auto made = make_out_folder(command.search, "--search"); !made)
+    return complain(made.error());
   for (const Alternative& one : *all) {
     if (one.is_default()) continue;
     for (const Flavor flavor : {Flavor::kPlain, Flavor::kTdx}) {
-      const bool has_tour = std::filesystem::exists(run::tour_path(command.corpus, one, flavor));
+      std::error_code error;
+      const bool has_tour =
+          std::filesystem::exists(run::tour_path(command.corpus, one, flavor), error);
       if (flavor == Flavor::kTdx && !has_tour) continue;
       const auto found = run::find_counterexample(
           one, flavor,
@@ -222,7 +226,7 @@ int search(const AlternativesCommand& command) {
                                             flavor == Flavor::kTdx ? " on a TD" : "");
       if (!*found) {
         fmt::print("{}: nothing in {} sequences, {} programs and the tour\n", words,
-                   command.sequences, command.sequences / 100);
+                   command.sequences, command.sequences / run::kSequencesPerProgram);
         continue;
       }
       const std::string path = run::counterexample_path(command.search, one, flavor);

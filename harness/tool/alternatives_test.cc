@@ -100,7 +100,7 @@ TEST_F(AlternativesTool, WrongInputIsNamed) {
   expect_refused({"--corpus", corpus_, "--costs", folder_.file("x.costs", "lock = 1\nluck = 2\n")},
                  "x.costs:2: nothing is called 'luck'");
   expect_refused({"--runs", "0"}, "--runs");
-  expect_refused({"--search", folder_.file("plain", ""), "--sequences", "1"}, "--out");
+  expect_refused({"--search", folder_.file("plain", ""), "--sequences", "1"}, "--search");
 }
 
 }  // namespace

@@ -56,10 +56,10 @@ void Command::flag(const std::string& names, bool& field, const std::string& hel
 void Command::positionals_at_end() { app_->positionals_at_end(); }
 void Command::on_run(std::function<void()> action) { app_->callback(std::move(action)); }
 
-Expected<void> make_out_folder(const std::string& path) {
+Expected<void> make_out_folder(const std::string& path, std::string_view option) {
   std::error_code error;
   if (!path.empty()) std::filesystem::create_directories(path, error);
-  if (error) return input_error(fmt::format("--out {}: {}", path, error.message()));
+  if (error) return input_error(fmt::format("{} {}: {}", option, path, error.message()));
   return {};
 }
 

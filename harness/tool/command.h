@@ -73,8 +73,9 @@ class Command {
   CLI::App* app_;
 };
 
-/// Makes the folder of --out, with those above it; nothing where it is "". Error: names --out.
-Expected<void> make_out_folder(const std::string& path);
+/// Makes the folder of an option, with those above it; nothing where it is "". Error: names the
+/// option.
+Expected<void> make_out_folder(const std::string& path, std::string_view option = "--out");
 
 /// Prints "sluice: MESSAGE" to stderr and returns kUsage.
 int complain(std::string_view message);

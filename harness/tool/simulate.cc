@@ -78,7 +78,7 @@ Expected<run::SimulateOptions> options_of(const SimulateCommand& command) {
   return options;
 }
 
-/// Whom most time is waited for; "" where nobody waits.
+/// What most time is waited for; "-" where nobody waits.
 std::string worst_lock(const run::SimulateResult& result, unsigned vcpus) {
   const auto worst = std::ranges::max_element(result.locks, {}, &run::LockTime::waited_ns);
   if (worst == result.locks.end() || worst->waited_ns == 0) return "-";

@@ -27,16 +27,10 @@ void each_file_part(Kernel& k, Vm& vm, const GfnRange& range, Visit&& visit) {
   });
 }
 
-bool is_assigned(const Kernel& k, Pfn pfn) {
-  const RmpLookup entry = snp_lookup_rmpentry(k, pfn);
-  return entry.error == HostError::kNone && entry.assigned;
-}
-
 /// The frame becomes the hypervisor's, out of a larger entry where it lies in one; what of the
 /// caches is a guest's is flushed.  A failure leaks the page and kills the VM.
 void take_back(Kernel& k, Vm& vm, Pfn pfn) {
-  const bool splits = snp_lookup_rmpentry(k, pfn).level == PageSize::k2M;
-  if (splits) static_cast<void>(snp_rmptable_psmash(k, pfn));
+  split_entry_of(k, pfn);
   if (!kvm_rmp_make_shared(k, vm, pfn, PageSize::k4K)) return;
   k.machine.events.add({.kind = EventKind::kCacheFlush, .a = pfn.value, .b = 1});
 }
@@ -105,8 +99,22 @@ void convert_pages(Kernel& k, Vm& vm, const GfnRange& range, bool to_private) {
   });
 }
 
+namespace {
+
+/// Somebody holds the frame who was not asked: its GFN became private while no slot showed it. With
+/// mapped_set_lock=unlocked the question is asked at the conversion alone, some time before.
+bool is_kept_shared(const Kernel& k, Pfn pfn) {
+  if (k.machine.header.policy.mapped_set_lock == MappedSetLock::kUnlocked) return false;
+  return std::ranges::any_of(k.held, [&](const HeldFrame& held) {
+    return held.holders != 0 && held.pfn == pfn && keeps_shared(k, held);
+  });
+}
+
+}  // namespace
+
 Check prepare_in_place(Kernel& k, Vm& vm, Gmem& gmem, Gfn gfn, const GmemHold& hold) {
   if (is_private(k, vm, gfn)) {
+    if (is_kept_shared(k, hold.pfn)) return fail(Check::kFaultPrepareAssign);
     unmap_for_user(k, gmem, hold.index);
     return gmem_prepare(k, vm, hold.pfn, gfn, MapLevel::k4K);
   }

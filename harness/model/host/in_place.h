@@ -29,7 +29,7 @@ void convert_pages(Kernel& k, Vm& vm, const GfnRange& range, bool to_private);
 
 /// kvm_arch_gmem_prepare() where the page may be either: a private page is made the guest's, a
 /// shared one that is a guest's still (of a slot that is gone) the hypervisor's.  Fails: as
-/// gmem_prepare().
+/// gmem_prepare(), fault.prepare_assign also where somebody keeps the page shared.
 Check prepare_in_place(Kernel& k, Vm& vm, Gmem& gmem, Gfn gfn, const GmemHold& hold);
 
 }  // namespace sluice::model

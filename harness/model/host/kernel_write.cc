@@ -90,21 +90,13 @@ void map(Kernel& k, const Target& target) {
   add_mapping(k, target.pfn, 1);
   const bool sleeps =
       counts_mapped(k) && k.machine.header.policy.mapped_set_lock == MappedSetLock::kSleep;
-  if (!sleeps) return;
-  k.set(k.snp.host_dead, true);  // "scheduling while atomic"
-  k.set(k.snp.fatal_frame, target.pfn);
-}
-
-bool is_assigned(const Kernel& k, Pfn pfn) {
-  const RmpLookup entry = snp_lookup_rmpentry(k, pfn);
-  return entry.error == HostError::kNone && entry.assigned;
+  if (sleeps) kill_host(k, target.pfn);  // "scheduling while atomic"
 }
 
 /// host_fault=convert_back: the fault handler makes the frame the hypervisor's again, whosever it
 /// is now, and the store is tried again.
 void convert_back(Kernel& k, Pfn pfn) {
-  if (snp_lookup_rmpentry(k, pfn).level == PageSize::k2M)
-    static_cast<void>(snp_rmptable_psmash(k, pfn));
+  split_entry_of(k, pfn);
   static_cast<void>(rmp_make_shared(k, pfn, PageSize::k4K));
 }
 

@@ -21,8 +21,7 @@ ActorId actor_of(VcpuIndex vcpu) { return {.kind = ActorKind::kVcpu, .index = vc
 /// (convert_reclaim); size 0 if there is none.
 GmemPunchHole hole_of(const Kernel& k, const Vm& vm, const PageFault& fault) {
   constexpr GmemPunchHole kNone{.size = {0}};
-  const bool reclaims =
-      k.machine.header.policy.convert_reclaim == ConvertReclaim::kPunchHole && !fault.is_private;
+  const bool reclaims = reclaims_by_hole(k.machine.header.policy) && !fault.is_private;
   const SlotIndex i = reclaims ? find_slot(vm, 0, fault.gfn) : kNoSlot;
   if (i == kNoSlot || !has_live_file(k, vm.slots[i])) return kNone;
   const Memslot& slot = vm.slots[i];

@@ -213,9 +213,10 @@ Outcome apply(Kernel& k, ActorId actor, const PreFaultMemory& op) {
     if (check == Check::kOk) {
       fault = fault_for(k, k.vm(vcpu.vm), range.gpa);
       const FaultResult result = handle_fault(k, vcpu, fault);
-      if (retries_for_ever(result)) {
+      const bool left_out = result.status == FaultStatus::kRetry && is_advisory(k, k.vm(vcpu.vm));
+      if (retries_for_ever(result) && !left_out) {
         check = retry_until_signal(k, false);
-      } else {
+      } else if (!left_out) {
         SLUICE_CHECK(result.status != FaultStatus::kRetry);  // nothing is in flight
         check = check_of(result);
       }
@@ -257,12 +258,13 @@ Task<Outcome> start(Kernel& k, ActorId actor, const PreFaultMemory& op) {
         exit = result.exit.reason == kExitMemoryFault ? result.exit : ExitInfo{};
         break;
       }
-      if (retries_for_ever(result)) {
+      const bool left_out = is_advisory(k, vm);  // nothing is promised: the next page
+      if (retries_for_ever(result) && !left_out) {
         check = retry_until_signal(k, has_root);
         break;
       }
       k.event(EventKind::kRetry, vm, fault.gfn.value);
-      if (is_advisory(k, vm)) break;  // nothing is promised: the next page
+      if (left_out) break;
       co_await point(k, Point::kFaultRetry);
       co_await retry(k, result.retry, fault.gfn.value);
       check = check_round(k, vm);

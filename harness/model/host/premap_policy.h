@@ -27,6 +27,8 @@ struct Borrowed {
 /// * switch_mmu, switch_state: its roots are forgotten both times (kvm_mmu_reset_context()).
 /// * no_vcpu: its roots stay. The fault path has no root of its own here, so the vCPU's fields name
 ///   the base root for that long; nobody else uses them, under the vCPU's mutex.
+// Deviation: page by page, where the thread's form does it once a call: a call that is stopped
+// between two pages leaves the vCPU as it was.
 // Deviation: switch_state goes through no ioctl of its own between the two, where signals could end
 // it: the state's way out and in cannot fail.
 Borrowed borrow_base_mode(Kernel& k, Vcpu& vcpu);

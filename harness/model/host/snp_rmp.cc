@@ -18,17 +18,14 @@ MapLevel cached_level(const Kernel& k, Pfn pfn) {
   return std::min(k.snp.direct_map.level(pfn), MapLevel::k2M);
 }
 
-bool die(Kernel& k, Pfn pfn) {
-  k.set(k.snp.host_dead, true);
-  k.set(k.snp.fatal_frame, pfn);
-  return false;
-}
-
 /// A store by a mapping that is there for this one store and then gone, its translation too.
 bool store_by_kmap(Kernel& k, Pfn pfn, std::uint64_t token) {
   const bool owned = k.machine.rmp.is_hypervisor_owned(pfn, MapLevel::k4K);
   ++k.path.page_stores;
-  if (k.machine.profile.snp && !owned) return die(k, pfn);
+  if (k.machine.profile.snp && !owned) {
+    kill_host(k, pfn);
+    return false;
+  }
   k.machine.frames.set_content(k.machine.journal, pfn, token);
   return true;
 }
@@ -143,16 +140,35 @@ bool snp_page_reclaim(Kernel& k, Vm& vm, Pfn pfn) {
   return kvm_rmp_make_shared(k, vm, pfn, PageSize::k4K);
 }
 
+void kill_host(Kernel& k, Pfn pfn) {
+  k.set(k.snp.host_dead, true);
+  k.set(k.snp.fatal_frame, pfn);
+}
+
+bool is_assigned(const Kernel& k, Pfn pfn) {
+  const RmpLookup entry = snp_lookup_rmpentry(k, pfn);
+  return entry.error == HostError::kNone && entry.assigned;
+}
+
+void split_entry_of(Kernel& k, Pfn pfn) {
+  if (snp_lookup_rmpentry(k, pfn).level == PageSize::k2M)
+    static_cast<void>(snp_rmptable_psmash(k, pfn));
+}
+
 bool host_kernel_store(Kernel& k, Pfn pfn, std::uint64_t token) {
   Machine& machine = k.machine;
   ++k.path.page_stores;
   if (machine.sept.any_td() && machine.sept.owner(pfn).owned) [[unlikely]] {  // poison
-    return die(k, pfn);
+    kill_host(k, pfn);
+    return false;
   }
   const MapLevel level = cached_level(k, pfn);
   if (machine.profile.snp && !machine.tlbs.direct_map.holds(pfn.value, level)) {
     const bool mapped = !k.snp.direct_map.is_absent(pfn);
-    if (!mapped || !machine.rmp.is_hypervisor_owned(pfn, level)) return die(k, pfn);
+    if (!mapped || !machine.rmp.is_hypervisor_owned(pfn, level)) {
+      kill_host(k, pfn);
+      return false;
+    }
     machine.tlbs.direct_map.fill(machine.journal,
                                  {.page = pfn.value, .pfn = pfn, .level = level, .writable = true});
   }

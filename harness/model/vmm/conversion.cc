@@ -19,8 +19,7 @@ SetMemoryAttributes conversion_of(VmIndex vm, const ConversionExit& exit) {
 }
 
 bool reclaims(const Kernel& k, const ConversionExit& exit) {
-  return k.machine.header.policy.convert_reclaim == ConvertReclaim::kPunchHole &&
-         !is_to_private(exit);
+  return reclaims_by_hole(k.machine.header.policy) && !is_to_private(exit);
 }
 
 /// The hole that user space punches for one slot; size 0 if none.
