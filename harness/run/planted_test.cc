@@ -198,6 +198,8 @@ TEST(Planted, ToursOfAlternativesFindABugOfTheirAxis) {
        {"premap_abi", "guaranteed", model::Planted::kPreFaultOvercounts},
        {"backing", "fd", model::Planted::kAttributesSkipZap}}};
   for (const Alternative& one : all_alternatives()) {
+    // These two have values of their own that their tours find (run/alternatives_test.cc).
+    if (one.axis_name() == "host_fault" || one.axis_name() == "mapped_set_lock") continue;
     const auto at = std::ranges::find_if(kCases, [&](const Case& c) {
       return c.axis == one.axis_name() && c.value == one.value_name();
     });
