@@ -2,6 +2,7 @@
 // does is in the model, where the decision is taken. Only axes whose values are implemented are
 // listed; the first value of each is what mainline 6.12 does.
 #pragma once
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cstdint>
@@ -139,13 +140,11 @@ inline constexpr std::array<PolicyAxis, 12> kPolicyAxes{{
 }};
 static_assert(sizeof(PolicySet) == kPolicyAxes.size(), "one byte an axis");
 /// Those of kind kAround come first.
-inline constexpr std::size_t kAroundAxisCount = 5;
-static_assert([] {
-  for (std::size_t i = 0; i < kPolicyAxes.size(); ++i) {
-    if ((kPolicyAxes[i].kind == PolicyKind::kAround) != (i < kAroundAxisCount)) return false;
-  }
-  return true;
-}());
+inline constexpr auto kAroundAxisCount = static_cast<std::size_t>(
+    std::ranges::count(kPolicyAxes, PolicyKind::kAround, &PolicyAxis::kind));
+static_assert(std::ranges::is_partitioned(kPolicyAxes, [](const PolicyAxis& axis) {
+  return axis.kind == PolicyKind::kAround;
+}));
 
 /// The values of a set, by axis.
 using PolicyValues = std::array<std::uint8_t, kPolicyAxes.size()>;
@@ -160,6 +159,15 @@ constexpr void set_policy_value(PolicySet& set, std::size_t axis, std::uint8_t v
   auto values = std::bit_cast<PolicyValues>(set);
   values[axis] = value;
   set = std::bit_cast<PolicySet>(values);
+}
+/// The axis of a field: axis_of(&PolicySet::vmm).
+template <class Value>
+consteval std::size_t axis_of(Value PolicySet::*field) {
+  PolicySet set{};
+  set.*field = static_cast<Value>(1);
+  std::size_t axis = 0;
+  while (policy_value(set, axis) == policy_value(PolicySet{}, axis)) ++axis;
+  return axis;
 }
 constexpr std::size_t value_count(const PolicyAxis& axis) {
   std::size_t count = 0;
@@ -210,8 +218,8 @@ constexpr PolicySet with_what_it_needs(PolicySet set) {
 constexpr bool reclaims_by_hole(const PolicySet& set) {
   return set.convert_reclaim == ConvertReclaim::kPunchHole && set.backing == Backing::kFd;
 }
-/// True where mainline (up to 7.0) has no such behaviour: rows, tables and verdicts carry the
-/// label.
+/// True where folios are larger than mainline's (up to 7.0): rows, tables and verdicts carry the
+/// label. What else KVM does otherwise, the policy in the header says.
 constexpr bool is_ahead_of_mainline(const PolicySet& set) {
   return set.gmem_order != GmemOrder::k4K;
 }

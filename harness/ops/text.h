@@ -1,9 +1,9 @@
 // The text form of sequences: what git, bug reports and people see. One operation a line,
 //     @vcpu0 pre_fault_memory gpa=0x0 size=2M park=1 => EAGAIN   # a comment
-// fields at their default left out, header lines (`# key: value`: title, source, requires, kernel,
-// scope, policy) before the first operation. Any other `#` line is a comment and is not kept.
-// format_text() is canonical: parse_text() of it gives the same sequence, formatting that the same
-// text. Expectations stay strings: `run` resolves them. Grammar: docs/architecture.md.
+// fields at their default left out, header lines (`# key: value`: title, source, requires, finds,
+// kernel, scope, policy) before the first operation. Any other `#` line is a comment and is not
+// kept. format_text() is canonical: parse_text() of it gives the same sequence, formatting that the
+// same text. Expectations stay strings: `run` resolves them. Grammar: docs/architecture.md.
 #pragma once
 #include <string>
 #include <string_view>
@@ -29,6 +29,9 @@ std::string format_step(const Step& step);
 
 /// The operation alone: `pvalidate gfn=0x200`.
 std::string format_op(const Op& op);
+
+/// Without the spaces, tabs and carriage returns at its ends.
+std::string_view trimmed(std::string_view text);
 
 /// "6.12", and back; nothing if `text` is not MAJOR.MINOR.
 std::string format_kernel(KernelVersion version);

@@ -18,12 +18,6 @@ constexpr std::array<std::string_view, 7> kHeaderKeys{"title",  "source", "requi
 
 bool is_space(char c) { return c == ' ' || c == '\t' || c == '\r'; }
 
-std::string_view trimmed(std::string_view text) {
-  while (!text.empty() && is_space(text.front())) text.remove_prefix(1);
-  while (!text.empty() && is_space(text.back())) text.remove_suffix(1);
-  return text;
-}
-
 /// What a message quotes: enough of the token to find it, nothing a terminal would act on.
 std::string quoted(std::string_view token) {
   constexpr std::size_t kLongest = 48;
@@ -365,6 +359,12 @@ class Parser {
 
 Expected<Sequence> parse_text(std::string_view text, std::string_view file_name) {
   return Parser(text, file_name).run();
+}
+
+std::string_view trimmed(std::string_view text) {
+  while (!text.empty() && is_space(text.front())) text.remove_prefix(1);
+  while (!text.empty() && is_space(text.back())) text.remove_suffix(1);
+  return text;
 }
 
 std::expected<KernelVersion, std::string> parse_kernel(std::string_view text) {

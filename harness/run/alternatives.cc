@@ -17,9 +17,15 @@ namespace {
 constexpr std::size_t kSearchLength = 24;
 constexpr std::uint64_t kRunsOfAProgram = 300;
 
-bool is_alternative(const PolicyAxis& axis) {
-  return axis.kind == PolicyKind::kKernel || axis.name == "vmm" || axis.name == "convert_reclaim" ||
-         axis.name == "gmem_order";
+constexpr std::size_t kVmm = axis_of(&PolicySet::vmm);
+constexpr std::size_t kMismatch = axis_of(&PolicySet::npf_mismatch);
+constexpr std::size_t kPremapMode = axis_of(&PolicySet::premap_mode);
+constexpr std::size_t kPremapAbi = axis_of(&PolicySet::premap_abi);
+
+/// KVM's own axes, and of those around it the ones that were argued about.
+bool is_alternative(std::size_t axis) {
+  return kPolicyAxes[axis].kind == PolicyKind::kKernel || axis == kVmm ||
+         axis == axis_of(&PolicySet::convert_reclaim) || axis == axis_of(&PolicySet::gmem_order);
 }
 
 std::string path_in(const std::string& folder, const Alternative& one, std::string_view stem,
@@ -45,7 +51,7 @@ bool has_vm(const Sequence& sequence, VmType type) {
 bool is_about(const Sequence& sequence, const Alternative& one, Flavor flavor) {
   const bool has_td = has_vm(sequence, VmType::kTdx);
   if (flavor == Flavor::kTdx) return has_td;
-  const bool any = one.axis_name() == "premap_mode" || one.axis_name() == "premap_abi";
+  const bool any = one.axis == kPremapMode || one.axis == kPremapAbi;
   return !has_td && (any || has_vm(sequence, VmType::kSnp));
 }
 
@@ -192,16 +198,15 @@ class Search {
 }  // namespace
 
 Workload Alternative::workload() const {
-  const std::string_view name = axis_name();
-  if (name == "npf_mismatch" || name == "vmm") return Workload::kTouch;
-  if (name == "premap_mode") return Workload::kPremapInSmm;
-  return name == "premap_abi" ? Workload::kPremap : Workload::kConvert;
+  if (axis == kMismatch || axis == kVmm) return Workload::kTouch;
+  if (axis == kPremapMode) return Workload::kPremapInSmm;
+  return axis == kPremapAbi ? Workload::kPremap : Workload::kConvert;
 }
 
 std::vector<Alternative> all_alternatives() {
   std::vector<Alternative> all;
   for (std::size_t axis = 0; axis < kPolicyAxes.size(); ++axis) {
-    if (!is_alternative(kPolicyAxes[axis])) continue;
+    if (!is_alternative(axis)) continue;
     for (std::uint8_t value = 0; value < value_count(kPolicyAxes[axis]); ++value)
       all.push_back({.axis = axis, .value = value});
   }

@@ -1,10 +1,6 @@
 #include "run/path_cost.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
-#include <charconv>
-#include <cmath>
 
 #include "model/host/kernel.h"
 #include "model/schedule/scheduler.h"
@@ -57,7 +53,7 @@ void add(PathCounts& counts, const Event& event) {
 }
 
 /// Applies operations one by one and adds up what each did.
-class Path {
+class Path final : public model::LockObserver {
  public:
   Path(model::ModelBackend& model, const PolicySet& policy) : model_(model), policy_(policy) {
     model_.reset();
@@ -65,8 +61,10 @@ class Path {
     header.policy = policy;
     model_.begin(header);
     model_.always_use_coroutines(true);  // else no lock is taken
+    model_.kernel().scheduler.observe_locks(this);
   }
   ~Path() {
+    model_.kernel().scheduler.observe_locks(nullptr);
     model_.finish();
     model_.always_use_coroutines(false);
     model_.reset();
@@ -81,14 +79,11 @@ class Path {
     return out;
   }
   /// Forgets what has been counted: the preparation is over.
-  void start() {
-    counts_ = {};
-    locks_before_ = model_.kernel().scheduler.locks_taken();
-  }
-  PathCounts counts() {
-    counts_[CostItem::kLock] = model_.kernel().scheduler.locks_taken() - locks_before_;
-    return counts_;
-  }
+  void start() { counts_ = {}; }
+  const PathCounts& counts() const { return counts_; }
+
+  void on_taken(model::LockId, model::LockMode) override { ++counts_[CostItem::kLock]; }
+  void on_let_go(model::LockId) override {}
 
   /// The guest touches a page until that succeeds, accepting it where it is told to; user space
   /// mends what it is told of, as its policy says.
@@ -128,7 +123,6 @@ class Path {
   PolicySet policy_;
   PathCounts counts_{};
   WorkMeter meter_{model_};
-  std::uint64_t locks_before_ = 0;
 };
 
 void boot_snp(Path& path, std::uint64_t attributes) {
@@ -187,71 +181,7 @@ std::uint64_t run_premap(Path& path, bool in_smm) {
   return touch_all(path, false);
 }
 
-bool is_space(char c) { return c == ' ' || c == '\t' || c == '\r'; }
-std::string_view trim(std::string_view text) {
-  while (!text.empty() && is_space(text.front())) text.remove_prefix(1);
-  while (!text.empty() && is_space(text.back())) text.remove_suffix(1);
-  return text;
-}
-
-std::string known_names() {
-  std::string names;
-  for (const CostItemRow& row : kCostItemRows)
-    names += (names.empty() ? "" : ", ") + std::string(row.name);
-  return names;
-}
-
-/// One line without its comment. Error: what is wrong, and what would be right.
-std::expected<void, std::string> read_line(std::string_view line, CostTable& table) {
-  const std::size_t equals = line.find('=');
-  if (equals == std::string_view::npos)
-    return std::unexpected(fmt::format("'{}' is no 'NAME = NANOSECONDS'", line));
-  const std::string_view name = trim(line.substr(0, equals));
-  const std::string_view text = trim(line.substr(equals + 1));
-  const auto row = std::ranges::find(kCostItemRows, name, &CostItemRow::name);
-  if (row == kCostItemRows.end())
-    return std::unexpected(
-        fmt::format("nothing is called '{}'; known are: {}", name, known_names()));
-  double value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  const bool whole = error == std::errc{} && end == text.data() + text.size();
-  if (!whole || !std::isfinite(value) || value < 0)
-    return std::unexpected(
-        fmt::format("'{}' is no number of nanoseconds from 0 on, as 3600 or 0.5", text));
-  table.nanoseconds[static_cast<std::size_t>(row->item)] = value;
-  return {};
-}
-
 }  // namespace
-
-const std::array<CostItemRow, kCostItems> kCostItemRows{{
-    {CostItem::kNestedFault, "nested_fault", 1250, "published numbers 1: a plain VMEXIT"},
-    {CostItem::kUserExit, "user_exit", 1800,
-     "Assumption: the way to user space and back is half a VMEXIT more than one"},
-    {CostItem::kSystemCall, "system_call", 300,
-     "Assumption: entry, exit and the checks of an ioctl; its work is counted apart"},
-    {CostItem::kFaultTry, "fault_try", 620,
-     "measured on a host of ours: 0.62 us a page allocated, lookup and locks included"},
-    {CostItem::kRmpUpdate, "rmpupdate", 400,
-     "Assumption: nobody has published RMPUPDATE in nanoseconds; a cache miss and a broadcast"},
-    {CostItem::kPsmash, "psmash", 800, "Assumption: as two RMPUPDATEs"},
-    {CostItem::kPvalidate, "pvalidate", 1500,
-     "Assumption: part of the 3.4 us a page of published numbers 2"},
-    {CostItem::kTlbFlush, "tlb_flush", 2000,
-     "Assumption: an interrupt to each processor of the VM, and its answer"},
-    {CostItem::kDirectMapFlush, "direct_map_flush", 4000,
-     "Assumption: an interrupt to every processor of the host"},
-    {CostItem::kDirectMapSplit, "direct_map_split", 3000,
-     "Assumption: a page table is allocated and filled with 512 entries"},
-    {CostItem::kCacheFlush, "cache_flush", 250, "Assumption: 64 lines of a page, CLFLUSHOPT"},
-    {CostItem::kInvalidation, "invalidation", 100, "Assumption: two counters under mmu_lock"},
-    {CostItem::kLock, "lock", 20, "Assumption: an atomic instruction without contention"},
-    {CostItem::kWalk, "walk", 40, "Assumption: four loads, of which one misses the cache"},
-    {CostItem::kEntry, "entry", 15, "Assumption: an atomic exchange in a line that is near"},
-    {CostItem::kPageStore, "page_store", 100, "Assumption: 4 KiB at some 40 GB/s"},
-    {CostItem::kShotProcessor, "shot_processor", 60,
-     "Assumption: what each processor adds to a shoot-down, of its sender's time"},
-}};
 
 PathCounts WorkMeter::take() {
   PathCounts counts;
@@ -279,35 +209,6 @@ PathCounts own_counts(const Op& op, const PolicySet& policy) {
     counts[CostItem::kSystemCall] += punches ? 2 : 1;
   }
   return counts;
-}
-
-CostTable CostTable::defaults() {
-  CostTable table;
-  for (const CostItemRow& row : kCostItemRows)
-    table.nanoseconds[static_cast<std::size_t>(row.item)] = row.nanoseconds;
-  return table;
-}
-
-std::expected<CostTable, std::string> CostTable::parse(std::string_view text,
-                                                       std::string_view file) {
-  CostTable table = defaults();
-  for (std::uint32_t number = 1; !text.empty(); ++number) {
-    const std::size_t end = std::min(text.find('\n'), text.size());
-    std::string_view line = text.substr(0, end);
-    text.remove_prefix(std::min(end + 1, text.size()));
-    line = trim(line.substr(0, line.find('#')));
-    if (line.empty()) continue;
-    if (const auto read = read_line(line, table); !read)
-      return std::unexpected(fmt::format("{}:{}: {}", file, number, read.error()));
-  }
-  return table;
-}
-
-double CostTable::price(const PathCounts& counts) const {
-  double sum = 0;
-  for (std::size_t i = 0; i < kCostItems; ++i)
-    sum += nanoseconds[i] * static_cast<double>(counts.times[i]);
-  return sum;
 }
 
 std::string_view name_of(Workload workload) {

@@ -1,69 +1,14 @@
 // What a page costs on its way under a set of policies: how often the model did what takes time on
-// a machine, as exact integers, and what a table of prices makes of it. The counts are the model's;
-// the prices are published numbers where there are any, and assumptions elsewhere
-// (alternatives.md).
+// a machine, as exact integers. Prices: cost_table.h.
 #pragma once
-#include <array>
 #include <cstdint>
-#include <expected>
-#include <string>
 #include <string_view>
 
 #include "model/model_backend.h"
 #include "ops/policy.h"
+#include "run/cost_table.h"
 
 namespace sluice::run {
-
-/// What is counted, and what it costs by default.
-enum class CostItem : std::uint8_t {
-  kNestedFault,     // exits of a guest by a nested page fault
-  kUserExit,        // returns of KVM_RUN to user space
-  kSystemCall,      // calls of user space, but KVM_RUN
-  kFaultTry,        // goes through the fault path that mapped a page, or had to be tried again
-  kRmpUpdate,       // RMPUPDATE
-  kPsmash,          // PSMASH
-  kPvalidate,       // PVALIDATE
-  kTlbFlush,        // flushes of guests' translations, on all processors of the VM
-  kDirectMapFlush,  // flushes of the kernel's own, on all processors
-  kDirectMapSplit,  // pages of the direct map split
-  kCacheFlush,      // pages flushed from the caches
-  kInvalidation,    // beginnings of an invalidation
-  kLock,            // locks taken
-  kWalk,            // walks of a nested page table
-  kEntry,           // leaves of nested page tables zapped or write-protected
-  kPageStore,       // pages of 4 KiB zeroed or copied
-  kShotProcessor    // processors that a flush interrupts beside the sender (simulate)
-};
-struct CostItemRow {
-  CostItem item;
-  std::string_view name;
-  double nanoseconds;  // each
-  std::string_view source;
-};
-inline constexpr std::size_t kCostItems = 17;
-extern const std::array<CostItemRow, kCostItems> kCostItemRows;
-
-/// How often, in all.
-struct PathCounts {
-  std::array<std::uint64_t, kCostItems> times{};
-  std::uint64_t& operator[](CostItem item) { return times[static_cast<std::size_t>(item)]; }
-  std::uint64_t operator[](CostItem item) const { return times[static_cast<std::size_t>(item)]; }
-  PathCounts& operator+=(const PathCounts& other) {
-    for (std::size_t i = 0; i < kCostItems; ++i) times[i] += other.times[i];
-    return *this;
-  }
-  friend bool operator==(const PathCounts&, const PathCounts&) = default;
-};
-
-/// Prices, one each. Text: lines `NAME = NANOSECONDS`, `#` begins a comment; what is not named
-/// keeps its default.
-struct CostTable {
-  std::array<double, kCostItems> nanoseconds{};
-  static CostTable defaults();
-  /// Error: "FILE:LINE: what is wrong, and what would be right".
-  static std::expected<CostTable, std::string> parse(std::string_view text, std::string_view file);
-  double price(const PathCounts& counts) const;
-};
 
 /// Adds up what the model does while operations run.
 class WorkMeter {

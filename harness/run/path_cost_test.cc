@@ -1,13 +1,10 @@
-// What a page costs: the counts are what the model did, the price is theirs alone.
+// What a page costs: the counts are what the model did.
 #include "run/path_cost.h"
 
-#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 namespace sluice::run {
 namespace {
-
-using ::testing::HasSubstr;
 
 model::ModelBackend open_model() {
   return *model::ModelBackend::open(default_profile(kDefaultKernel));
@@ -74,38 +71,6 @@ TEST(PathCost, AWayThatEndsEarlySaysHowFarItCame) {
   PolicySet policy;
   policy.npf_mismatch = NpfMismatch::kKill;
   EXPECT_EQ(measure_path(model, policy, Workload::kTouch).done, 0u);
-}
-
-TEST(CostTable, PricesWhatWasCounted) {
-  const auto table = CostTable::parse("rmpupdate = 10 # ours\n\n  walk=0.5\nlock = 0\n", "x");
-  ASSERT_TRUE(table.has_value()) << table.error();
-  PathCounts counts;
-  counts[CostItem::kRmpUpdate] = 3;
-  counts[CostItem::kWalk] = 4;
-  counts[CostItem::kLock] = 1000;
-  EXPECT_DOUBLE_EQ(table->price(counts), 32);
-  counts[CostItem::kPsmash] = 1;
-  EXPECT_DOUBLE_EQ(table->price(counts) - 32, 800) << "what is not named keeps its default";
-}
-
-TEST(CostTable, RefusesWhatItCannotReadWithItsPlace) {
-  const auto error = [](std::string_view text) {
-    const auto table = CostTable::parse(text, "host.costs");
-    return table ? std::string() : table.error();
-  };
-  EXPECT_THAT(error("lock = 1\nfrob = 2\n"),
-              HasSubstr("host.costs:2: nothing is called 'frob'; known are: nested_fault"));
-  EXPECT_THAT(error("lock\n"), HasSubstr("host.costs:1: 'lock' is no 'NAME = NANOSECONDS'"));
-  for (const char* const bad : {"lock = -1", "lock = fast", "lock = 1 ns", "lock =", "lock = inf"})
-    EXPECT_THAT(error(bad), HasSubstr("is no number of nanoseconds")) << bad;
-}
-
-TEST(CostTable, EveryItemHasARowInItsPlace) {
-  for (std::size_t i = 0; i < kCostItems; ++i) {
-    EXPECT_EQ(static_cast<std::size_t>(kCostItemRows[i].item), i);
-    EXPECT_FALSE(kCostItemRows[i].source.empty());
-    EXPECT_GT(kCostItemRows[i].nanoseconds, 0);
-  }
 }
 
 }  // namespace

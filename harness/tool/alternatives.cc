@@ -131,16 +131,6 @@ Expected<std::vector<Alternative>> chosen(const AlternativesCommand& command) {
   return all;
 }
 
-Expected<run::CostTable> costs_of(const AlternativesCommand& command) {
-  if (command.costs.empty()) return run::CostTable::defaults();
-  constexpr std::size_t kMaxBytes = 1 << 20;
-  const auto text = read_file(command.costs, kMaxBytes);
-  if (!text) return std::unexpected(text.error());
-  const auto table = run::CostTable::parse(*text, command.costs);
-  if (!table) return input_error(table.error());
-  return *table;
-}
-
 /// One line each. Error: a file that is no sequence.
 Expected<std::vector<Line>> show_all(const std::vector<Alternative>& all,
                                      const run::CostTable& costs,
@@ -149,6 +139,7 @@ Expected<std::vector<Line>> show_all(const std::vector<Alternative>& all,
   if (!model) return std::unexpected(model.error());
   Progress progress(all.size(), "alternatives");
   std::vector<Line> lines;
+  double usual = 0;  // nanoseconds a page of the axis's default, which is its first value
   for (const Alternative& one : all) {
     Line line{.one = one};
     for (const Flavor flavor : {Flavor::kPlain, Flavor::kTdx}) {
@@ -160,9 +151,8 @@ Expected<std::vector<Line>> show_all(const std::vector<Alternative>& all,
     }
     line.cost = run::measure_path(*model, one.on(), one.workload());
     line.nanoseconds = costs.price(line.cost.counts) / static_cast<double>(line.cost.pages);
-    const run::PathCost usual = run::measure_path(*model, PolicySet{}, one.workload());
-    const double of = costs.price(usual.counts) / static_cast<double>(usual.pages);
-    if (arrives(line.cost) && arrives(usual) && of > 0) line.of_default = line.nanoseconds / of;
+    if (one.is_default()) usual = arrives(line.cost) ? line.nanoseconds : 0;
+    if (arrives(line.cost) && usual > 0) line.of_default = line.nanoseconds / usual;
     lines.push_back(std::move(line));
     progress.step(lines.size());
   }
@@ -173,7 +163,7 @@ Expected<std::vector<Line>> show_all(const std::vector<Alternative>& all,
 int show(const AlternativesCommand& command) {
   const auto all = chosen(command);
   if (!all) return complain(all.error());
-  const auto costs = costs_of(command);
+  const auto costs = run::CostTable::read(command.costs);
   if (!costs) return complain(costs.error());
   std::error_code error;
   if (!std::filesystem::is_directory(command.corpus, error))
@@ -249,8 +239,8 @@ void add_alternatives(CLI::App& app, int& status) {
   command.option("--corpus", options.corpus,
                  "Folder with AXIS/VALUE.ops and AXIS/tour.ops (corpora/alternatives)");
   command.option("--costs", options.costs,
-                 "File with lines NAME = NANOSECONDS, instead of the defaults that --json and "
-                 "docs/design/alternatives.md name");
+                 "File with lines NAME = NANOSECONDS for the counts of --json, instead of the "
+                 "defaults in harness/run/cost_table.cc");
   command
       .option("--preemptions", options.preemptions, "Of the interleavings of a tour, at most (2)")
       .between(0, 1000);

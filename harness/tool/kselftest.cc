@@ -1,6 +1,7 @@
 // sluice kselftest: runs programs that judge themselves as the kernel's selftests do, each with its
 // own time limit, and writes a row for each as soon as it ends.
 #include "tool/kselftest.h"
+#include "ops/text.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -47,13 +48,6 @@ std::vector<std::string_view> split(std::string_view text, std::string_view sepa
     text.remove_prefix(std::min(end + 1, text.size()));
   }
   return parts;
-}
-
-std::string_view trimmed(std::string_view line) {
-  constexpr std::string_view kSpace = " \t\r";
-  const std::size_t begin = line.find_first_not_of(kSpace);
-  if (begin == std::string_view::npos) return {};
-  return line.substr(begin, line.find_last_not_of(kSpace) - begin + 1);
 }
 
 /// KVM's tests load themselves as the guest's program, by the name that they were started with.

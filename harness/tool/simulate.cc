@@ -7,7 +7,6 @@
 #include <charconv>
 #include <nlohmann/json.hpp>
 
-#include "ops/files.h"
 #include "ops/text.h"
 #include "tool/command.h"
 
@@ -68,12 +67,8 @@ Expected<run::SimulateOptions> options_of(const SimulateCommand& command) {
     if (!policy) return input_error("--policy: " + policy.error());
     options.policy = *policy;
   }
-  if (command.costs.empty()) return options;
-  constexpr std::size_t kMaxBytes = 1 << 20;
-  const auto text = read_file(command.costs, kMaxBytes);
-  if (!text) return std::unexpected(text.error());
-  const auto table = run::CostTable::parse(*text, command.costs);
-  if (!table) return input_error(table.error());
+  const auto table = run::CostTable::read(command.costs);
+  if (!table) return std::unexpected(table.error());
   options.costs = *table;
   return options;
 }

@@ -57,6 +57,11 @@ GmemPageView view_page(const Kernel& k, const Gmem& gmem, std::uint64_t index);
 /// head).
 GmemPageView view_page_word(std::uint64_t word, std::uint64_t head_word);
 
+/// Which page of the slot's file is behind a GFN of it (kvm_gmem_get_index()).
+constexpr std::uint64_t file_index(const Memslot& slot, Gfn gfn) {
+  return slot.gmem_page_offset + (gfn - slot.base).value;
+}
+
 /// kvm_gmem_get_folio(): finds or allocates.  The largest free block around the page that policy
 /// gmem_order, file and machine allow becomes one folio.  Fails: skip.limit where the machine has
 /// no frame left; `no_memory` where an allocation fails, which it never does for kOk.

@@ -13,7 +13,7 @@ namespace {
 
 /// The pages of the slot's file behind part of its GFNs.
 PageRange pages_behind(const Memslot& slot, const GfnRange& part) {
-  const std::uint64_t first = slot.gmem_page_offset + (part.first - slot.base).value;
+  const std::uint64_t first = file_index(slot, part.first);
   return {.first = first, .last = first + part.count().value};
 }
 

@@ -28,27 +28,23 @@ struct Target {
   Pfn pfn{};
 };
 
-HeldFrame* find_held(Kernel& k, Pfn pfn) {
+/// The frame's place in the table, or a free one.
+HeldFrame& place_of(Kernel& k, Pfn pfn) {
+  HeldFrame* free = nullptr;
   for (HeldFrame& held : k.held) {
-    if (held.holders != 0 && held.pfn == pfn) return &held;
+    if (held.holders != 0 && held.pfn == pfn) return held;
+    if (held.holders == 0 && free == nullptr) free = &held;
   }
-  return nullptr;
-}
-HeldFrame& make_held(Kernel& k, Pfn pfn) {
-  if (HeldFrame* const held = find_held(k, pfn)) return *held;
-  for (HeldFrame& held : k.held) {
-    if (held.holders == 0) return held;
-  }
-  SLUICE_CHECK(false);  // an actor holds at most one
-  return k.held[0];
+  SLUICE_CHECK(free != nullptr);  // an actor holds at most one
+  return *free;
 }
 void add_holder(Kernel& k, Pfn pfn, int change) {
-  HeldFrame& held = make_held(k, pfn);
+  HeldFrame& held = place_of(k, pfn);
   k.set(held.pfn, pfn);
   k.set(held.holders, static_cast<std::uint8_t>(held.holders + change));
 }
 void add_mapping(Kernel& k, Pfn pfn, int change) {
-  HeldFrame& held = make_held(k, pfn);
+  HeldFrame& held = place_of(k, pfn);
   k.set(held.mapped, static_cast<std::uint8_t>(held.mapped + change));
 }
 

@@ -25,7 +25,7 @@ GmemPunchHole hole_of(const Kernel& k, const Vm& vm, const PageFault& fault) {
   const SlotIndex i = reclaims ? find_slot(vm, 0, fault.gfn) : kNoSlot;
   if (i == kNoSlot || !has_live_file(k, vm.slots[i])) return kNone;
   const Memslot& slot = vm.slots[i];
-  const std::uint64_t index = slot.gmem_page_offset + (fault.gfn - slot.base).value;
+  const std::uint64_t index = file_index(slot, fault.gfn);
   return {.gmem = {slot.gmem}, .offset = {index << kPageShift}, .size = {kPageBytes}};
 }
 

@@ -6,6 +6,8 @@
 namespace sluice::model {
 
 /// False with premap_mode=unchecked: the vCPU's MMU is used whichever it is.
+/// Deviation: under nested paging the address of L2 is then mapped as if it were L1's; Linux would
+/// map what L1's tables make of it.
 bool checks_mmu(const Kernel& k);
 
 /// What is known before the first page.  Fails: pre_fault_memory.mode,

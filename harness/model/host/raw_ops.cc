@@ -49,15 +49,13 @@ Outcome apply(Kernel& k, ActorId, const HostStore& op) {
   if (violates) {
     const Outcome out = refuse(Check::kHostStoreRmp);
     if (out.ok()) return out;
-    k.set(k.snp.host_dead, true);
-    k.set(k.snp.fatal_frame, pfn);
+    kill_host(k, pfn);
     return out;
   }
   if (k.machine.sept.owner(pfn).owned) {
     const Outcome out = refuse(Check::kHostStorePoison);
     if (out.ok()) return out;
-    k.set(k.snp.host_dead, true);
-    k.set(k.snp.fatal_frame, pfn);
+    kill_host(k, pfn);
     return out;
   }
   k.machine.frames.set_content(k.machine.journal, pfn, op.value.value);

@@ -18,18 +18,6 @@ MapLevel cached_level(const Kernel& k, Pfn pfn) {
   return std::min(k.snp.direct_map.level(pfn), MapLevel::k2M);
 }
 
-/// A store by a mapping that is there for this one store and then gone, its translation too.
-bool store_by_kmap(Kernel& k, Pfn pfn, std::uint64_t token) {
-  const bool owned = k.machine.rmp.is_hypervisor_owned(pfn, MapLevel::k4K);
-  ++k.path.page_stores;
-  if (k.machine.profile.snp && !owned) {
-    kill_host(k, pfn);
-    return false;
-  }
-  k.machine.frames.set_content(k.machine.journal, pfn, token);
-  return true;
-}
-
 /// rmpupdate(): rows 1-4 of snp_host.md 1.
 HostError rmpupdate(Kernel& k, Pfn pfn, const RmpRecord& record) {
   if (!k.machine.profile.snp) return HostError::kNoDevice;
@@ -155,31 +143,41 @@ void split_entry_of(Kernel& k, Pfn pfn) {
     static_cast<void>(snp_rmptable_psmash(k, pfn));
 }
 
-bool host_kernel_store(Kernel& k, Pfn pfn, std::uint64_t token) {
+namespace {
+
+/// By the direct map, or by a mapping that is there for this one store and then gone, its
+/// translation too.
+bool store(Kernel& k, Pfn pfn, std::uint64_t token, bool by_kmap) {
   Machine& machine = k.machine;
   ++k.path.page_stores;
   if (machine.sept.any_td() && machine.sept.owner(pfn).owned) [[unlikely]] {  // poison
     kill_host(k, pfn);
     return false;
   }
-  const MapLevel level = cached_level(k, pfn);
-  if (machine.profile.snp && !machine.tlbs.direct_map.holds(pfn.value, level)) {
-    const bool mapped = !k.snp.direct_map.is_absent(pfn);
+  const MapLevel level = by_kmap ? MapLevel::k4K : cached_level(k, pfn);
+  const bool cached = !by_kmap && machine.tlbs.direct_map.holds(pfn.value, level);
+  if (machine.profile.snp && !cached) {
+    const bool mapped = by_kmap || !k.snp.direct_map.is_absent(pfn);
     if (!mapped || !machine.rmp.is_hypervisor_owned(pfn, level)) {
       kill_host(k, pfn);
       return false;
     }
-    machine.tlbs.direct_map.fill(machine.journal,
-                                 {.page = pfn.value, .pfn = pfn, .level = level, .writable = true});
+    if (!by_kmap)
+      machine.tlbs.direct_map.fill(
+          machine.journal, {.page = pfn.value, .pfn = pfn, .level = level, .writable = true});
   }
   machine.frames.set_content(machine.journal, pfn, token);
   return true;
 }
 
+}  // namespace
+
+bool host_kernel_store(Kernel& k, Pfn pfn, std::uint64_t token) {
+  return store(k, pfn, token, false);
+}
+
 bool store_to_guest_page(Kernel& k, Pfn pfn, std::uint64_t token) {
-  const bool by_kmap = k.machine.header.policy.direct_map == DirectMapPolicy::kLeaveKmap;
-  const bool of_td = k.machine.sept.any_td() && k.machine.sept.owner(pfn).owned;
-  return by_kmap && !of_td ? store_by_kmap(k, pfn, token) : host_kernel_store(k, pfn, token);
+  return store(k, pfn, token, k.machine.header.policy.direct_map == DirectMapPolicy::kLeaveKmap);
 }
 
 }  // namespace sluice::model

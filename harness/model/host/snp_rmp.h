@@ -52,6 +52,9 @@ bool snp_page_reclaim(Kernel& k, Vm& vm, Pfn pfn);
 /// The kernel stores to a frame through the direct map (zeroing, copying).  False, and the host is
 /// dead, if the frame is assigned (H2, snp_host.md 2).
 bool host_kernel_store(Kernel& k, Pfn pfn, std::uint64_t token);
+/// The same to a page that is a guest's or user space's (clear_highpage(), kmap_local_page()): with
+/// direct_map=leave_kmap by a mapping of its own.
+bool store_to_guest_page(Kernel& k, Pfn pfn, std::uint64_t token);
 /// The host is dead, of what it did to this frame.
 void kill_host(Kernel& k, Pfn pfn);
 /// The frame's own entry says that it is a guest's or firmware's.
@@ -59,8 +62,5 @@ bool is_assigned(const Kernel& k, Pfn pfn);
 /// PSMASH of the entry of 2 MiB that the frame lies in, if it lies in one; a failure is seen by the
 /// RMPUPDATE that follows.
 void split_entry_of(Kernel& k, Pfn pfn);
-/// The same to a page that is a guest's or user space's (clear_highpage(), kmap_local_page()): with
-/// direct_map=leave_kmap by a mapping of its own.
-bool store_to_guest_page(Kernel& k, Pfn pfn, std::uint64_t token);
 
 }  // namespace sluice::model

@@ -222,7 +222,6 @@ bool Scheduler::try_lock(LockId id, LockMode mode) {
   LockRecord& lock = locks_[id.number()];
   (mode == LockMode::kExclusive ? lock.exclusive : lock.shared) |= bit_of(current_);
   record.held_locks |= 1u << id.number();
-  ++locks_taken_;
   if (observer_ != nullptr) observer_->on_taken(id, mode);
   return true;
 }

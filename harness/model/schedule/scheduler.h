@@ -98,10 +98,8 @@ class Scheduler {
   Liveness liveness() const { return liveness_; }
   std::span<const Completion> completions() const { return {completions_.data(), completed_}; }
 
-  /// Locks taken since the scheduler exists; not journaled. The straight driver takes none.
-  std::uint64_t locks_taken() const { return locks_taken_; }
-
-  /// Nobody, or who is told of each lock from now on. Pre: it outlives that.
+  /// Nobody, or who is told of each lock from now on; the straight driver takes none. Pre: it
+  /// outlives that.
   void observe_locks(LockObserver* observer) { observer_ = observer; }
 
   /// Who ran since begin_step().
@@ -195,7 +193,6 @@ class Scheduler {
   unsigned current_ = kNobody;
   unsigned in_flight_ = 0;
   std::uint64_t arrivals_ = 0;
-  std::uint64_t locks_taken_ = 0;
   LockObserver* observer_ = nullptr;
   std::uint64_t progress_ = 1;  // rises whenever an actor did anything but spin in place
   Liveness liveness_{};

@@ -1,5 +1,6 @@
 #include "model/vmm/conversion.h"
 
+#include "model/host/guest_memfd.h"
 #include "model/host/handlers.h"
 #include "model/host/memslots.h"
 #include "model/schedule/scheduler.h"
@@ -31,7 +32,7 @@ GmemPunchHole hole_in(const Memslot& slot, const ConversionExit& exit) {
   const GfnRange part =
       GfnRange{.first = first, .last = first + PageCount{exit.page_count}}.clip(range_of(slot));
   if (part.empty()) return {.size = {0}};
-  const std::uint64_t index = slot.gmem_page_offset + (part.first - slot.base).value;
+  const std::uint64_t index = file_index(slot, part.first);
   const std::uint64_t extra = planted(Planted::kReclaimPunchesNeighbor) ? 1 : 0;
   return {.gmem = {slot.gmem},
           .offset = {index << kPageShift},
