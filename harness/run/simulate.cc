@@ -24,7 +24,6 @@ using model::LockMode;
 constexpr std::uint64_t kPrivateAttribute = 8;                   // KVM_MEMORY_ATTRIBUTE_PRIVATE
 constexpr std::uint32_t kGuestMemfdFlag = 4, kLogDirtyFlag = 1;  // KVM_MEM_*
 constexpr std::uint64_t kPiece = 16;  // pages of a pre-fault, and of what a balloon takes
-constexpr std::uint8_t kNowhere = 0xff;
 constexpr ActorId kVmm{.kind = ActorKind::kVmm, .index = 0};
 
 /// An operation of an actor's program.
@@ -94,7 +93,10 @@ struct Moment {
 class Simulation final : public model::LockObserver {
  public:
   Simulation(model::ModelBackend& model, const SimulateOptions& options)
-      : model_(model), options_(options), meter_(model) {
+      : model_(model),
+        options_(options),
+        meter_(model),
+        pages_(options.topology, options.placement, options.vcpus * options.pages) {
     for (unsigned i = 0; i < model::kLockCount; ++i) locks_.emplace_back();
     for (std::size_t kind = 0; kind < kRegionKind; ++kind) {
       for (unsigned i = LockId::kFirst[kind]; i < LockId::kFirst[kind + 1]; ++i)
@@ -102,7 +104,6 @@ class Simulation final : public model::LockObserver {
     }
     for (std::size_t kind = 0; kind < kLockNames.size(); ++kind)
       times_[kind].name = kLockNames[kind];
-    node_of_page_.assign(options.vcpus * options.pages, kNowhere);
   }
   ~Simulation() {
     scheduler().observe_locks(nullptr);
@@ -190,12 +191,13 @@ class Simulation final : public model::LockObserver {
     for (unsigned v = 0; v < options_.vcpus; ++v) {
       Actor actor{
           .id = {.kind = ActorKind::kVcpu, .index = static_cast<std::uint8_t>(v % kMaxVcpus)},
-          .node = static_cast<std::uint8_t>(v * options_.nodes / options_.vcpus)};
+          .node = options_.topology.node_of(v, options_.vcpus)};
       plan_vcpu(actor, v * options_.pages, v);
       actors_.push_back(std::move(actor));
     }
     if (!is_migration()) return;
-    Actor vmm{.id = kVmm};
+    // It runs beside the first vCPU.
+    Actor vmm{.id = kVmm, .node = actors_.front().node};
     SetMemoryRegion logs{.flags = {kLogDirtyFlag}, .size = {bytes()}};
     vmm.program.push_back({.op = logs, .begins = true, .ends = true});
     actors_.push_back(std::move(vmm));
@@ -282,7 +284,7 @@ class Simulation final : public model::LockObserver {
     actor.pieces.clear();
     actor.at = 0;
     acting_ = &actor;
-    remote_ = is_remote(actor, planned.first);
+    memory_factor_ = pages_.touch(planned.first, actor.node);
     meter_.begin_step();
     regions_seen_ = 0;
     const Outcome out = model_.apply({.actor = actor.id, .op = planned.op});
@@ -307,8 +309,7 @@ class Simulation final : public model::LockObserver {
     }
     const std::uint64_t flushes = counts[CostItem::kTlbFlush] + counts[CostItem::kDirectMapFlush];
     counts[CostItem::kShotProcessor] = flushes * (options_.vcpus - 1);
-    const double ns =
-        options_.costs.price(counts) + options_.costs.price(memory) * (remote_ ? kRemoteFactor : 1);
+    const double ns = options_.costs.price(counts) + options_.costs.price(memory) * memory_factor_;
     add_work_of(ns);
   }
   void add_regions() {
@@ -331,19 +332,6 @@ class Simulation final : public model::LockObserver {
         regions_.try_emplace(region, static_cast<std::uint32_t>(locks_.size()));
     if (is_new) locks_.push_back({.kind = kRegionKind});
     return at->second;
-  }
-
-  /// The page lies on another node than the actor. Who touches it first decides.
-  bool is_remote(const Actor& actor, std::uint64_t page) {
-    if (page >= node_of_page_.size()) return false;
-    std::uint8_t& node = node_of_page_[page];
-    if (node == kNowhere) {
-      node = options_.placement == Placement::kLocal ? actor.node
-             : options_.placement == Placement::kInterleaved
-                 ? static_cast<std::uint8_t>(page % options_.nodes)
-                 : std::uint8_t{0};
-    }
-    return node != actor.node;
   }
 
   // ---- Who goes on when ----
@@ -452,11 +440,11 @@ class Simulation final : public model::LockObserver {
   model::ModelBackend& model_;
   const SimulateOptions& options_;
   WorkMeter meter_;
+  PlacedPages pages_;
   std::vector<Actor> actors_{};
   std::deque<Lock> locks_{};  // the model's by number, then regions
   std::unordered_map<std::uint64_t, std::uint32_t> regions_{};
   std::array<LockTime, kLockNames.size()> times_{};
-  std::vector<std::uint8_t> node_of_page_{};
   std::priority_queue<Moment, std::vector<Moment>, std::greater<>> queue_{};
   std::uint64_t order_ = 0;
   std::vector<Time> latencies_{};
@@ -464,7 +452,7 @@ class Simulation final : public model::LockObserver {
   SimulateResult result_{};
   // Of the operation that is being applied.
   Actor* acting_ = nullptr;
-  bool remote_ = false;
+  double memory_factor_ = 1;  // how much longer it takes than the actor's own
   std::size_t regions_seen_ = 0;
 };
 
@@ -479,8 +467,6 @@ std::expected<SimulateResult, std::string> simulate(model::ModelBackend& model,
                                                     const SimulateOptions& options) {
   if (options.vcpus < 1 || options.vcpus > kMaxSimulatedVcpus)
     return std::unexpected(out_of_range("vcpus", options.vcpus, 1, kMaxSimulatedVcpus));
-  if (options.nodes < 1 || options.nodes > kMaxSimulatedNodes)
-    return std::unexpected(out_of_range("nodes", options.nodes, 1, kMaxSimulatedNodes));
   if (options.pages < kPiece || options.pages > kMaxSimulatedPages)
     return std::unexpected(out_of_range("pages", options.pages, kPiece, kMaxSimulatedPages));
   const std::uint64_t all = options.vcpus * options.pages;
@@ -489,6 +475,8 @@ std::expected<SimulateResult, std::string> simulate(model::ModelBackend& model,
         fmt::format("{} vCPUs with {} pages each have {} pages, and may have {}: "
                     "take fewer pages",
                     options.vcpus, options.pages, all, kMaxSimulatedPagesInAll));
+  const std::string no_machine = why_invalid(options.topology, options.vcpus);
+  if (!no_machine.empty()) return std::unexpected(no_machine);
   const std::string_view wrong = why_invalid(options.policy);
   if (!wrong.empty()) return std::unexpected(std::string(wrong));
   Simulation simulation(model, options);

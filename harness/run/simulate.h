@@ -12,6 +12,7 @@
 
 #include "model/schedule/locks.h"
 #include "run/path_cost.h"
+#include "run/simulated_topology.h"
 
 namespace sluice::run {
 
@@ -27,32 +28,19 @@ enum class SimulatedWorkload : std::uint8_t {
 inline constexpr std::array<std::string_view, 6> kSimulatedWorkloads{
     "boot_eager", "boot_lazy", "premap", "ping_pong", "ballooning", "migration"};
 
-/// Which node a page of memory lies on.
-enum class Placement : std::uint8_t {
-  kLocal,        // of the vCPU that touched it first
-  kInterleaved,  // page by page in turn
-  kFirst         // all on the first node
-};
-inline constexpr std::array<std::string_view, 3> kPlacements{"local", "interleaved", "first"};
-
 struct SimulateOptions {
   SimulatedWorkload workload = SimulatedWorkload::kBootEager;
-  unsigned vcpus = 16;  // 1 to kMaxSimulatedVcpus, spread evenly over the nodes
-  unsigned nodes = 1;   // 1 to kMaxSimulatedNodes
+  unsigned vcpus = 16;  // 1 to kMaxSimulatedVcpus, and no more than the topology has processors
+  SimulatedTopology topology{};
   Placement placement = Placement::kLocal;
   std::uint64_t pages = 64;  // of each vCPU, 16 to kMaxSimulatedPages
   std::uint64_t seed = 1;    // of the order in which kBootLazy touches them
   PolicySet policy{};
   CostTable costs = CostTable::defaults();
 };
-inline constexpr unsigned kMaxSimulatedVcpus = 256;
-inline constexpr unsigned kMaxSimulatedNodes = 8;
 inline constexpr std::uint64_t kMaxSimulatedPages = 512;
 /// Of all vCPUs together: as many as user space has shared memory for (kHostRegionBytes).
 inline constexpr std::uint64_t kMaxSimulatedPagesInAll = kHostRegionBytes / kPageBytes;
-
-// Assumption: memory of another node takes 1.7 times as long to store to and to walk.
-inline constexpr double kRemoteFactor = 1.7;
 
 /// One kind of lock, or the RMP's regions of 2 MiB together.
 struct LockTime {

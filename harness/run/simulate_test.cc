@@ -49,7 +49,7 @@ TEST_F(Simulate, EveryPageArrivesInEveryWorkload) {
 TEST_F(Simulate, TheSameArgumentsGiveTheSameNumbers) {
   for (std::size_t workload = 0; workload < kSimulatedWorkloads.size(); ++workload) {
     SimulateOptions options = options_for(workload, 24);
-    options.nodes = 3;
+    options.topology.nodes = 3;
     const SimulateResult one = run(options), other = run(options);
     EXPECT_EQ(one.virtual_ns, other.virtual_ns) << kSimulatedWorkloads[workload];
     EXPECT_EQ(one.latency_ns, other.latency_ns);
@@ -59,7 +59,8 @@ TEST_F(Simulate, TheSameArgumentsGiveTheSameNumbers) {
 
 TEST_F(Simulate, TheSeedIsTheOrderOfLazyAcceptance) {
   SimulateOptions options = options_for(1, 24);
-  options.nodes = 2;  // which pages are remote, and so who meets whom, is a matter of the order
+  // Which pages are remote, and so who meets whom, is a matter of the order.
+  options.topology.nodes = 2;
   options.placement = Placement::kInterleaved;
   const SimulateResult one = run(options);
   options.seed = 2;
@@ -140,7 +141,7 @@ TEST_F(Simulate, MemoryOfAnotherNodeTakesLonger) {
   SimulateOptions options = options_for(0, 8);
   options.costs.nanoseconds.fill(0);
   options.costs.nanoseconds[static_cast<std::size_t>(CostItem::kPageStore)] = 100;
-  options.nodes = 2;
+  options.topology.nodes = 2;
   const double local = run(options).virtual_ns;
   options.placement = Placement::kFirst;
   const double first = run(options).virtual_ns;
@@ -149,6 +150,55 @@ TEST_F(Simulate, MemoryOfAnotherNodeTakesLonger) {
   EXPECT_DOUBLE_EQ(local, 32 * 100);
   EXPECT_DOUBLE_EQ(first, 32 * 100 * kRemoteFactor) << "half of the vCPUs are on the other node";
   EXPECT_DOUBLE_EQ(interleaved, (16 + 16 * kRemoteFactor) * 100);
+}
+
+TEST_F(Simulate, MemoryTakesAsMuchLongerAsItsNodeIsFar) {
+  SimulateOptions options = options_for(0, 4);
+  options.costs.nanoseconds.fill(0);
+  options.costs.nanoseconds[static_cast<std::size_t>(CostItem::kPageStore)] = 100;
+  options.placement = Placement::kFirst;
+  options.topology = {.nodes = 3, .processors = {2, 1, 1}};
+  options.topology.factor[0] = {1, 5, 6};  // nobody goes that way
+  options.topology.factor[1][0] = 1.25;
+  options.topology.factor[2][0] = 2.5;
+  const SimulateResult result = run(options);
+  EXPECT_DOUBLE_EQ(result.latency_ns[0], 100) << "of half of the vCPUs it is their own";
+  EXPECT_DOUBLE_EQ(result.virtual_ns, 32 * 250) << "as long as it takes the farthest";
+  options.vcpus = 2;
+  EXPECT_DOUBLE_EQ(run(options).virtual_ns, 32 * 125) << "on the first processor and the third";
+}
+
+TEST_F(Simulate, EqualNodesAreWhatTheirCountIs) {
+  for (std::size_t workload = 0; workload < kSimulatedWorkloads.size(); ++workload) {
+    SimulateOptions options = options_for(workload, 12);
+    options.placement = Placement::kInterleaved;
+    options.topology = {.nodes = 4};
+    const SimulateResult counted = run(options);
+    options.topology.processors = equal_processors(3);
+    const SimulateResult same = run(options);
+    EXPECT_EQ(counted.virtual_ns, same.virtual_ns) << kSimulatedWorkloads[workload];
+    EXPECT_EQ(counted.latency_ns, same.latency_ns) << kSimulatedWorkloads[workload];
+  }
+}
+
+TEST_F(Simulate, EveryWorkloadTakesLongerTheFartherItsMemoryIs) {
+  for (std::size_t workload = 0; workload < kSimulatedWorkloads.size(); ++workload) {
+    // Alone: among many, who meets whom changes too, and can make up for it.
+    SimulateOptions options = options_for(workload, 1);
+    options.placement = Placement::kFirst;
+    options.topology = {.nodes = 2, .processors = {0, 1}};
+    double nearer = 0;
+    for (const double factor : {1.0, 1.2, 2.1, 3.2}) {
+      options.topology.factor = equal_factors(factor);
+      const double now = run(options).virtual_ns;
+      EXPECT_GT(now, nearer) << kSimulatedWorkloads[workload] << " at " << factor;
+      nearer = now;
+    }
+    options.placement = Placement::kLocal;
+    const double own = run(options).virtual_ns;
+    options.topology.factor = equal_factors(1);
+    EXPECT_EQ(run(options).virtual_ns, own) << "how far others are does not matter";
+  }
 }
 
 TEST_F(Simulate, AShootDownTakesLongerTheMoreProcessorsThereAre) {
@@ -186,7 +236,9 @@ TEST_F(Simulate, WhatIsOutOfRangeIsRefused) {
   };
   EXPECT_THAT(error({.vcpus = 0}), HasSubstr("vcpus is 0, and must be 1 to 256"));
   EXPECT_THAT(error({.vcpus = 257}), HasSubstr("vcpus is 257"));
-  EXPECT_THAT(error({.nodes = 9}), HasSubstr("nodes is 9, and must be 1 to 8"));
+  EXPECT_THAT(error({.topology = {.nodes = 9}}), HasSubstr("nodes is 9, and must be 1 to 8"));
+  EXPECT_THAT(error({.vcpus = 3, .topology = {.nodes = 2, .processors = {1, 1}}}),
+              HasSubstr("3 vCPUs, and the topology has 2 processors"));
   EXPECT_THAT(error({.pages = 15}), HasSubstr("pages is 15, and must be 16 to 512"));
   EXPECT_THAT(error({.vcpus = 256, .pages = 65}), HasSubstr("take fewer pages"));
   SimulateOptions options;

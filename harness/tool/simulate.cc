@@ -55,7 +55,7 @@ Expected<std::vector<unsigned>> parse_list(std::string_view text) {
 
 Expected<run::SimulateOptions> options_of(const SimulateCommand& command) {
   run::SimulateOptions options{
-      .nodes = command.nodes, .pages = command.pages, .seed = command.seed};
+      .topology = {.nodes = command.nodes}, .pages = command.pages, .seed = command.seed};
   const auto place = [](const auto& names, const std::string& name) {
     return static_cast<std::uint8_t>(std::ranges::find(names, name) - names.begin());
   };
