@@ -26,18 +26,44 @@ unsigned count_of(hwloc_topology_t topology, hwloc_obj_type_t type) {
   return count > 0 ? static_cast<unsigned>(count) : 0;
 }
 
-Expected<Handle> load(const char* description) {
+Expected<Handle> start() {
   hwloc_topology_t raw = nullptr;
   if (hwloc_topology_init(&raw) != 0) return system_error("start hwloc");
-  Handle handle(raw, [](hwloc_topology_t t) { hwloc_topology_destroy(t); });
-  if (description != nullptr && hwloc_topology_set_synthetic(raw, description) != 0) {
-    return input_error(
-        fmt::format("hwloc does not take the topology description \"{}\"; write it like \"pack:2 "
-                    "[numa] core:4 pu:1\"",
-                    description));
+  return Handle(raw, [](hwloc_topology_t t) { hwloc_topology_destroy(t); });
+}
+
+/// hwloc lists a processor at each node that is near to it: beside that of its own memory, one that
+/// serves a whole package or the machine, or other memory at the same place.
+void count_processors(hwloc_topology_t topology, std::vector<Node>& nodes) {
+  for (unsigned i = 0; i < count_of(topology, HWLOC_OBJ_PU); ++i) {
+    const hwloc_obj_t cpu = hwloc_get_obj_by_type(topology, HWLOC_OBJ_PU, i);
+    Node* nearest = nullptr;
+    int fewest = 0;
+    for (unsigned n = 0; n < nodes.size(); ++n) {
+      const hwloc_obj_t node = hwloc_get_obj_by_type(topology, HWLOC_OBJ_NUMANODE, n);
+      const int shared_by = hwloc_bitmap_weight(node->cpuset);
+      if (hwloc_bitmap_isincluded(cpu->cpuset, node->cpuset) == 0) continue;
+      if (nearest != nullptr && shared_by >= fewest) continue;
+      nearest = &nodes[n];
+      fewest = shared_by;
+    }
+    if (nearest != nullptr) ++nearest->cpu_count;
   }
-  if (hwloc_topology_load(raw) != 0) return system_error("let hwloc read the machine's topology");
-  return handle;
+}
+
+struct ReleaseDistances {
+  hwloc_topology_t topology = nullptr;
+  void operator()(hwloc_distances_s* matrix) const { hwloc_distances_release(topology, matrix); }
+};
+/// A matrix that goes before its topology does; null where there is none.
+using Distances = std::unique_ptr<hwloc_distances_s, ReleaseDistances>;
+
+Distances latencies_of(hwloc_topology_t topology) {
+  hwloc_distances_s* matrix = nullptr;
+  unsigned count = 1;  // that fit; then, that there are
+  const int answer = hwloc_distances_get_by_type(topology, HWLOC_OBJ_NUMANODE, &count, &matrix,
+                                                 HWLOC_DISTANCES_KIND_MEANS_LATENCY, 0);
+  return Distances(answer == 0 && count != 0 ? matrix : nullptr, {.topology = topology});
 }
 
 }  // namespace
@@ -69,17 +95,38 @@ Topology::Topology(Handle topology) : topology_(std::move(topology)) {
                       .core_count = cores > 0 ? static_cast<unsigned>(cores) : 0,
                       .memory = {node->attr->numanode.local_memory}});
   }
+  count_processors(raw, nodes_);
 }
 
 Expected<Topology> Topology::open() {
-  Expected<Handle> handle = load(nullptr);
+  Expected<Handle> handle = start();
   if (!handle) return std::unexpected(handle.error());
+  if (hwloc_topology_load(handle->get()) != 0)
+    return system_error("let hwloc read the machine's topology");
   return Topology(std::move(*handle));
 }
 
 Expected<Topology> Topology::synthetic(const std::string& description) {
-  Expected<Handle> handle = load(description.c_str());
+  Expected<Handle> handle = start();
   if (!handle) return std::unexpected(handle.error());
+  if (hwloc_topology_set_synthetic(handle->get(), description.c_str()) != 0) {
+    return input_error(
+        fmt::format("hwloc does not take the topology description \"{}\"; write it like \"pack:2 "
+                    "[numa] core:4 pu:1\"",
+                    description));
+  }
+  if (hwloc_topology_load(handle->get()) != 0)
+    return system_error(fmt::format("let hwloc make the topology \"{}\"", description));
+  return Topology(std::move(*handle));
+}
+
+Expected<Topology> Topology::from_xml(const std::string& path) {
+  Expected<Handle> handle = start();
+  if (!handle) return std::unexpected(handle.error());
+  if (hwloc_topology_set_xml(handle->get(), path.c_str()) != 0)
+    return system_error("read the topology in " + path);
+  if (hwloc_topology_load(handle->get()) != 0)
+    return input_error(path + ": no topology that hwloc can read; lstopo --of xml writes them");
   return Topology(std::move(*handle));
 }
 
@@ -94,12 +141,37 @@ Expected<std::string> Topology::description() const {
   return std::string(text.data());
 }
 
+Expected<std::optional<NodeDistances>> Topology::distances() const {
+  const Distances matrix = latencies_of(topology_.get());
+  if (matrix == nullptr) return std::nullopt;
+  const std::size_t count = nodes_.size();
+  const char* const name = hwloc_distances_get_name(topology_.get(), matrix.get());
+  NodeDistances distances{.name = name != nullptr ? name : "distances", .from = {}};
+  if (matrix->nbobjs != count)
+    return input_error(fmt::format("{}: a matrix of {} nodes on a machine of {}", distances.name,
+                                   matrix->nbobjs, count));
+  distances.from.assign(count, std::vector<double>(count, 1));
+  for (std::size_t i = 0; i < count; ++i) {
+    const hwloc_uint64_t* const row = matrix->values + i * count;
+    const unsigned from = matrix->objs[i]->logical_index;
+    if (row[i] == 0)
+      return input_error(
+          fmt::format("{}: node {} is 0 from itself, so that nothing is a multiple of it",
+                      distances.name, from));
+    for (std::size_t j = 0; j < count; ++j)
+      distances.from[from][matrix->objs[j]->logical_index] =
+          static_cast<double>(row[j]) / static_cast<double>(row[i]);
+  }
+  return distances;
+}
+
 Expected<void> Topology::placeable(const std::string& what) const {
   // hwloc answers 0 to every binding on a synthetic topology and does nothing, which would publish
   // made-up placements.
   if (is_this_system()) return {};
-  return input_error(what +
-                     ": the topology is synthetic, there is no such machine to place anything on");
+  return input_error(
+      what +
+      ": the topology is synthetic or a file's, there is no such machine to place anything on");
 }
 
 Expected<void> Topology::bind_thread_to_node(unsigned node) const {

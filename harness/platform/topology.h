@@ -1,11 +1,13 @@
-// The machine's nodes and cores, and placement on them (hwloc). A synthetic topology (a
-// description, for the simulator and tests) is marked: placement on it is refused, so that its
-// numbers can never pass for a machine's. Source: hwloc 2.9 manual, "synthetic topologies",
+// The machine's nodes and cores, and placement on them (hwloc). A topology that is not this
+// machine's (a description or a file, for the simulator and tests) is marked: placement on it is
+// refused, so that its numbers can never pass for a machine's. Source: hwloc 2.9 manual, "synthetic
+// topologies", "importing and exporting topologies from/to XML files", "distances",
 // hwloc_topology_is_thissystem().
 #pragma once
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,7 +21,18 @@ namespace sluice::platform {
 struct Node {
   unsigned os_index = 0;  // as the kernel numbers it
   unsigned core_count = 0;
+  /// Processors (hyperthreads) whose nearest node it is, so that each counts once; 0 where it has
+  /// memory only. Of nodes that are near to the same ones, the first has them.
+  unsigned cpu_count = 0;
   ByteCount memory{};
+};
+
+/// How far each node is from each.
+struct NodeDistances {
+  std::string name{};  // hwloc's; "NUMALatency" is what firmware says (ACPI SLIT)
+  /// As a multiple of how far a node is from itself: from[i][j] of node i to node j, by their index
+  /// in nodes().
+  std::vector<std::vector<double>> from{};
 };
 
 /// Memory that lives on one node; unmapped when it goes.
@@ -49,6 +62,8 @@ class Topology {
   /// From a description such as "pack:2 [numa] l3:4 core:4 pu:2". Errors: a description that hwloc
   /// does not take.
   static Expected<Topology> synthetic(const std::string& description);
+  /// From a file as `lstopo --of xml` writes it. Errors: a file that cannot be read, or is no such.
+  static Expected<Topology> from_xml(const std::string& path);
 
   bool is_this_system() const;
   const std::vector<Node>& nodes() const { return nodes_; }
@@ -57,6 +72,10 @@ class Topology {
   /// hwloc's export string; takes the machine back to life as a synthetic one. Errors: an
   /// asymmetric machine has none.
   Expected<std::string> description() const;
+  /// What is said about the distances of nodes: the first of hwloc's matrices that means latency.
+  /// Empty where nothing is, as for any description in one line and a machine of one node. Errors:
+  /// a matrix that leaves nodes out, or says that a node is 0 from itself.
+  Expected<std::optional<NodeDistances>> distances() const;
 
   /// Runs the calling thread on one node's cores, or on one core, from now on. Errors: no such node
   /// or core; a synthetic topology; what the system refused.
