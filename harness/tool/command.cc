@@ -30,6 +30,10 @@ OptionRules& OptionRules::existing_path() {
   option_->check(CLI::ExistingPath);
   return *this;
 }
+OptionRules& OptionRules::not_empty() {
+  option_->check([](const std::string& value) { return value.empty() ? "it is empty" : ""; });
+  return *this;
+}
 OptionRules& OptionRules::one_value_each() {
   option_->allow_extra_args(false);
   return *this;

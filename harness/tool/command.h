@@ -48,6 +48,7 @@ class OptionRules {
   OptionRules& between(std::uint64_t low, std::uint64_t high);
   OptionRules& non_negative();
   OptionRules& existing_path();
+  OptionRules& not_empty();
   /// Of an option that may be given again: what follows its first value is not its own.
   OptionRules& one_value_each();
 

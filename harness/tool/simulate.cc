@@ -6,9 +6,11 @@
 #include <algorithm>
 #include <charconv>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "ops/text.h"
 #include "tool/command.h"
+#include "tool/simulate_topology.h"
 
 namespace sluice::tool {
 namespace {
@@ -16,10 +18,10 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 struct SimulateCommand {
-  std::string workload = "boot_eager", vcpus = "1,2,4,8,16,32,64,128,256", placement = "local";
-  std::string policy{}, costs{};
+  std::string workload = "boot_eager", placement = "local";
+  std::string vcpus{}, topology{}, policy{}, costs{};
   std::uint64_t pages = 64, seed = 1;
-  unsigned nodes = 1;
+  std::optional<unsigned> nodes{};
   bool json = false;
 };
 
@@ -53,9 +55,9 @@ Expected<std::vector<unsigned>> parse_list(std::string_view text) {
   }
 }
 
-Expected<run::SimulateOptions> options_of(const SimulateCommand& command) {
-  run::SimulateOptions options{
-      .topology = {.nodes = command.nodes}, .pages = command.pages, .seed = command.seed};
+Expected<run::SimulateOptions> options_of(const SimulateCommand& command,
+                                          const run::SimulatedTopology& machine) {
+  run::SimulateOptions options{.topology = machine, .pages = command.pages, .seed = command.seed};
   const auto place = [](const auto& names, const std::string& name) {
     return static_cast<std::uint8_t>(std::ranges::find(names, name) - names.begin());
   };
@@ -81,10 +83,13 @@ std::string worst_lock(const run::SimulateResult& result, unsigned vcpus) {
   return fmt::format("{} {:.0f} %", worst->name, 100 * share);
 }
 
-void print(const std::vector<Run>& runs, const SimulateCommand& command) {
+void print(const std::vector<Run>& runs, const SimulateCommand& command,
+           const ChosenTopology& topology) {
+  const unsigned nodes = topology.machine.nodes;
   fmt::print("{}, {} pages a vCPU, {} node{}, placement {}{}{}\n", command.workload, command.pages,
-             command.nodes, command.nodes == 1 ? "" : "s", command.placement,
-             command.policy.empty() ? "" : ", ", command.policy);
+             nodes, nodes == 1 ? "" : "s", command.placement, command.policy.empty() ? "" : ", ",
+             command.policy);
+  fmt::print("{}", text_of(topology));
   fmt::print("{:>6} {:>14} {:>9} {:>12} {:>12}  {}\n", "vCPUs", "pages/s", "speed-up", "p50 us",
              "p99 us", "waited most for, of all time");
   const double first = runs.front().result.pages_per_second() / runs.front().vcpus;
@@ -99,11 +104,11 @@ void print(const std::vector<Run>& runs, const SimulateCommand& command) {
   }
 }
 
-Json json_of(const Run& run, const SimulateCommand& command) {
+Json json_of(const Run& run, const SimulateCommand& command, const ChosenTopology& topology) {
   const run::SimulateResult& r = run.result;
   Json out{{"workload", command.workload},
            {"vcpus", run.vcpus},
-           {"nodes", command.nodes},
+           {"nodes", topology.machine.nodes},
            {"placement", command.placement},
            {"policy", command.policy},
            {"pages_a_vcpu", command.pages},
@@ -126,13 +131,17 @@ Json json_of(const Run& run, const SimulateCommand& command) {
                             {"waited_ns", lock.waited_ns},
                             {"held_ns", lock.held_ns}});
   }
+  if (!topology.name.empty()) out["topology"] = json_of(topology);
   return out;
 }
 
 int run_all(const SimulateCommand& command) {
-  const auto vcpus = parse_list(command.vcpus);
+  const auto topology = choose_topology(command.topology, command.nodes);
+  if (!topology) return complain(topology.error());
+  const auto vcpus =
+      command.vcpus.empty() ? default_vcpus(topology->machine) : parse_list(command.vcpus);
   if (!vcpus) return complain(vcpus.error());
-  auto options = options_of(command);
+  auto options = options_of(command, topology->machine);
   if (!options) return complain(options.error());
   auto model = model::ModelBackend::open(default_profile(kDefaultKernel));
   if (!model) return complain(model.error());
@@ -147,10 +156,11 @@ int run_all(const SimulateCommand& command) {
   }
   if (command.json) {
     Json out = Json::array();
-    for (const Run& run : runs) out.push_back(json_of(run, command));
-    fmt::print("{}\n", out.dump(2));
+    for (const Run& run : runs) out.push_back(json_of(run, command, *topology));
+    // The name of a topology is any text.
+    fmt::print("{}\n", out.dump(2, ' ', false, Json::error_handler_t::replace));
   } else {
-    print(runs, command);
+    print(runs, command, *topology);
   }
   return refused ? kInconclusive : kFine;
 }
@@ -165,9 +175,14 @@ void add_simulate(CLI::App& app, int& status) {
       .option("--workload", options.workload,
               "boot_eager | boot_lazy | premap | ping_pong | ballooning | migration (boot_eager)")
       .one_of(words_of(run::kSimulatedWorkloads));
-  command.option("--vcpus", options.vcpus, "Numbers with commas, each 1 to 256 (1,2,4,...,256)");
+  command
+      .option("--vcpus", options.vcpus,
+              "Numbers with commas, each 1 to 256 (1,2,4,... to 256, or to all processors of the "
+              "topology)")
+      .not_empty();
   command.option("--nodes", options.nodes, "NUMA nodes that they are spread over (1)")
       .between(1, run::kMaxSimulatedNodes);
+  command.option("--topology", options.topology, kTopologyHelp).not_empty();
   command
       .option("--placement", options.placement,
               "Which node memory lies on: local | interleaved | first (local)")
