@@ -220,22 +220,34 @@ SysResult KvmBackend::convert(LiveVm& vm, GpaRange range, bool to_private) {
                                    .attributes = to_private ? uapi::kAttributePrivate : 0});
   if (!result.ok()) return result;
   vm.converted.push_back(range);
-  if (header_.policy.convert_reclaim == ConvertReclaim::kPunchHole && !to_private) {
-    punch(vm, range);
-  }
+  reclaim(vm, range, to_private);
   return result;
 }
 
-/// Gives back the private copy that a conversion to shared left unreachable.
-void KvmBackend::punch(LiveVm& vm, GpaRange range) {
+/// Gives back what a conversion left unreachable, as the policy axis `convert_reclaim` says.
+void KvmBackend::reclaim(const LiveVm& vm, GpaRange range, bool to_private) {
+  const PolicySet& policy = header_.policy;
   for (const LiveSlot& slot : vm.slots) {
     if (slot.slot >= 1u << 16 || !slot.gmem.is_gmem()) continue;
     const std::uint64_t begin = std::max(range.gpa, slot.gpa);
     const std::uint64_t end = std::min(range.gpa + range.size, slot.gpa + slot.size);
     if (begin >= end) continue;
-    static_cast<void>(
-        gmems_[slot.gmem.value].punch_hole(slot.gmem_offset + (begin - slot.gpa), end - begin));
+    const Gmem& file = gmems_[slot.gmem.value];
+    const std::uint64_t offset = slot.gmem_offset + (begin - slot.gpa);
+    if (reclaims_by_hole(policy) && !to_private)
+      static_cast<void>(file.punch_hole(offset, end - begin));
+    if (discards_shared(policy) && to_private)
+      discard(slot.address + (begin - slot.gpa), end - begin);
+    const std::uint64_t other = page_punched_anywhere(offset >> kPageShift) << kPageShift;
+    if (punches_anywhere(policy)) static_cast<void>(file.punch_hole(other, kPageBytes));
   }
+}
+
+/// What lies outside the region is not the harness's to discard.
+void KvmBackend::discard(std::uint64_t address, std::uint64_t size) {
+  const std::uint64_t at = address - region_.base();
+  if (at >= HostRegion::kBytes || size > HostRegion::kBytes - at) return;
+  static_cast<void>(region_.discard(at, size));
 }
 
 }  // namespace sluice::kvm

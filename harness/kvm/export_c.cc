@@ -221,6 +221,16 @@ std::string in_comment(std::string_view text) {
 }  // namespace
 
 std::string why_not_exportable(const Sequence& sequence, std::string_view file) {
+  const PolicySet& policy = sequence.header.policy;
+  if (needs_other_kernel(policy))
+    return fmt::format("{}: no kernel does what it wants: {}", file, format_policy(policy));
+  const bool converts = std::ranges::any_of(
+      sequence.steps, [](const Step& step) { return is_one_of<MapGpaRange>(step.op); });
+  if (converts && (discards_shared(policy) || punches_anywhere(policy)))
+    return fmt::format(
+        "{}: user space of an exported program punches holes after a conversion, or "
+        "keeps all: set convert_reclaim to punch_hole or keep",
+        file);
   std::array<bool, kMaxVcpus> smm{};
   for (std::size_t i = 0; i < sequence.steps.size(); ++i) {
     const Step& step = sequence.steps[i];

@@ -145,7 +145,8 @@ class KvmBackend {
   Outcome of_guest_exit(const CommandResult& result, bool reads);
   Outcome answer_conversion(const Acting& acting, const MapGpaRange& op, VmIndex vm);
   SysResult convert(LiveVm& vm, GpaRange range, bool to_private);
-  void punch(LiveVm& vm, GpaRange range);
+  void reclaim(const LiveVm& vm, GpaRange range, bool to_private);
+  void discard(std::uint64_t address, std::uint64_t size);
   SysResult destroy(VmIndex index);
   bool is_index_taken(VmIndex index) const;
   bool renew_roots(LiveVm& vm);

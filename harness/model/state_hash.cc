@@ -74,8 +74,8 @@ void add_roots(Hash& hash, const Kernel& k, const Vm& vm) {
 void add_td(Hash& hash, const Kernel& k, const ModelView& view, VmIndex index) {
   const Td& td = k.machine.sept.td(index);
   const TdVm& own = k.vm(index).td;
-  add(hash, own.initialized, own.runnable, own.premapped, td.finalized, td.sept_ve_disable,
-      td.epoch, td.key, td.pages_added, td.pages_measured);
+  add(hash, own.initialized, own.runnable, own.premapped, own.source.value, td.finalized,
+      td.sept_ve_disable, td.epoch, td.key, td.pages_added, td.pages_measured);
   for (GfnSpan left{.first = {0}, .end = {kTdSharedGfn}}; auto at = view.next_sept(index, left);) {
     add(hash, at->gfn.value, k.machine.sept.entry(index, at->gfn).word);
     left.first = at->gfn + PageCount{1};

@@ -17,7 +17,7 @@
 
 namespace sluice {
 
-inline constexpr std::uint8_t kCodecVersion = 6;
+inline constexpr std::uint8_t kCodecVersion = 7;
 /// No sequence is longer: header, and per step operation, actor, park and fields of 9 bytes.
 inline constexpr std::size_t kMaxEncodedBytes = 2 + kPolicyAxes.size() + kMaxOps * (3 + 9 * 16);
 

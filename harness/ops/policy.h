@@ -13,7 +13,13 @@ namespace sluice {
 /// How user space answers an exit that wants a conversion (alternatives E).
 enum class VmmPolicy : std::uint8_t { kConvert, kKill, kIgnore, kRefuse };
 /// What user space does with the unreachable copy after a conversion (alternatives C).
-enum class ConvertReclaim : std::uint8_t { kPunchHole, kKeep };
+enum class ConvertReclaim : std::uint8_t {
+  kPunchHole,        // to shared: a hole in the guest_memfd
+  kKeep,             // nothing
+  kPunchSharedOnly,  // to private: the shared page is discarded (MADV_DONTNEED)
+  kUnsupported,      // as kPunchHole, and the file has no holes
+  kRandomHoles       // as kPunchHole, and another hole somewhere, after each conversion
+};
 /// What a guest does about the rules for page state changes (snp_host.md 10): it keeps them all, or
 /// breaks one.
 enum class GuestPolicy : std::uint8_t {
@@ -36,7 +42,15 @@ enum class HostOrder : std::uint8_t { k4K, k2M };
 /// E).
 enum class NpfMismatch : std::uint8_t { kExit, kAutoConvert, kInject, kKill, kRequirePsc };
 /// What becomes of the host's direct map when a 4 KiB frame is assigned (alternatives D).
-enum class DirectMapPolicy : std::uint8_t { kSplit, kLeave, kUnmap, kUnmapNoFlush, kLeaveKmap };
+enum class DirectMapPolicy : std::uint8_t {
+  kSplit,
+  kLeave,
+  kUnmap,
+  kUnmapNoFlush,
+  kLeaveKmap,
+  kUnmapDebug  // as kUnmap on a host that is being debugged (HostProfile::debug), else as
+               // kLeaveKmap
+};
 /// KVM_PRE_FAULT_MEMORY on a vCPU that is in SMM or in guest mode (alternatives B).
 enum class PremapMode : std::uint8_t {
   kLinux_6_12,   // by the MMU that the vCPU has, if that is the TDP MMU
@@ -49,11 +63,21 @@ enum class PremapMode : std::uint8_t {
 };
 /// What KVM_PRE_FAULT_MEMORY promises, and to whom (alternatives B).
 enum class PremapAbi : std::uint8_t { kGuaranteed, kAdvisory, kByVmType, kOnlyConfidential };
+/// How the first pages of a TD get there (alternatives B).
+enum class TdxPopulate : std::uint8_t {
+  kMainline,           // as the kernel version has it: one of the last two
+  kOneLoop,            // maps and adds page by page, with the source's address in the VM
+  kOneIoctlTwoLoops,   // one call: maps all pages, then adds all
+  kTwoPass,            // user space pre-faults the pages, then has them added
+  kHybrid_6_16,        // maps by the pre-fault's way and adds, page by page; counts what is between
+  kRecordedSource_7_0  // maps and adds at once, with the source's address in the call
+};
 
 /// Where private memory lives (alternatives C).
 enum class Backing : std::uint8_t {
-  kFd,        // in a guest_memfd of its own, beside the shared memory of user space
-  kFdInPlace  // in the guest_memfd that shared memory lives in, too: conversion in place
+  kFd,         // in a guest_memfd of its own, beside the shared memory of user space
+  kFdInPlace,  // in the guest_memfd that shared memory lives in, too: conversion in place
+  kVmaGup      // in user space's own mapping, as shared memory does: pinned, conversion in place
 };
 /// What keeps the kernel's own accesses to a shared page and its conversion apart (alternatives A).
 enum class HostFault : std::uint8_t {
@@ -81,6 +105,7 @@ struct PolicySet {
   Backing backing = Backing::kFd;
   HostFault host_fault = HostFault::kUpm;
   MappedSetLock mapped_set_lock = MappedSetLock::kSpin;
+  TdxPopulate tdx_populate = TdxPopulate::kMainline;
   friend constexpr bool operator==(const PolicySet&, const PolicySet&) = default;
 };
 
@@ -97,12 +122,12 @@ struct PolicyAxis {
   std::string_view source;
   PolicyKind kind = PolicyKind::kAround;
 };
-inline constexpr std::array<PolicyAxis, 12> kPolicyAxes{{
+inline constexpr std::array<PolicyAxis, 13> kPolicyAxes{{
     {"vmm",
      {"convert", "kill", "ignore", "refuse"},
      "how user space answers KVM_EXIT_HYPERCALL and KVM_EXIT_MEMORY_FAULT"},
     {"convert_reclaim",
-     {"punch_hole", "keep"},
+     {"punch_hole", "keep", "punch_shared_only", "unsupported", "random_holes"},
      "what user space does with the copy that a conversion leaves unreachable"},
     {"gmem_order",
      {"4K", "2M", "1G"},
@@ -117,7 +142,7 @@ inline constexpr std::array<PolicyAxis, 12> kPolicyAxes{{
      "what KVM does about a guest's access that does not fit the page's attribute",
      PolicyKind::kKernel},
     {"direct_map",
-     {"split", "leave", "unmap", "unmap_noflush", "leave_kmap"},
+     {"split", "leave", "unmap", "unmap_noflush", "leave_kmap", "unmap_debug"},
      "what becomes of the direct map when a frame is assigned",
      PolicyKind::kKernel},
     {"premap_mode",
@@ -128,7 +153,10 @@ inline constexpr std::array<PolicyAxis, 12> kPolicyAxes{{
      {"guaranteed", "advisory", "by_vm_type", "only_confidential"},
      "what KVM_PRE_FAULT_MEMORY promises, and to which VMs",
      PolicyKind::kKernel},
-    {"backing", {"fd", "fd_in_place"}, "where private memory lives", PolicyKind::kKernel},
+    {"backing",
+     {"fd", "fd_in_place", "vma_gup"},
+     "where private memory lives",
+     PolicyKind::kKernel},
     {"host_fault",
      {"upm", "none", "convert_back", "mapped_set", "mapped_set_gup", "folio_ref"},
      "what keeps the kernel's own writes and a conversion to private apart",
@@ -136,6 +164,11 @@ inline constexpr std::array<PolicyAxis, 12> kPolicyAxes{{
     {"mapped_set_lock",
      {"spin", "sleep", "unlocked"},
      "what guards the set of mapped pages",
+     PolicyKind::kKernel},
+    {"tdx_populate",
+     {"mainline", "one_loop", "one_ioctl_two_loops", "two_pass", "hybrid_6_16",
+      "recorded_source_7_0"},
+     "how KVM_TDX_INIT_MEM_REGION maps and adds the first pages of a TD",
      PolicyKind::kKernel},
 }};
 static_assert(sizeof(PolicySet) == kPolicyAxes.size(), "one byte an axis");
@@ -187,13 +220,14 @@ constexpr bool has_mainline_kernel(const PolicySet& set) {
 }
 /// Why these values do not go together, and what to do; "" if they do.
 constexpr std::string_view why_invalid(const PolicySet& set) {
-  const bool in_place = set.backing == Backing::kFdInPlace;
+  const bool in_place = set.backing != Backing::kFd;
   if (set.host_fault != HostFault::kUpm && !in_place) {
     return "with backing=fd a page that the kernel writes never becomes private: host_fault wants "
-           "backing=fd_in_place, too";
+           "backing=fd_in_place or vma_gup, too";
   }
   if (set.host_fault == HostFault::kUpm && in_place) {
-    return "with backing=fd_in_place a page that the kernel writes can become private: say by "
+    return "with backing=fd_in_place or vma_gup a page that the kernel writes can become private: "
+           "say by "
            "host_fault what is done about it (none, convert_back, mapped_set, ...)";
   }
   const bool counts =
@@ -208,15 +242,36 @@ constexpr std::string_view why_invalid(const PolicySet& set) {
 constexpr PolicySet with_what_it_needs(PolicySet set) {
   if (set.mapped_set_lock != MappedSetLock::kSpin && set.host_fault != HostFault::kMappedSetGup)
     set.host_fault = HostFault::kMappedSet;
-  if (set.backing == Backing::kFdInPlace && set.host_fault == HostFault::kUpm)
+  if (set.backing != Backing::kFd && set.host_fault == HostFault::kUpm)
     set.host_fault = HostFault::kFolioRef;
-  if (set.host_fault != HostFault::kUpm) set.backing = Backing::kFdInPlace;
+  if (set.host_fault != HostFault::kUpm && set.backing == Backing::kFd)
+    set.backing = Backing::kFdInPlace;
   return set;
 }
-/// Whether a conversion to shared leaves a copy in the file behind, for which a hole is punched: in
-/// place there is none.
+/// Whether a conversion to shared leaves a copy in the file behind, for which user space asks for a
+/// hole: in place there is none.
 constexpr bool reclaims_by_hole(const PolicySet& set) {
-  return set.convert_reclaim == ConvertReclaim::kPunchHole && set.backing == Backing::kFd;
+  const bool keeps = set.convert_reclaim == ConvertReclaim::kKeep ||
+                     set.convert_reclaim == ConvertReclaim::kPunchSharedOnly;
+  return !keeps && set.backing == Backing::kFd;
+}
+/// Whether a conversion to private leaves a page of user space's behind, which it discards.
+constexpr bool discards_shared(const PolicySet& set) {
+  return set.convert_reclaim == ConvertReclaim::kPunchSharedOnly && set.backing == Backing::kFd;
+}
+/// Whether user space punches holes wherever it likes.
+constexpr bool punches_anywhere(const PolicySet& set) {
+  return set.convert_reclaim == ConvertReclaim::kRandomHoles && set.backing == Backing::kFd;
+}
+/// Page of a file in which such a hole is, after the conversion of pages from `first` on: one of
+/// the first few, the same for every backend.
+inline constexpr std::uint64_t kPagesPunchedAnywhere = 16;
+constexpr std::uint64_t page_punched_anywhere(std::uint64_t first) {
+  return (first * 7 + 5) % kPagesPunchedAnywhere;
+}
+/// True for what no kernel does: only the model runs it.
+constexpr bool needs_other_kernel(const PolicySet& set) {
+  return !has_mainline_kernel(set) || set.convert_reclaim == ConvertReclaim::kUnsupported;
 }
 /// True where folios are larger than mainline's (up to 7.0): rows, tables and verdicts carry the
 /// label. What else KVM does otherwise, the policy in the header says.

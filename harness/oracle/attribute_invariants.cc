@@ -197,7 +197,7 @@ Result conversion_needs_no_slot(const View& view) {
 
 Result conversion_leaves_rmp(const View& view) {
   // In place the frames themselves change hands.
-  if (view.header().policy.backing == Backing::kFdInPlace) return std::nullopt;
+  if (view.header().policy.backing != Backing::kFd) return std::nullopt;
   if (view.ran_ops() != kOpBit<SetMemoryAttributes>) return std::nullopt;
   for (const FrameChange& change : view.frame_changes()) {
     if (change.rmp_changed) return Violation{.subject = change.pfn.value};

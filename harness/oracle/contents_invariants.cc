@@ -26,6 +26,16 @@ bool is_shown_as_private(const View& view, VmIndex vm, const FrameView& frame) {
   });
 }
 
+/// The TD that had the frame before the step.
+std::optional<VmIndex> td_of(const View& view, Pfn pfn) {
+  for (const SeptChange& entry : view.sept_changes()) {
+    if (!entry.before.is_free() && entry.before.pfn == pfn) return entry.vm;
+    if (!entry.now.is_free() && entry.now.pfn == pfn) return std::nullopt;
+  }
+  const auto now = view.sept_of(pfn);
+  return now ? std::optional(now->vm) : std::nullopt;
+}
+
 /// The VM whose private memory the frame was before the step, and is still: by its entry, or, where
 /// no RMP says so, as a page of a file of a VM with private memory.
 std::optional<VmIndex> private_owner(const View& view, const FrameChange& change) {
@@ -37,12 +47,16 @@ std::optional<VmIndex> private_owner(const View& view, const FrameChange& change
     }
     return std::nullopt;
   }
+  if (change.now.use == FrameUse::kHostUser && is_pinned_backing(view))
+    return td_of(view, change.pfn);
   // Raw host stores may write what only software protects.
   if (change.now.use != FrameUse::kGmem || view.header().scope == Scope::kMachine)
     return std::nullopt;
   const VmIndex vm = view.gmem(change.now.gmem).vm;
   const VmType type = view.vm(vm).type;
   const bool may_be_shared = view.header().policy.backing == Backing::kFdInPlace;
+  // Where the same page was shared before, it is the TD's from the entry on, as with the RMP.
+  if (may_be_shared && type == VmType::kTdx) return td_of(view, change.pfn);
   if (may_be_shared && !is_shown_as_private(view, vm, change.now)) return std::nullopt;
   return has_private_memory(type) && type != VmType::kSnp ? std::optional(vm) : std::nullopt;
 }

@@ -126,6 +126,7 @@ bool is_in_hole(const View& view, GmemIndex gmem, std::uint64_t index) {
 bool may_be_given_away(const View& view, GmemIndex gmem, std::uint64_t index) {
   if (!ran_guest_request(view) || !reclaims_by_hole(view.header().policy)) return false;
   if (!is_guest_request(view.step().op)) return true;
+  if (punches_anywhere(view.header().policy) && index < kPagesPunchedAnywhere) return true;
   const VmIndex vm = view.gmem(gmem).vm;
   return any_slot_now_or_before(view, vm, [&](const SlotView& slot) {
     const std::optional<Gfn> gfn = gfn_of_page(slot, gmem, index);
@@ -148,6 +149,8 @@ bool keeps_to_size(const View& view, const Fallocate& op) {
   if (out.skipped() || !file.open || !view.ran_alone() || !sane) return true;
   const FilePages pages = file_pages_of(op.gmem, op.offset, op.size);
   const bool changes_nothing = view.gmem_page_changes().empty() && view.leaf_changes().empty();
+  const bool has_holes = view.header().policy.convert_reclaim != ConvertReclaim::kUnsupported;
+  if (hole_of(op) && !has_holes) return !out.ok() && changes_nothing;
   if (hole_of(op)) return pages.first < file.page_count || (out.ok() && changes_nothing);
   return pages.end <= file.page_count || (!out.ok() && changes_nothing);
 }

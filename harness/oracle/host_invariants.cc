@@ -45,9 +45,10 @@ bool was_freed_while_assigned(const View& view, Pfn pfn) {
   return was_freed(view, pfn) && was_refused(view, pfn);
 }
 
-/// A frame of nobody, or of user space: no guest's and not firmware's.
-bool is_the_hosts(const FrameView& frame) {
-  return frame.use == FrameUse::kFree || frame.use == FrameUse::kHostUser;
+/// A frame of nobody, or of user space alone: no guest's and not firmware's.
+bool is_the_hosts(const View& view, const FrameView& frame) {
+  return frame.use == FrameUse::kFree ||
+         (frame.use == FrameUse::kHostUser && !is_pinned_backing(view));
 }
 
 /// The first frame of what the changed entry stands for that is assigned, and the host's own.
@@ -59,7 +60,7 @@ std::optional<Pfn> first_assigned_of_host(const View& view, const FrameChange& c
   const std::uint64_t frames = large ? frames_in(change.rmp_now.page_size) : 1;
   for (std::uint64_t i = 0; i < frames; ++i) {
     const Pfn pfn = change.pfn + PageCount{i};
-    if (is_the_hosts(i == 0 ? change.now : view.frame(pfn))) return pfn;
+    if (is_the_hosts(view, i == 0 ? change.now : view.frame(pfn))) return pfn;
   }
   return std::nullopt;
 }
@@ -124,7 +125,8 @@ bool is_shared_last(std::span<const Event> events, std::size_t first, Pfn pfn) {
 /// A host that leaves its direct map alone does without H1, which is a means to H2.
 bool splits_direct_map(const View& view) {
   const DirectMapPolicy policy = view.header().policy.direct_map;
-  return policy != DirectMapPolicy::kLeave && policy != DirectMapPolicy::kLeaveKmap;
+  return policy != DirectMapPolicy::kLeave && policy != DirectMapPolicy::kLeaveKmap &&
+         policy != DirectMapPolicy::kUnmapDebug;
 }
 
 }  // namespace
@@ -205,7 +207,7 @@ Result freed_frame_is_shared(const View& view) {
 
 Result audit_assigned_of_host(const View& view, AuditScratch&) {
   for (const Pfn pfn : view.occupied_frames()) {
-    if (view.rmp(pfn).assigned && is_the_hosts(view.frame(pfn)))
+    if (view.rmp(pfn).assigned && is_the_hosts(view, view.frame(pfn)))
       return Violation{.subject = pfn.value};
   }
   return std::nullopt;

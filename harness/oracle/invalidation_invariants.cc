@@ -137,7 +137,8 @@ bool maps_under_locks(const View& view, const Event& map) {
     const std::uint64_t first = region.gpa.value >> kPageShift;
     return view.vm_of(vcpu).value == map.vm && map.a - first < region.page_count.value;
   };
-  return behavior::tdx_adds_pages_directly(view.header().kernel) &&
+  return behavior::tdx_populate(view.header().kernel, view.header().policy) ==
+             TdxPopulate::kRecordedSource_7_0 &&
          any_vcpu_op<TdxInitMemRegion>(view, adds);
 }
 

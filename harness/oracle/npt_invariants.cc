@@ -49,7 +49,7 @@ Result judge_kind(const View& view, const LeafRecord& r) {
   if (!r.maps() || r.slot == nullptr) return std::nullopt;
   const bool from_file = view.frame(r.leaf.pfn).use == FrameUse::kGmem;
   const bool is_private = view.is_private(r.vm, r.gfn);
-  const bool should_be = r.slot->gmem_only || is_private;
+  const bool should_be = r.slot->gmem_only || (is_private && !is_pinned_backing(view));
   const bool right_half =
       view.vm(r.vm).type != VmType::kTdx || view.root(r.vm, r.root).mirror == is_private;
   return from_file == should_be && right_half ? Result{} : wrong_at(r);
@@ -112,7 +112,8 @@ bool maps_its_region(const View& view, const LeafRecord& r) {
 /// N5.
 Result judge_frame(const View& view, const LeafRecord& r) {
   if (!r.maps() || r.slot == nullptr) return std::nullopt;
-  if (r.slot->gmem_only || view.is_private(r.vm, r.gfn)) {
+  const bool is_private = view.is_private(r.vm, r.gfn) && !is_pinned_backing(view);
+  if (r.slot->gmem_only || is_private) {
     return r.slot->gmem.is_gmem() && maps_its_file(view, r) ? Result{} : wrong_at(r);
   }
   return maps_its_region(view, r) ? Result{} : wrong_at(r);

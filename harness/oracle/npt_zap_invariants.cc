@@ -148,7 +148,8 @@ Result hole_has_no_leaf(const View& view) {
     // over it: none of the file's pages. So may the shared half of a TD, which a hole leaves alone
     // (kvm.md 1.3, filter).
     const bool was_parked = is_one_of<Resume>(view.step().op);
-    const bool spares_shared = view.vm(vm).type == VmType::kTdx;
+    // Where private memory is user space's, a file is behind no leaf.
+    const bool spares_shared = view.vm(vm).type == VmType::kTdx || is_pinned_backing(view);
     const auto counts = [&](const LeafRecord& record) {
       const bool may_stay = (record.is_huge() && was_parked) || spares_shared;
       return !may_stay || view.frame(record.leaf.pfn).use != FrameUse::kHostUser;

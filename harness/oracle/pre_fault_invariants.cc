@@ -202,6 +202,9 @@ Result changes_only_mappings(const View& view) {
 
 Result not_before_allowed(const View& view) {
   if (lone_pre_fault(view) == nullptr || view.vm(vm_of_actor(view)).launched) return std::nullopt;
+  // A TD's pages may be mapped before they are added (alternatives B): FINALIZE asks for them.
+  const bool two_pass = view.header().policy.tdx_populate == TdxPopulate::kTwoPass;
+  if (two_pass && view.vm(vm_of_actor(view)).type == VmType::kTdx) return std::nullopt;
   const bool touched = !view.leaf_changes().empty() || !view.gmem_page_changes().empty() ||
                        !view.frame_changes().empty();
   return touched || view.outcome().ok() ? Violation{.subject = vm_of_actor(view).value} : Result{};

@@ -125,15 +125,56 @@ const TdxInitMemRegion* lone_region(const View& view) {
   return op != nullptr && view.ran_alone() && view.outcome().has_progress ? op : nullptr;
 }
 
+/// Who has pages of TDs is the file that they belong to, or user space where it has them mapped.
+bool may_be_a_tds(const View& view, const FrameView& frame) {
+  return frame.use == FrameUse::kGmem ||
+         (frame.use == FrameUse::kHostUser && is_pinned_backing(view));
+}
+
+/// What the page of a region is to hold; nothing where the source is not there, or somebody has
+/// written it in the step.
+std::optional<std::uint64_t> source_of(const View& view, const TdxInitMemRegion& region, Gfn gfn) {
+  const std::uint64_t index = (gfn - Gpa{region.gpa.value}.containing_frame()).value;
+  const auto source = view.host_page((region.hva.value >> kPageShift) + index);
+  if (region.hva.raw || !source) return std::nullopt;
+  const auto wrote = [&](const FrameChange& change) { return change.pfn == *source; };
+  if (std::ranges::any_of(view.frame_changes(), wrote)) return std::nullopt;
+  return view.frame(*source).content;
+}
+
+/// D4 where several add pages: what was added in the step holds what one of the calls that ran
+/// would add there.
+Result first_of_no_source(const View& view) {
+  if (!ran<TdxInitMemRegion>(view)) return std::nullopt;
+  for (const SeptChange& change : view.sept_changes()) {
+    const bool added = change.before.is_free() && change.now.state == SeptState::kMapped &&
+                       !view.td_before(change.vm).finalized;
+    if (!added) continue;
+    bool is_known = true, fits = false;
+    any_vcpu_op<TdxInitMemRegion>(view, [&](VcpuIndex vcpu, const TdxInitMemRegion& region) {
+      const Gfn first = Gpa{region.gpa.value}.containing_frame();
+      const bool asks = view.vm_of(vcpu) == change.vm && change.gfn >= first &&
+                        (change.gfn - first).value < region.page_count.value;
+      if (!asks) return false;
+      const auto wanted = source_of(view, region, change.gfn);
+      is_known = is_known && wanted.has_value();
+      fits = fits || (wanted && *wanted == view.sept(change.vm, change.gfn).content);
+      return false;
+    });
+    if (is_known && !fits) return wrong_at(change.gfn, change.now.pfn);
+  }
+  return std::nullopt;
+}
+
 /// D6 of one page: the leaf of the mirror and the entry say the same.
 Result judge_agreement(const View& view, VmIndex vm, Gfn gfn, const LeafView& leaf) {
   const SeptView entry = view.sept(vm, gfn);
   const bool usable = entry.state == SeptState::kMapped || entry.state == SeptState::kPending;
   if (leaf.present ? usable && entry.pfn == leaf.pfn : entry.is_free()) return std::nullopt;
   // Up to 6.19 a page may be pre-mapped and not added, and is counted.
-  const bool premapped = leaf.present && entry.is_free() && view.td(vm).premapped > 0 &&
-                         !view.td(vm).finalized &&
-                         !behavior::tdx_adds_pages_directly(view.header().kernel);
+  const bool premapped =
+      leaf.present && entry.is_free() && view.td(vm).premapped > 0 && !view.td(vm).finalized &&
+      behavior::counts_premapped_pages(view.header().kernel, view.header().policy);
   return premapped ? Result{} : wrong_at(gfn, leaf.present ? leaf.pfn : entry.pfn);
 }
 
@@ -188,6 +229,7 @@ Result mapped_by_accept(const View& view) {
 }
 
 Result added_from_its_source(const View& view) {
+  if (auto wrong = first_of_no_source(view); wrong) return wrong;
   const auto* const op = lone_region(view);
   if (op == nullptr) return std::nullopt;
   const VmIndex vm = view.vm_of(acting_vcpu(view));
@@ -219,12 +261,11 @@ Result host_keeps_off(const View& view) {
       view.sept_of(view.host().fatal_frame))
     return Violation{.subject = view.host().fatal_frame.value};
   for (const FrameChange& change : view.frame_changes()) {
-    // Who has pages of TDs is the file that they belong to.
-    if (change.now.use != FrameUse::kGmem && view.sept_of(change.pfn))
+    if (!may_be_a_tds(view, change.now) && view.sept_of(change.pfn))
       return Violation{.subject = change.pfn.value};
   }
   for (const SeptChange& change : view.sept_changes()) {
-    if (!change.now.is_free() && view.frame(change.now.pfn).use != FrameUse::kGmem)
+    if (!change.now.is_free() && !may_be_a_tds(view, view.frame(change.now.pfn)))
       return wrong_at(change.gfn, change.now.pfn);
   }
   for (const GmemPageChange& change : view.gmem_page_changes()) {

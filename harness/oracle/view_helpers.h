@@ -297,6 +297,10 @@ bool any_slot_now_or_before(const View& view, VmIndex vm, Holds&& holds) {
          std::ranges::any_of(view.slots_before(vm), holds);
 }
 
+/// Private memory is in user space's own mapping (alternatives C, backing=vma_gup).
+inline bool is_pinned_backing(const View& view) {
+  return view.header().policy.backing == Backing::kVmaGup;
+}
 inline bool is_quiescent(const View& view) { return view.progress().in_flight == 0; }
 
 }  // namespace sluice::oracle

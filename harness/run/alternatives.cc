@@ -21,6 +21,7 @@ constexpr std::size_t kVmm = axis_of(&PolicySet::vmm);
 constexpr std::size_t kMismatch = axis_of(&PolicySet::npf_mismatch);
 constexpr std::size_t kPremapMode = axis_of(&PolicySet::premap_mode);
 constexpr std::size_t kPremapAbi = axis_of(&PolicySet::premap_abi);
+constexpr std::size_t kTdxPopulate = axis_of(&PolicySet::tdx_populate);
 
 /// KVM's own axes, and of those around it the ones that were argued about.
 bool is_alternative(std::size_t axis) {
@@ -197,7 +198,12 @@ class Search {
 
 }  // namespace
 
+bool Alternative::is_of(Flavor flavor) const {
+  return flavor == Flavor::kTdx || axis != kTdxPopulate;
+}
+
 Workload Alternative::workload() const {
+  if (axis == kTdxPopulate) return Workload::kPopulate;
   if (axis == kMismatch || axis == kVmm) return Workload::kTouch;
   if (axis == kPremapMode) return Workload::kPremapInSmm;
   return axis == kPremapAbi ? Workload::kPremap : Workload::kConvert;

@@ -13,6 +13,9 @@
 
 namespace sluice::run {
 
+/// Of which guests it is shown: any but TDs, or TDs.
+enum class Flavor : std::uint8_t { kPlain, kTdx };
+
 /// One value of one axis.
 struct Alternative {
   std::size_t axis = 0;  // of kPolicyAxes
@@ -27,6 +30,8 @@ struct Alternative {
     return with_what_it_needs(base);
   }
   Workload workload() const;
+  /// Some axes are about TDs alone.
+  bool is_of(Flavor flavor) const;
 };
 
 /// All of them, axis by axis; the guest's own ways and the host's page size are no alternatives.
@@ -34,7 +39,6 @@ std::vector<Alternative> all_alternatives();
 
 /// Where it is shown: FOLDER/AXIS/VALUE.ops, a counterexample, or else FOLDER/AXIS/tour.ops, the
 /// machinery of the whole axis; with `.tdx` before `.ops` on a TD.
-enum class Flavor : std::uint8_t { kPlain, kTdx };
 std::string counterexample_path(const std::string& folder, const Alternative& one, Flavor flavor);
 std::string tour_path(const std::string& folder, const Alternative& one, Flavor flavor);
 

@@ -28,8 +28,9 @@ Alternative alternative(std::string_view axis, std::string_view value) {
 }
 
 AlternativeShown shown(const std::string& folder, const Alternative& one,
-                       const ShowOptions& options = {.preemptions = 2, .max_runs = 200}) {
-  const auto result = show_alternative(folder, one, Flavor::kPlain, options);
+                       const ShowOptions& options = {.preemptions = 2, .max_runs = 200},
+                       Flavor flavor = Flavor::kPlain) {
+  const auto result = show_alternative(folder, one, flavor, options);
   EXPECT_TRUE(result.has_value()) << result.error();
   return result.value_or(AlternativeShown{});
 }
@@ -53,7 +54,9 @@ class Folder {
 
 TEST(Alternatives, EveryValueHasSomethingThatShowsIt) {
   for (const Alternative& one : all_alternatives()) {
-    const AlternativeShown result = shown(corpus(), one, {.preemptions = 1, .max_runs = 20});
+    const Flavor flavor = one.is_of(Flavor::kPlain) ? Flavor::kPlain : Flavor::kTdx;
+    const AlternativeShown result =
+        shown(corpus(), one, {.preemptions = 1, .max_runs = 20}, flavor);
     EXPECT_TRUE(result.verdict == AlternativeVerdict::kBroken ||
                 result.verdict == AlternativeVerdict::kNothingFound)
         << one.axis_name() << '=' << one.value_name() << ": " << name_of(result.verdict) << ' '

@@ -55,9 +55,11 @@ void add(PathCounts& counts, const Event& event) {
 /// Applies operations one by one and adds up what each did.
 class Path final : public model::LockObserver {
  public:
-  Path(model::ModelBackend& model, const PolicySet& policy) : model_(model), policy_(policy) {
+  Path(model::ModelBackend& model, const PolicySet& policy, KernelVersion kernel)
+      : model_(model), policy_(policy) {
     model_.reset();
     SequenceHeader header{};
+    header.kernel = kernel;
     header.policy = policy;
     model_.begin(header);
     model_.always_use_coroutines(true);  // else no lock is taken
@@ -81,6 +83,7 @@ class Path final : public model::LockObserver {
   /// Forgets what has been counted: the preparation is over.
   void start() { counts_ = {}; }
   const PathCounts& counts() const { return counts_; }
+  const PolicySet& policy() const { return policy_; }
 
   void on_taken(model::LockId, model::LockMode) override { ++counts_[CostItem::kLock]; }
   void on_let_go(model::LockId) override {}
@@ -109,8 +112,13 @@ class Path final : public model::LockObserver {
     const bool to_private = (exit.flags & kMemoryFaultPrivate) != 0;
     apply(SetMemoryAttributes{
         .address = {exit.gpa}, .size = {exit.size}, .attributes = {to_private ? kPrivate : 0}});
-    const bool reclaims = reclaims_by_hole(policy_) && !to_private;
-    if (reclaims) apply(GmemPunchHole{.offset = {exit.gpa}, .size = {exit.size}});
+    // GFN, page of the file and page of the host region have the same number here.
+    if (reclaims_by_hole(policy_) && !to_private)
+      apply(GmemPunchHole{.offset = {exit.gpa}, .size = {exit.size}});
+    if (discards_shared(policy_) && to_private)
+      apply(HostDontneed{.hva = {.value = exit.gpa}, .size = {exit.size}});
+    const std::uint64_t other = page_punched_anywhere(exit.gpa >> kPageShift);
+    if (punches_anywhere(policy_)) apply(GmemPunchHole{.offset = {other << kPageShift}});
   }
 
   void count(const Op& op) {
@@ -181,6 +189,22 @@ std::uint64_t run_premap(Path& path, bool in_smm) {
   return touch_all(path, false);
 }
 
+std::uint64_t run_populate(Path& path) {
+  path.apply(CreateVm{.type = VmType::kTdx});
+  path.apply(TdxInitVm{});
+  path.apply(CreateGuestMemfd{.size = {kBytesPer2M}});
+  path.apply(
+      SetMemoryRegion{.flags = {kGuestMemfdFlag}, .size = {kBytesPer2M}, .gmem = {.value = 0}});
+  path.apply(CreateVcpu{});
+  path.apply(TdxInitVcpu{});
+  path.apply(SetMemoryAttributes{.size = {kBytesPer2M}, .attributes = {kPrivate}});
+  path.start();
+  if (path.policy().tdx_populate == TdxPopulate::kTwoPass)
+    path.apply(PreFaultMemory{.size = {kBytes}});
+  const Outcome out = path.apply(TdxInitMemRegion{.page_count = {kCostPages}});
+  return out.has_progress ? kCostPages - (out.progress.left >> kPageShift) : 0;
+}
+
 }  // namespace
 
 PathCounts WorkMeter::take() {
@@ -200,13 +224,15 @@ PathCounts WorkMeter::take() {
 PathCounts own_counts(const Op& op, const PolicySet& policy) {
   PathCounts counts;
   const bool is_call = (info_of(op).actor == ActorKind::kVmm && !is_one_of<HostAccess>(op)) ||
-                       is_one_of<PreFaultMemory>(op);
+                       is_one_of<PreFaultMemory, TdxInitMemRegion>(op);
   if (is_call) ++counts[CostItem::kSystemCall];
   if (is_one_of<Pvalidate>(op)) ++counts[CostItem::kPvalidate];
   if (const auto* const convert = std::get_if<GuestConvert>(&op)) {
     counts[CostItem::kPvalidate] += convert->page_count.value;
     const bool punches = reclaims_by_hole(policy) && !convert->to_private;
-    counts[CostItem::kSystemCall] += punches ? 2 : 1;
+    const bool discards = discards_shared(policy) && convert->to_private;
+    counts[CostItem::kSystemCall] +=
+        1u + (punches ? 1 : 0) + (discards ? 1 : 0) + (punches_anywhere(policy) ? 1 : 0);
   }
   return counts;
 }
@@ -221,12 +247,15 @@ std::string_view name_of(Workload workload) {
       return "premap";
     case Workload::kPremapInSmm:
       return "premap_in_smm";
+    case Workload::kPopulate:
+      return "populate";
   }
   return "?";
 }
 
 PathCost measure_path(model::ModelBackend& model, const PolicySet& policy, Workload workload) {
-  Path path(model, policy);
+  const bool has_tds = workload == Workload::kPopulate;
+  Path path(model, policy, has_tds ? KernelVersion{6, 18} : kDefaultKernel);
   PathCost cost{.pages = kCostPages};
   switch (workload) {
     case Workload::kTouch:
@@ -238,6 +267,9 @@ PathCost measure_path(model::ModelBackend& model, const PolicySet& policy, Workl
     case Workload::kPremap:
     case Workload::kPremapInSmm:
       cost.done = run_premap(path, workload == Workload::kPremapInSmm);
+      break;
+    case Workload::kPopulate:
+      cost.done = run_populate(path);
       break;
   }
   cost.counts = path.counts();

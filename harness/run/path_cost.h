@@ -31,10 +31,11 @@ PathCounts own_counts(const Op& op, const PolicySet& policy);
 /// A way that pages go, of a guest that reacts as its policies say and a user space that mends what
 /// it is told of.
 enum class Workload : std::uint8_t {
-  kTouch,       // an SNP guest without page state changes touches shared pages as private ones
-  kConvert,     // an SNP guest's pages become private, shared, and private again, each time touched
-  kPremap,      // pages of an ordinary VM are pre-faulted, then touched
-  kPremapInSmm  // the same on a vCPU that is in SMM, with memory of its own for that mode
+  kTouch,    // an SNP guest without page state changes touches shared pages as private ones
+  kConvert,  // an SNP guest's pages become private, shared, and private again, each time touched
+  kPremap,   // pages of an ordinary VM are pre-faulted, then touched
+  kPremapInSmm,  // the same on a vCPU that is in SMM, with memory of its own for that mode
+  kPopulate      // pages of a TD are added before it runs, on a kernel that has TDs (6.18)
 };
 std::string_view name_of(Workload workload);
 

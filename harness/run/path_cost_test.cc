@@ -45,10 +45,41 @@ TEST(PathCost, AConversionIsPvalidateOfEachPageAndUserSpacesCalls) {
   EXPECT_EQ(measure_path(model, in_place, Workload::kConvert).counts[CostItem::kSystemCall], 2u);
 }
 
+TEST(PathCost, WhatUserSpaceFreesIsACallEach) {
+  auto model = open_model();
+  const auto calls = [&](ConvertReclaim reclaim) {
+    PolicySet policy;
+    policy.convert_reclaim = reclaim;
+    return measure_path(model, policy, Workload::kConvert).counts[CostItem::kSystemCall];
+  };
+  EXPECT_EQ(calls(ConvertReclaim::kKeep), 2u);
+  EXPECT_EQ(calls(ConvertReclaim::kPunchSharedOnly), 3u);
+  EXPECT_EQ(calls(ConvertReclaim::kUnsupported), 3u) << "it asks, and is refused";
+  EXPECT_EQ(calls(ConvertReclaim::kRandomHoles), 5u);
+}
+
+TEST(PathCost, EveryWayToPopulateATdDoes) {
+  auto model = open_model();
+  const auto cost = [&](TdxPopulate populate) {
+    PolicySet policy;
+    policy.tdx_populate = populate;
+    const PathCost counted = measure_path(model, policy, Workload::kPopulate);
+    EXPECT_EQ(counted.done, kCostPages) << static_cast<int>(populate);
+    return counted.counts;
+  };
+  const PathCounts hybrid = cost(TdxPopulate::kHybrid_6_16);
+  EXPECT_EQ(cost(TdxPopulate::kMainline), hybrid) << "on 6.18";
+  EXPECT_EQ(cost(TdxPopulate::kTwoPass)[CostItem::kSystemCall], 2u);
+  EXPECT_EQ(hybrid[CostItem::kSystemCall], 1u);
+  EXPECT_GT(cost(TdxPopulate::kOneIoctlTwoLoops)[CostItem::kWalk], hybrid[CostItem::kWalk]);
+  EXPECT_EQ(cost(TdxPopulate::kOneLoop)[CostItem::kFaultTry], kCostPages);
+  cost(TdxPopulate::kRecordedSource_7_0);
+}
+
 TEST(PathCost, IsTheSameEveryTimeAndLeavesTheModelAsItWas) {
   auto model = open_model();
-  for (const Workload workload :
-       {Workload::kTouch, Workload::kConvert, Workload::kPremap, Workload::kPremapInSmm}) {
+  for (const Workload workload : {Workload::kTouch, Workload::kConvert, Workload::kPremap,
+                                  Workload::kPremapInSmm, Workload::kPopulate}) {
     const PathCost once = measure_path(model, {}, workload);
     EXPECT_EQ(once.done, once.pages) << name_of(workload);
     EXPECT_EQ(measure_path(model, {}, workload).counts, once.counts) << name_of(workload);

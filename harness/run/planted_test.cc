@@ -187,8 +187,9 @@ TEST(Planted, ToursOfAlternativesFindABugOfTheirAxis) {
   struct Case {
     std::string_view axis, value;
     model::Planted bug;
+    Flavor flavor = Flavor::kPlain;
   };
-  constexpr std::array<Case, 8> kCases{
+  constexpr std::array<Case, 9> kCases{
       {{"vmm", "convert", model::Planted::kReclaimPunchesNeighbor},
        {"convert_reclaim", "punch_hole", model::Planted::kReclaimPunchesNeighbor},
        {"gmem_order", "2M", model::Planted::kRmpLevelIgnored},
@@ -196,7 +197,8 @@ TEST(Planted, ToursOfAlternativesFindABugOfTheirAxis) {
        {"direct_map", "split", model::Planted::kAssignSkipsSplit},
        {"premap_mode", "linux_6_12", model::Planted::kPreFaultForgetsSmm},
        {"premap_abi", "guaranteed", model::Planted::kPreFaultOvercounts},
-       {"backing", "fd", model::Planted::kAttributesSkipZap}}};
+       {"backing", "fd", model::Planted::kAttributesSkipZap},
+       {"tdx_populate", "mainline", model::Planted::kTdAddsFirstSource, Flavor::kTdx}}};
   for (const Alternative& one : all_alternatives()) {
     // These two have values of their own that their tours find (run/alternatives_test.cc).
     if (one.axis_name() == "host_fault" || one.axis_name() == "mapped_set_lock") continue;
@@ -208,7 +210,7 @@ TEST(Planted, ToursOfAlternativesFindABugOfTheirAxis) {
         << one.axis_name();
     if (at == kCases.end()) continue;
     const auto verdict = [&] {
-      const auto shown = show_alternative(corpora() + "/alternatives", one, Flavor::kPlain,
+      const auto shown = show_alternative(corpora() + "/alternatives", one, at->flavor,
                                           {.preemptions = 2, .max_runs = 500});
       EXPECT_TRUE(shown.has_value()) << shown.error();
       return shown.has_value() ? shown->verdict : AlternativeVerdict::kStale;

@@ -51,7 +51,7 @@ std::optional<std::vector<Expectation>> prepare(B& backend, const Sequence& sequ
   if (!missing) return stop(VerdictKind::kError, missing.error());
   if (!missing->empty()) return stop(VerdictKind::kSkipped, *missing);
   const PolicySet& policy = sequence.header.policy;
-  if (!BackendTraits<B>::kHasAlternatives && !has_mainline_kernel(policy))
+  if (!BackendTraits<B>::kHasAlternatives && needs_other_kernel(policy))
     return stop(VerdictKind::kSkipped, "needs a kernel with " + format_policy(policy));
   const auto started = BackendTraits<B>::start(backend, sequence);
   if (!started) return stop(VerdictKind::kError, started.error().message());

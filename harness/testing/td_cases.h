@@ -60,6 +60,14 @@ inline void page_added(FakeView& v) {
   out.progress = {.gpa = 0x6000, .left = 0};
   v.ran(TdxInitMemRegion{.gpa = {0x5000}}, oracle::kOpBit<TdxInitMemRegion>, out);
 }
+/// The same while another vCPU is about to add the next page, from page 1 of the region.
+inline void page_added_in_company(FakeView& v) {
+  page_added(v);
+  constexpr ActorId kOther{.kind = ActorKind::kVcpu, .index = 1};
+  v.also_ran = {{actor_slot(kOther), TdxInitMemRegion{.gpa = {0x6000}, .hva = {.value = 0x1000}}}};
+  v.host_pages[1] = kHead + PageCount{1};
+  v.frames_value[kHead + PageCount{1}] = {.use = FrameUse::kHostUser, .content = 0x99};
+}
 inline void td_page_freed(FakeView& v) {
   running_td(v);
   v.frames_value.clear();
@@ -91,6 +99,10 @@ inline std::vector<InvariantCase> td_cases() {
       {"td.added_from_its_source", page_added,
        [](FakeView& v) {
          v.septs[{{0}, {5}}].content = 0x78;
+       }},
+      {"td.added_from_its_source", page_added_in_company,
+       [](FakeView& v) {
+         v.septs[{{0}, {5}}].content = 0x99;  // what the other call was to add elsewhere
        }},
       {"td.added_from_its_source", page_added, [](FakeView& v) { v.tds[0].pages_measured = 0; }},
       {"td.added_from_its_source", page_added, [](FakeView& v) { v.tds[0].pages_added = 2; }},

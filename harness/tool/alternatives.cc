@@ -108,10 +108,12 @@ void print(const std::vector<Line>& lines) {
     axis = line.one.axis;
     const std::string name =
         std::string(line.one.value_name()) + (line.one.is_default() ? " (default)" : "");
+    const bool of_tds = !line.one.is_of(Flavor::kPlain);
+    const std::string tdx = "TDX: " + verdict_words(line.tdx);
     fmt::print("  {:<22} {:>14} {:>6}  {}\n", name, cost_words(line), ratio_words(line),
-               verdict_words(line.plain));
-    if (line.tdx.verdict != AlternativeVerdict::kNotShown)
-      fmt::print("  {:<22} {:>14} {:>6}  TDX: {}\n", "", "", "", verdict_words(line.tdx));
+               of_tds ? tdx : verdict_words(line.plain));
+    if (!of_tds && line.tdx.verdict != AlternativeVerdict::kNotShown)
+      fmt::print("  {:<22} {:>14} {:>6}  {}\n", "", "", "", tdx);
     for (const AlternativeShown* shown : {&line.plain, &line.tdx}) {
       if (shown->verdict == AlternativeVerdict::kBroken)
         fmt::print("  {:<45}  {}\n", "", shown->file);
@@ -207,7 +209,7 @@ int search(const AlternativesCommand& command) {
       std::error_code error;
       const bool has_tour =
           std::filesystem::exists(run::tour_path(command.corpus, one, flavor), error);
-      if (flavor == Flavor::kTdx && !has_tour) continue;
+      if (!one.is_of(flavor) || (flavor == Flavor::kTdx && !has_tour)) continue;
       const auto found = run::find_counterexample(
           one, flavor,
           {.seed = command.seed, .sequences = command.sequences, .corpus = command.corpus});

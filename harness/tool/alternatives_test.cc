@@ -47,7 +47,7 @@ TEST_F(AlternativesTool, JsonHasEveryCountAndIsTheSameEveryTime) {
     return nlohmann::json::parse(answer.text.substr(answer.text.find("[\n")));
   };
   const auto json = table();
-  ASSERT_EQ(json.size(), 5u);
+  ASSERT_EQ(json.size(), 6u);
   EXPECT_EQ(json[0]["value"], "split");
   EXPECT_EQ(json[0]["default"], true);
   EXPECT_EQ(json[0]["of_default"], 1.0);

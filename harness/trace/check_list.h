@@ -99,6 +99,7 @@ constexpr std::string_view name_of(StatusKind kind) {
   ROW(kFallocateTooBig,          "fallocate.too_big",                 kErrno,     EFBIG,       "kvm.md 1.3 row 3") \
   ROW(kFallocateNoKeepSize,      "fallocate.no_keep_size",            kErrno,     EOPNOTSUPP,  "kvm.md 1.3 row 4") \
   ROW(kFallocateMode,            "fallocate.mode",                    kErrno,     EOPNOTSUPP,  "kvm.md 1.3 row 5") \
+  ROW(kFallocateNoHoles,         "fallocate.no_holes",                kErrno,     EOPNOTSUPP,  "alternatives C, convert_reclaim=unsupported: the file cannot punch holes") \
   ROW(kFallocateUnaligned,       "fallocate.unaligned",               kErrno,     EINVAL,      "kvm.md 1.3 row 6") \
   ROW(kFallocateBeyondEof,       "fallocate.beyond_eof",              kErrno,     EINVAL,      "kvm.md 1.3 row 7a") \
   ROW(kFallocateSignal,           "fallocate.signal",                   kErrno,     EINTR,       "kvm.md 1.3, allocate: pending signal; the pages before it stay") \
@@ -335,6 +336,7 @@ constexpr std::string_view name_of(StatusKind kind) {
   ROW(kTdxRegionNotPrivate,      "tdx_init_mem_region.not_private",   kErrno,     EINVAL,      "kvm.md 1.6 row 7") \
   ROW(kTdxRegionSource,          "tdx_init_mem_region.source",        kErrno,     EFAULT,      "tdx_gmem_post_populate(): get_user_pages_fast(); from 7.0 before the file is looked at (kvm.md 1.6)") \
   ROW(kTdxRegionMapped,          "tdx_init_mem_region.mapped",        kErrno,     EIO,         "kvm_tdp_mmu_map_private_pfn(), from 7.0: the page is mapped already") \
+  ROW(kTdxRegionNotPremapped,    "tdx_init_mem_region.not_premapped", kErrno,     EIO,         "alternatives B, tdx_populate=two_pass: nobody has pre-faulted the page") \
   ROW(kTdxRegionBusy,            "tdx_init_mem_region.busy",          kErrno,     EBUSY,       "tdx.md 3, PAGE.ADD; before 7.0") \
   ROW(kTdxFinalizeNotTd,         "tdx_finalize.not_td",               kErrno,     ENOTTY,      "vt_mem_enc_ioctl()") \
   ROW(kTdxFinalizeState,         "tdx_finalize.td_state",             kErrno,     EINVAL,      "tdx.md 5, FINALIZE: no TD yet, or finalized already") \

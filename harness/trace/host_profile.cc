@@ -23,6 +23,7 @@ void each_field(Profile& profile, Visit&& visit) {
       visit("slot_zap_all_quirk", profile.slot_zap_all_quirk);
   visit("gmem_only_slots", profile.gmem_only_slots);
   visit("root_level_by_cpuid", profile.root_level_by_cpuid);
+  visit("debug", profile.debug);
   visit("smm_address_space", profile.smm_address_space), visit("vm_types", profile.vm_types);
   visit("gmem_flags", profile.gmem_flags), visit("max_gfn", profile.max_gfn),
       visit("max_hva", profile.max_hva);

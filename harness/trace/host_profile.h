@@ -27,6 +27,7 @@ struct HostProfile {
   // The depth of a vCPU's nested page tables follows its MAXPHYADDR, as EPT's does; with NPT it is
   // the host's own for all (Linux kvm_mmu_get_tdp_level(), kvm_configure_mmu()).
   bool root_level_by_cpuid = true;
+  bool debug = false;             // booted to catch its own mistakes, whatever that costs
   bool smm_address_space = true;  // a VM without private memory has a second memslot address space
   std::uint32_t vm_types = 0x13;  // bit t: VM type t can be created (DEFAULT, SW_PROTECTED, SNP)
   std::uint64_t gmem_flags = 0;   // KVM_CREATE_GUEST_MEMFD flags the kernel knows

@@ -3,6 +3,7 @@
 // are within one release of these (dates of commits).
 #pragma once
 #include "ops/kernel_version.h"
+#include "ops/policy.h"
 
 namespace sluice::behavior {
 
@@ -71,6 +72,16 @@ constexpr bool tdx_vms(KernelVersion v) { return v >= KernelVersion{6, 16}; }
 /// A page is added to a TD by mapping the given frame with its source page recorded; before, it is
 /// pre-faulted first and counted until it is added (tdx.md 5).
 constexpr bool tdx_adds_pages_directly(KernelVersion v) { return v >= KernelVersion{7, 0}; }
+/// How a TD's first pages are added, where policy tdx_populate does not say it.
+constexpr TdxPopulate tdx_populate(KernelVersion v, const PolicySet& policy) {
+  if (policy.tdx_populate != TdxPopulate::kMainline) return policy.tdx_populate;
+  return tdx_adds_pages_directly(v) ? TdxPopulate::kRecordedSource_7_0 : TdxPopulate::kHybrid_6_16;
+}
+/// Pages may be in KVM's mirror of a TD's tables before they are added, and are counted.
+constexpr bool counts_premapped_pages(KernelVersion v, const PolicySet& policy) {
+  const TdxPopulate populate = tdx_populate(v, policy);
+  return populate != TdxPopulate::kRecordedSource_7_0 && populate != TdxPopulate::kOneLoop;
+}
 /// The loop in which KVM retries a fault on a private page of a TD ends where the page's slot is
 /// being deleted; before, it goes on, inside the SRCU read side that the deletion waits for
 /// (bugs.md 2).

@@ -6,6 +6,7 @@
 #include "model/host/handlers.h"
 #include "model/host/in_place.h"
 #include "model/host/memslots.h"
+#include "model/host/pinned.h"
 #include "model/host/run_gate.h"
 #include "trace/kernel_behavior.h"
 
@@ -67,6 +68,7 @@ Check look_up_vmsa(Kernel& k, Vm& vm, Gpa gpa, Pfn& pfn) {
   const Memslot& slot = vm.slots[index];
   // In place the file has shared pages, too: user space could have a VMSA mapped.
   if (is_in_place(k) && !is_private(k, vm, gfn)) return Check::kRunNoVmsa;
+  if (is_pinned_backing(k)) return Check::kRunNoVmsa;
   GmemHold hold{};
   const Check check = get_pfn(k, vm, slot, gfn, hold);
   if (check != Check::kOk) {

@@ -35,6 +35,12 @@ bool DirectMap::set_absent(Journal& journal, Pfn pfn, bool absent) {
   return true;
 }
 
+DirectMapPolicy direct_map_policy(const Kernel& k) {
+  const DirectMapPolicy policy = k.machine.header.policy.direct_map;
+  if (policy != DirectMapPolicy::kUnmapDebug) return policy;
+  return k.machine.profile.debug ? DirectMapPolicy::kUnmap : DirectMapPolicy::kLeaveKmap;
+}
+
 HostError adjust_direct_map(Kernel& k, Pfn pfn, PageSize level) {
   // Row 1, a level above 2 MiB, is not expressible in PageSize.
   const std::uint64_t frames = frames_in(level);
@@ -43,7 +49,7 @@ HostError adjust_direct_map(Kernel& k, Pfn pfn, PageSize level) {
   if (!covered || !pfn.is_aligned(frames)) return HostError::kInvalid;
   // A 2 MiB entry over a 2 MiB mapping is checked as a whole: nothing to split.
   if (level == PageSize::k2M) return HostError::kNone;
-  const DirectMapPolicy policy = k.machine.header.policy.direct_map;
+  const DirectMapPolicy policy = direct_map_policy(k);
   if (policy == DirectMapPolicy::kLeave || policy == DirectMapPolicy::kLeaveKmap)
     return HostError::kNone;
   if (k.snp.direct_map.split(k.machine.journal, pfn)) {
@@ -56,7 +62,7 @@ HostError adjust_direct_map(Kernel& k, Pfn pfn, PageSize level) {
 }
 
 void follow_assignment(Kernel& k, Pfn pfn, PageSize level, bool assigned) {
-  const DirectMapPolicy policy = k.machine.header.policy.direct_map;
+  const DirectMapPolicy policy = direct_map_policy(k);
   const bool unmaps = policy == DirectMapPolicy::kUnmap || policy == DirectMapPolicy::kUnmapNoFlush;
   if (!unmaps) return;
   bool changed = false;

@@ -57,6 +57,8 @@ struct Kernel;
 /// Why one of the host's RMP helpers failed; the kernel's errnos.
 enum class HostError : std::uint8_t { kNone, kNoDevice, kFault, kInvalid };
 
+/// Policy direct_map; of unmap_debug, what this host does by it.
+DirectMapPolicy direct_map_policy(const Kernel& k);
 /// adjust_direct_map(): makes room for an RMP entry of this size.  Fails: kInvalid for a frame or a
 /// 2 MiB block that the machine does not have, or one that is not aligned.  Cost: O(1).
 HostError adjust_direct_map(Kernel& k, Pfn pfn, PageSize level);

@@ -9,6 +9,7 @@
 #include "model/host/guest_memfd.h"
 #include "model/host/host_region.h"
 #include "model/host/memslots.h"
+#include "model/host/pinned.h"
 #include "model/host/planted_effects.h"
 #include "model/host/td_mirror.h"
 #include "trace/kernel_behavior.h"
@@ -111,8 +112,8 @@ bool meets_hidden_apic(const Kernel& k, const Vm& vm, const Vcpu& vcpu, const Me
   return vcpu.guest_mode != GuestMode::kNone || !is_apicv_active(k, vm);
 }
 
-bool is_from_gmem(const Memslot& slot, const PageFault& fault) {
-  return fault.is_private || slot.gmem_only;
+bool is_from_gmem(const Kernel& k, const Memslot& slot, const PageFault& fault) {
+  return (fault.is_private && !is_pinned_backing(k)) || slot.gmem_only;
 }
 
 /// The fault's slot with its file as of now: the file's last close takes itself from the slot that
@@ -203,8 +204,11 @@ FaultResult fault_look_up(Kernel& k, Vcpu& vcpu, PageFault& fault) {
   Vm& vm = k.vm(vcpu.vm);
   const Memslot& slot = with_file(vm, fault);
   FaultResult result{};
-  if (!is_from_gmem(slot, fault)) {
+  if (!is_from_gmem(k, slot, fault)) {
     result = look_up_host_page(k, vm, slot, fault);
+    const bool pins = is_pinned_backing(k) && result.status == FaultStatus::kContinue;
+    const Check check = pins ? prepare_pinned(k, vm, fault) : Check::kOk;
+    if (check != Check::kOk) return memory_fault(fault, check);
   } else if (!slot.has_gmem()) {
     return memory_fault(fault, Check::kFaultPrivateNoGmem);
   } else {

@@ -5,6 +5,7 @@
 #include "model/host/attributes.h"
 #include "model/host/handlers.h"
 #include "model/host/memslots.h"
+#include "model/host/pinned.h"
 #include "model/host/tdp_mmu.h"
 #include "model/schedule/scheduler.h"
 #include "trace/kernel_behavior.h"
@@ -102,11 +103,13 @@ FallocateCall begin_fallocate(const Kernel& k, GmemIndex index, RawOffset offset
         check_fallocate(gmem, offset, size, kFallocKeepSize) == Check::kFallocateRange;
     return {.check = bad_range ? Check::kFallocateRange : Check::kFallocateModeVfs};
   }
-  const Check check = check_fallocate(gmem, offset, size, mode);
-  if (check != Check::kOk) return {.check = check};
-  FallocateCall call{.pages = pages_of(offset, size)};
+  FallocateCall call{.check = check_fallocate(gmem, offset, size, mode)};
+  if (call.check != Check::kOk) return call;
+  call.pages = pages_of(offset, size);
   const bool allocates = (mode & kFallocPunchHole) == 0;
+  const bool has_holes = k.machine.header.policy.convert_reclaim != ConvertReclaim::kUnsupported;
   if (allocates && exceeds_limit(call.pages)) call.check = Check::kSkipLimit;
+  if (!allocates && !has_holes) call.check = Check::kFallocateNoHoles;
   return call;
 }
 
@@ -163,9 +166,8 @@ Outcome apply(Kernel& k, ActorId, const CreateGuestMemfd& op) {
   const bool mmap = behavior::gmem_mmap_for_every_vm(k.version()) || !vm.has_private_memory();
   if (!mmap) known &= ~kGmemFlagMmap;
   if ((op.flags.value & ~known) != 0) return refuse(Check::kCreateGmemFlags);
-  if (static_cast<std::int64_t>(op.size.value) <= 0 || !is_page_multiple(op.size.value)) {
+  if (static_cast<std::int64_t>(op.size.value) <= 0 || !is_page_multiple(op.size.value))
     return refuse(Check::kCreateGmemSize);
-  }
   const Check no_memory = check_allocation(k, Check::kCreateGmemNoMemory);
   if (no_memory != Check::kOk) return refuse(no_memory);
   const std::uint64_t page_count = op.size.value >> kPageShift;
@@ -472,7 +474,8 @@ Check populate_page(Kernel& k, Vm& vm, const Memslot& slot, Gfn gfn, const Popul
 
 PopulateResult gmem_populate(Kernel& k, Vm& vm, const GfnRange& range, const PopulateCall& call) {
   const SlotIndex index = find_slot(vm, 0, range.first);
-  if (index == kNoSlot || !vm.slots[index].has_gmem()) return {.check = call.checks.slot};
+  const bool has_file = index != kNoSlot && vm.slots[index].has_gmem() && !is_pinned_backing(k);
+  if (!has_file) return {.check = call.checks.slot};
   const Memslot& slot = vm.slots[index];
   if (!has_live_file(k, slot)) return {.check = call.checks.file_gone};
   const GfnRange part = range.clip(range_of(slot));  // row 3

@@ -4,6 +4,7 @@
 
 #include "model/host/handlers.h"
 #include "model/host/memslots.h"
+#include "model/host/pinned.h"
 #include "model/host/snp_rmp.h"
 #include "model/host/tdp_mmu.h"
 #include "model/schedule/scheduler.h"
@@ -186,7 +187,7 @@ Begun notifier_begin(Kernel& k, Vm& vm, const RegionPages& pages, RegionChange c
     begun.slots |= mask_of(i);
     invalidate_range_add(k, vm, range);
     if (slot.address_space != 0 && planted(Planted::kNotifierSkipsSmm)) return;
-    const bool forgets_filter = planted(Planted::kTdNotifierZapsPrivate);
+    const bool forgets_filter = planted(Planted::kTdNotifierZapsPrivate) || is_pinned_backing(k);
     begun.flush |= zap_leaves(k, vm, slot.address_space, range,
                               forgets_filter ? ZapFilter::kAll : ZapFilter::kShared);
   });
@@ -201,14 +202,6 @@ SlotMask notifier_start(Kernel& k, Vm& vm, const RegionPages& pages, RegionChang
   const Begun begun = notifier_begin(k, vm, pages, change);
   notifier_flush(k, vm, begun, change);
   return begun.slots;
-}
-
-/// A huge page becomes 512 small ones.
-void split_page(Kernel& k, std::uint64_t page) {
-  if (!k.host_pages[page].large()) return;
-  for (std::uint64_t i = head_of(page); i < head_of(page) + kBlock; ++i) {
-    k.set(k.host_pages[i], HostPage{.word = k.host_pages[i].word & ~HostPage::kLarge});
-  }
 }
 
 /// tlb_finish_mmu(): before frames are freed that user space had mapped.
@@ -237,6 +230,7 @@ void change_pages(Kernel& k, const RegionPages& pages, RegionChange change) {
   for (std::uint64_t i = pages.first; i < pages.last; ++i) {
     HostPage& page = k.host_pages[i];
     if (page.unmapped()) continue;
+    if (is_pinned_backing(k)) unpin(k, page);
     if (change == RegionChange::kPoison) k.machine.frames.poison(k.machine.journal, page.pfn());
     const bool frees = page.present() && !planted(Planted::kSlotPagesArePinned);
     if (frees) k.machine.frames.release(k.machine.journal, page.pfn());
@@ -260,6 +254,23 @@ bool add_large_page(Kernel& k, std::uint64_t index) {
 }
 
 }  // namespace
+
+std::optional<std::uint64_t> region_page_of(const Memslot& slot, Gfn gfn) {
+  const std::uint64_t hva = slot.hva + ((gfn - slot.base).value << kPageShift);
+  return is_in_region(hva) ? std::optional((hva - kHostRegionAddress) >> kPageShift) : std::nullopt;
+}
+
+std::optional<Gfn> gfn_of_region_page(const Memslot& slot, std::uint64_t page) {
+  const GfnRange gfns = gfns_of(slot, {.first = page, .last = page + 1});
+  return gfns.empty() ? std::nullopt : std::optional(gfns.first);
+}
+
+void split_page(Kernel& k, std::uint64_t page) {
+  if (!k.host_pages[page].large()) return;
+  for (std::uint64_t i = head_of(page); i < head_of(page) + kBlock; ++i) {
+    k.set(k.host_pages[i], HostPage{.word = k.host_pages[i].word & ~HostPage::kLarge});
+  }
+}
 
 HostPage* touch_host_page(Kernel& k, std::uint64_t hva) {
   if (!is_in_region(hva)) return nullptr;
@@ -301,6 +312,7 @@ void renew_host_region(Kernel& k) {
   flush_user(k);
   for (std::uint64_t i = all.first; i < all.last; ++i) {
     HostPage& page = k.host_pages[i];
+    if (is_pinned_backing(k)) unpin(k, page);
     if (page.present()) k.machine.frames.release(k.machine.journal, page.pfn());
     if (page.word != 0) k.set(page, HostPage{});
   }
@@ -334,6 +346,11 @@ std::optional<Outcome> touch_cached(Kernel& k, const UserTouch& touch) {
 
 Outcome touch_as_user(Kernel& k, Pfn pfn, MapLevel level, const UserTouch& touch) {
   Machine& machine = k.machine;
+  if (touch.write && is_pinned_backing(k) && machine.sept.owner(pfn).owned) {  // poison
+    const Outcome out = refuse(Check::kHostStorePoison);
+    if (!out.ok()) kill_host(k, pfn);
+    return out;
+  }
   const bool refused = touch.write && !machine.rmp.is_hypervisor_owned(pfn, level);
   if (refused) return refuse(Check::kHostAccessRmp);
   machine.tlbs.user.fill(machine.journal,

@@ -20,6 +20,13 @@ HostPage* touch_host_page(Kernel& k, std::uint64_t hva);
 /// The frame behind the address has failed.
 bool is_poisoned(const Kernel& k, std::uint64_t hva);
 
+/// The page of the region that a slot has behind a GFN of it, and the other way round; nothing
+/// where there is none.
+std::optional<std::uint64_t> region_page_of(const Memslot& slot, Gfn gfn);
+std::optional<Gfn> gfn_of_region_page(const Memslot& slot, std::uint64_t page);
+/// The huge page that a page of the region is part of, if it is, becomes 512 small ones.
+void split_page(Kernel& k, std::uint64_t page);
+
 /// A load or store of user space; `page` as user_page_of() numbers them (trace/view.h).
 struct UserTouch {
   std::uint64_t page = 0;

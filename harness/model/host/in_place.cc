@@ -3,8 +3,10 @@
 #include <algorithm>
 
 #include "model/host/attributes.h"
+#include "model/host/host_region.h"
 #include "model/host/kernel_write.h"
 #include "model/host/memslots.h"
+#include "model/host/pinned.h"
 #include "model/host/snp_rmp.h"
 #include "trace/kernel_behavior.h"
 
@@ -67,26 +69,43 @@ bool is_private_page(const Kernel& k, const Gmem& gmem, std::uint64_t index) {
   return page.present() && is_assigned(k, page.pfn());
 }
 
-Check check_conversion(const Kernel& k, const Vm& vm, const GfnRange& range, bool to_private) {
-  if (!is_in_place(k) || !to_private) return Check::kOk;
-  for (const HeldFrame& held : k.held) {
-    if (held.holders == 0 || !keeps_shared(k, held)) continue;
-    const auto owner = k.machine.frames.owner(held.pfn);
-    if (owner.use != FrameUse::kGmem) continue;
-    // Out of its file meanwhile, where another page may be by now.
-    if (find_page(k, k.gmem(owner.gmem), owner.index).pfn() != held.pfn) continue;
-    for (const Binding& binding : k.gmem(owner.gmem).bindings) {
-      const bool has_it = binding.used && owner.index >= binding.first &&
-                          owner.index < binding.first + binding.count;
-      const Gfn gfn = binding.base + PageCount{owner.index - binding.first};
-      const bool is_here = has_it && k.gmem(owner.gmem).vm == k.index_of(vm);
-      if (is_here && gfn >= range.first && gfn < range.last) return fail(Check::kAttributesBusy);
-    }
+namespace {
+
+/// A slot of the VM shows the frame at a GFN of the range.
+bool is_shown_in(const Kernel& k, const Vm& vm, Pfn pfn, const GfnRange& range) {
+  const auto owner = k.machine.frames.owner(pfn);
+  const auto is_in = [&](Gfn gfn) { return gfn >= range.first && gfn < range.last; };
+  bool shown = false;
+  if (owner.use == FrameUse::kHostUser && is_pinned_backing(k)) {
+    for_each_slot(vm, [&](SlotIndex, const Memslot& slot) {
+      const auto gfn = gfn_of_region_page(slot, owner.index);
+      shown = shown || (gfn && is_in(*gfn));
+    });
   }
-  return Check::kOk;
+  // Out of its file meanwhile, where another page may be by now.
+  const bool in_file =
+      owner.use == FrameUse::kGmem && find_page(k, k.gmem(owner.gmem), owner.index).pfn() == pfn;
+  if (!in_file || k.gmem(owner.gmem).vm != k.index_of(vm)) return shown;
+  return std::ranges::any_of(k.gmem(owner.gmem).bindings, [&](const Binding& binding) {
+    const bool has_it =
+        binding.used && owner.index >= binding.first && owner.index - binding.first < binding.count;
+    return has_it && is_in(binding.base + PageCount{owner.index - binding.first});
+  });
+}
+
+}  // namespace
+
+Check check_conversion(const Kernel& k, const Vm& vm, const GfnRange& range, bool to_private) {
+  const bool same_pages = is_in_place(k) || is_pinned_backing(k);
+  if (!same_pages || !to_private) return Check::kOk;
+  const bool busy = std::ranges::any_of(k.held, [&](const HeldFrame& held) {
+    return held.holders != 0 && keeps_shared(k, held) && is_shown_in(k, vm, held.pfn, range);
+  });
+  return busy ? fail(Check::kAttributesBusy) : Check::kOk;
 }
 
 void convert_pages(Kernel& k, Vm& vm, const GfnRange& range, bool to_private) {
+  if (is_pinned_backing(k) && !to_private) unpin_range(k, vm, range);
   if (!is_in_place(k)) return;
   each_file_part(k, vm, range, [&](Gmem& gmem, const PageRange& pages) {
     each_resident(k, gmem, pages, [&](std::uint64_t index, const GmemPage& page) {
@@ -98,19 +117,6 @@ void convert_pages(Kernel& k, Vm& vm, const GfnRange& range, bool to_private) {
     });
   });
 }
-
-namespace {
-
-/// Somebody holds the frame who was not asked: its GFN became private while no slot showed it. With
-/// mapped_set_lock=unlocked the question is asked at the conversion alone, some time before.
-bool is_kept_shared(const Kernel& k, Pfn pfn) {
-  if (k.machine.header.policy.mapped_set_lock == MappedSetLock::kUnlocked) return false;
-  return std::ranges::any_of(k.held, [&](const HeldFrame& held) {
-    return held.holders != 0 && held.pfn == pfn && keeps_shared(k, held);
-  });
-}
-
-}  // namespace
 
 Check prepare_in_place(Kernel& k, Vm& vm, Gmem& gmem, Gfn gfn, const GmemHold& hold) {
   if (is_private(k, vm, gfn)) {

@@ -1,11 +1,14 @@
 #include "model/host/kernel_write.h"
 
+#include <algorithm>
+
 #include "model/host/attributes.h"
 #include "model/host/handlers.h"
 #include "model/host/host_region.h"
 #include "model/host/in_place.h"
 #include "model/host/invalidation.h"
 #include "model/host/memslots.h"
+#include "model/host/pinned.h"
 #include "model/host/snp_rmp.h"
 #include "model/schedule/scheduler.h"
 
@@ -18,12 +21,12 @@ bool counts_mapped(const Kernel& k) {
   return policy(k) == HostFault::kMappedSet || policy(k) == HostFault::kMappedSetGup;
 }
 
-/// The page that is written: of a file it is held, of user space's region it is not, and written at
-/// once (copy_to_user()).
+/// The page that is written: one that may become private is held, any other written at once
+/// (copy_to_user()).
 struct Target {
   Check check = Check::kOk;
-  bool of_file = false;
-  std::uint8_t gmem = GmemRef::kNone;
+  bool held = false;
+  std::uint8_t gmem = GmemRef::kNone;  // the file that it is of; none: a page of the host region
   std::uint64_t index = 0;
   Pfn pfn{};
 };
@@ -59,7 +62,7 @@ Target find_in_file(Kernel& k, const Memslot& slot, Gfn gfn) {
   Gmem& gmem = k.gmems[slot.gmem];
   make_ready(k, gmem, hold.index);
   add_holder(k, hold.pfn, 1);
-  return {.of_file = true, .gmem = slot.gmem, .index = hold.index, .pfn = hold.pfn};
+  return {.held = true, .gmem = slot.gmem, .index = hold.index, .pfn = hold.pfn};
 }
 
 /// get_user_pages() or kvm_vcpu_map(): the page behind a shared GFN that nobody is converting.
@@ -77,12 +80,22 @@ Target find(Kernel& k, const KernelWrite& op) {
   const std::uint64_t offset = (op.gfn - slot.base).value << kPageShift;
   HostPage* const page = touch_host_page(k, slot.hva + offset);
   if (page == nullptr) return {.check = fail(Check::kKernelWriteNoPage)};
-  return {.pfn = page->pfn()};
+  const bool held = is_pinned_backing(k);
+  if (held) add_holder(k, page->pfn(), 1);
+  return {.held = held, .index = *region_page_of(slot, op.gfn), .pfn = page->pfn()};
+}
+
+/// What user space has unmapped or discarded meanwhile is nobody's but the holder's: to write it
+/// changes nothing that anybody sees.
+bool is_there(const Kernel& k, const Target& target) {
+  if (target.gmem != GmemRef::kNone || !target.held) return true;
+  const HostPage& page = k.host_pages[target.index];
+  return page.present() && page.pfn() == target.pfn;
 }
 
 /// kmap_local_page(): no code in between may sleep.
 void map(Kernel& k, const Target& target) {
-  if (!target.of_file) return;
+  if (!target.held) return;
   add_mapping(k, target.pfn, 1);
   const bool sleeps =
       counts_mapped(k) && k.machine.header.policy.mapped_set_lock == MappedSetLock::kSleep;
@@ -97,17 +110,17 @@ void convert_back(Kernel& k, Pfn pfn) {
 }
 
 void write(Kernel& k, const Target& target, std::uint64_t token) {
-  if (k.snp.host_dead) return;
+  if (k.snp.host_dead || !is_there(k, target)) return;
   const bool mends = policy(k) == HostFault::kConvertBack;
   if (mends && is_assigned(k, target.pfn)) convert_back(k, target.pfn);
   store_to_guest_page(k, target.pfn, token);
 }
 
 void let_go(Kernel& k, const Target& target) {
-  if (!target.of_file) return;
+  if (!target.held) return;
   add_mapping(k, target.pfn, -1);
   add_holder(k, target.pfn, -1);
-  release_page(k, target.gmem, target.index, target.pfn);
+  if (target.gmem != GmemRef::kNone) release_page(k, target.gmem, target.index, target.pfn);
 }
 
 }  // namespace
@@ -127,6 +140,13 @@ bool keeps_shared(const Kernel& k, const HeldFrame& held) {
   return false;
 }
 
+bool is_kept_shared(const Kernel& k, Pfn pfn) {
+  if (k.machine.header.policy.mapped_set_lock == MappedSetLock::kUnlocked) return false;
+  return std::ranges::any_of(k.held, [&](const HeldFrame& held) {
+    return held.holders != 0 && held.pfn == pfn && keeps_shared(k, held);
+  });
+}
+
 Outcome apply(Kernel& k, ActorId, const KernelWrite& op) {
   const Target target = find(k, op);
   if (target.check != Check::kOk) return answer(target.check);
@@ -139,11 +159,11 @@ Outcome apply(Kernel& k, ActorId, const KernelWrite& op) {
 Task<Outcome> start(Kernel& k, ActorId, const KernelWrite& op) {
   const Target target = find(k, op);
   if (target.check != Check::kOk) co_return answer(target.check);
-  if (target.of_file) {
+  if (target.held) {
     co_await point(k, Point::kKernelWriteFound);
   }
   map(k, target);
-  if (target.of_file) {
+  if (target.held) {
     co_await point(k, Point::kKernelWriteMapped);
   }
   write(k, target, op.value.value);

@@ -10,6 +10,10 @@ namespace sluice::model {
 /// The frame is one that may not become private now.
 bool keeps_shared(const Kernel& k, const HeldFrame& held);
 
+/// Somebody holds the frame who was not asked: its GFN became private while no slot showed it. With
+/// mapped_set_lock=unlocked the question is asked at the conversion alone, some time before.
+bool is_kept_shared(const Kernel& k, Pfn pfn);
+
 Outcome apply(Kernel& k, ActorId actor, const KernelWrite& op);
 Task<Outcome> start(Kernel& k, ActorId actor, const KernelWrite& op);
 

@@ -10,6 +10,7 @@
 #include "model/host/memslots.h"
 #include "model/host/premap_policy.h"
 #include "model/host/td_mirror.h"
+#include "model/host/td_populate.h"
 #include "trace/kernel_behavior.h"
 #include "trace/memory_fault_errno.h"
 
@@ -88,7 +89,8 @@ Check begin_page(Kernel& k, Vcpu& vcpu, std::uint64_t gpa) {
   const Vm& vm = k.vm(vcpu.vm);
   const Check signal = check_signal(k, Check::kPreFaultSignal);
   if (signal != Check::kOk) return signal;
-  if (!vm.pre_fault_allowed && !planted(Planted::kPreFaultBeforeAllowed)) {
+  const bool allowed = vm.pre_fault_allowed || may_premap(k, vm);
+  if (!allowed && !planted(Planted::kPreFaultBeforeAllowed)) {
     return Check::kPreFaultNotAllowed;
   }
   if (is_refused_alias(k, vm, gpa)) return Check::kPreFaultAlias;
@@ -190,7 +192,7 @@ Check begin(const Kernel& k, VcpuIndex vcpu, const PreFaultMemory& op) {
   if (const Check check = check_arguments(op); check != Check::kOk) return check;
   if (const Check check = check_promise(k, k.vcpu(vcpu)); check != Check::kOk) return check;
   const Vm& vm = k.vm(k.vcpu(vcpu).vm);
-  const bool maps = k.machine.profile.tdp && vm.pre_fault_allowed;
+  const bool maps = k.machine.profile.tdp && (vm.pre_fault_allowed || may_premap(k, vm));
   if (maps && exceeds_limit(vm, {.gpa = op.gpa.value, .left = op.size.value})) {
     return Check::kSkipLimit;
   }

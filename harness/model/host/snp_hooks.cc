@@ -3,6 +3,7 @@
 #include "model/host/ap_creation.h"
 #include "model/host/arch_hooks.h"
 #include "model/host/launch.h"
+#include "model/host/pinned.h"
 #include "model/host/snp_rmp.h"
 #include "model/host/td_mirror.h"
 
@@ -76,6 +77,7 @@ unsigned private_max_mapping_level(const Kernel& k, const Vm& vm, Pfn pfn) {
 }
 
 void arch_destroy_vm(Kernel& k, Vm& vm) {
+  if (is_pinned_backing(k)) unpin_all(k, vm);
   sev_vm_destroy(k, vm);
   destroy_td(k, vm);
 }

@@ -177,7 +177,7 @@ bool host_kernel_store(Kernel& k, Pfn pfn, std::uint64_t token) {
 }
 
 bool store_to_guest_page(Kernel& k, Pfn pfn, std::uint64_t token) {
-  return store(k, pfn, token, k.machine.header.policy.direct_map == DirectMapPolicy::kLeaveKmap);
+  return store(k, pfn, token, direct_map_policy(k) == DirectMapPolicy::kLeaveKmap);
 }
 
 }  // namespace sluice::model

@@ -9,8 +9,9 @@
 #include "model/host/handlers.h"
 #include "model/host/host_region.h"
 #include "model/host/memslots.h"
+#include "model/host/one_piece.h"
 #include "model/host/td_mirror.h"
-#include "trace/kernel_behavior.h"
+#include "model/host/td_populate.h"
 
 namespace sluice::model {
 namespace {
@@ -45,6 +46,14 @@ Check check_region(const Vm& vm, const Vcpu& vcpu, const TdxInitMemRegion& op) {
   return is_bad_range(op) ? Check::kTdxRegionRange : Check::kOk;
 }
 
+RegionPage page_of(const TdxInitMemRegion& op, std::uint64_t index) {
+  const std::uint64_t from = planted(Planted::kTdAddsFirstSource) ? 0 : index;
+  const std::uint64_t base = op.hva.raw ? op.hva.value : kHostRegionAddress + op.hva.value;
+  return {.gfn = Gfn{(op.gpa.value >> kPageShift) + index},
+          .source = base + from * kPageBytes,
+          .measures = (op.flags.value & kMeasure) != 0};
+}
+
 struct Region {
   Vcpu& vcpu;
   std::uint64_t source = 0;  // host address of the page's contents
@@ -76,13 +85,17 @@ Check map_directly(Kernel& k, Vm& vm, Vcpu& vcpu, Gfn gfn, Pfn pfn) {
 /// PAGE.ADD, and the measurement.  BUSY from 7.0 on is RETRY inside the kernel.
 Check add_page(Kernel& k, Vm& vm, Gfn gfn, Pfn pfn, const HostPage& source, bool measures) {
   const VmIndex td = k.index_of(vm);
-  const bool retries = behavior::tdx_adds_pages_directly(k.version());
+  const bool retries = populate_policy(k) == TdxPopulate::kRecordedSource_7_0;
   // Deviation: a PAGE.ADD that is BUSY is asked again at once; Linux looks for a signal in between.
   SeamStatus status = tdh_mem_page_add(k.machine, td, gfn, pfn, source.pfn());
   while (retries && status == SeamStatus::kOperandBusy) {
     status = tdh_mem_page_add(k.machine, td, gfn, pfn, source.pfn());
   }
   if (status == SeamStatus::kOperandBusy) return fail(Check::kTdxRegionBusy);
+  // A kernel of 7.0 that maps first would add a page twice: there populate no longer asks whether
+  // it is ready.
+  const bool is_mainline = k.machine.header.policy.tdx_populate == TdxPopulate::kMainline;
+  if (status != SeamStatus::kSuccess && !is_mainline) return fail(Check::kTdxRegionMapped);
   SLUICE_CHECK(kPlantedBuild || status == SeamStatus::kSuccess);
   if (!retries) k.set(vm.td.premapped, vm.td.premapped - 1);
   if (measures) tdh_mr_extend(k.machine, td, gfn);
@@ -102,26 +115,53 @@ Check post_populate(Kernel& k, Vm& vm, Gfn gfn, const GmemHold& hold, void* argu
   const Region& region = *static_cast<const Region*>(argument);
   const HostPage* const source = touch_host_page(k, region.source);
   if (source == nullptr) return fail(Check::kTdxRegionSource);
-  const Check mapped = behavior::tdx_adds_pages_directly(k.version())
+  const Check mapped = populate_policy(k) == TdxPopulate::kRecordedSource_7_0
                            ? map_directly(k, vm, region.vcpu, gfn, hold.pfn)
                            : premap(k, region.vcpu, gfn);
   if (mapped != Check::kOk) return mapped;
   return add_page(k, vm, gfn, hold.pfn, *source, region.measures);
 }
 
-/// One page of the loop.
-Check add_one(Kernel& k, Vm& vm, Vcpu& vcpu, const TdxInitMemRegion& op, std::uint64_t index) {
+/// One page of the loop of mainline.
+Check populate_page(Kernel& k, Vm& vm, Vcpu& vcpu, const RegionPage& page) {
   const Check signal = check_signal(k, Check::kTdxRegionSignal);
   if (signal != Check::kOk) return signal;
-  const Gfn gfn{(op.gpa.value >> kPageShift) + index};
-  const std::uint64_t from = planted(Planted::kTdAddsFirstSource) ? 0 : index;
-  const std::uint64_t base = op.hva.raw ? op.hva.value : kHostRegionAddress + op.hva.value;
-  Region region{.vcpu = vcpu,
-                .source = base + from * kPageBytes,
-                .measures = (op.flags.value & kMeasure) != 0};
+  Region region{.vcpu = vcpu, .source = page.source, .measures = page.measures};
   const PopulateCall call{
       .pin = pin_source, .hook = post_populate, .argument = &region, .checks = kRegionChecks};
-  return gmem_populate(k, vm, {.first = gfn, .last = gfn + PageCount{1}}, call).check;
+  return gmem_populate(k, vm, {.first = page.gfn, .last = page.gfn + PageCount{1}}, call).check;
+}
+
+/// tdx_populate=one_loop where nobody is in the way.
+Check map_with_source(Kernel& k, Vm& vm, Vcpu& vcpu, const RegionPage& page) {
+  const Check bad = record_source(k, vcpu, page);
+  if (bad != Check::kOk) return bad;
+  PageFault fault = fault_of(page);
+  const FaultResult result = handle_fault(k, vcpu, fault);
+  SLUICE_CHECK(result.status != FaultStatus::kRetry);  // nothing is in flight
+  return finish_page(k, vm, page, result);
+}
+
+/// One page of the loop.
+Check add_one(Kernel& k, Vm& vm, Vcpu& vcpu, const RegionPage& page) {
+  switch (populate_policy(k)) {
+    case TdxPopulate::kOneLoop:
+      return map_with_source(k, vm, vcpu, page);
+    case TdxPopulate::kOneIoctlTwoLoops:
+    case TdxPopulate::kTwoPass:
+      return add_premapped(k, vm, page);
+    default:
+      return populate_page(k, vm, vcpu, page);
+  }
+}
+
+/// tdx_populate=one_ioctl_two_loops: the first of them.
+Check premap_all(Kernel& k, Vcpu& vcpu, const TdxInitMemRegion& op) {
+  Check check = Check::kOk;
+  if (populate_policy(k) != TdxPopulate::kOneIoctlTwoLoops) return check;
+  for (std::uint64_t i = 0; i < op.page_count.value && check == Check::kOk; ++i)
+    check = premap_page(k, vcpu, page_of(op, i));
+  return check;
 }
 
 /// More pages than one operation may map?
@@ -131,6 +171,26 @@ bool exceeds_limit(const Vm& vm, const TdxInitMemRegion& op) {
   if (slot == kNoSlot) return false;
   const GfnRange asked{.first = first, .last = first + PageCount{op.page_count.value}};
   return asked.clip(range_of(vm.slots[slot])).count().value > kMaxPagesPerOp;
+}
+
+/// Everything before the loop; kOk means go on.
+Check begin_region(const Kernel& k, VcpuIndex index, const TdxInitMemRegion& op) {
+  if (const Check gate = vcpu_gate(k, index); gate != Check::kOk) return gate;
+  const Vcpu& vcpu = k.vcpu(index);
+  const Vm& vm = k.vm(vcpu.vm);
+  const Check bad = check_region(vm, vcpu, op);
+  if (bad != Check::kOk) return bad;
+  return exceeds_limit(vm, op) ? Check::kSkipLimit : Check::kOk;
+}
+
+/// The structure as it is copied out, whatever the answer.
+Outcome finish_region(const TdxInitMemRegion& op, Check check, std::uint64_t done) {
+  Outcome out = check == Check::kOk ? Outcome{} : answer(check);
+  if (out.skipped()) return out;
+  out.has_progress = true;
+  out.progress = {.gpa = op.gpa.value + done * kPageBytes,
+                  .left = (op.page_count.value - done) * kPageBytes};
+  return out;
 }
 
 }  // namespace
@@ -161,24 +221,54 @@ Outcome apply(Kernel& k, ActorId actor, const TdxInitVcpu& op) {
 
 Outcome apply(Kernel& k, ActorId actor, const TdxInitMemRegion& op) {
   const VcpuIndex index{actor.index};
-  if (const Check gate = vcpu_gate(k, index); gate != Check::kOk) return answer(gate);
+  const Check bad = begin_region(k, index, op);
+  if (bad != Check::kOk) return answer(bad);
   Vcpu& vcpu = k.vcpu(index);
-  Vm& vm = k.vm(vcpu.vm);
-  const Check bad = check_region(vm, vcpu, op);
-  if (bad != Check::kOk) return refuse(bad);
-  if (exceeds_limit(vm, op)) return skip(Check::kSkipLimit);
-  Check check = Check::kOk;
+  Check check = premap_all(k, vcpu, op);
   std::uint64_t done = 0;
   while (done < op.page_count.value && check == Check::kOk) {
-    check = add_one(k, vm, vcpu, op, done);
+    check = add_one(k, k.vm(vcpu.vm), vcpu, page_of(op, done));
     if (check == Check::kOk) ++done;
   }
-  Outcome out = check == Check::kOk ? Outcome{} : answer(check);
-  if (out.skipped()) return out;
-  out.has_progress = true;
-  out.progress = {.gpa = op.gpa.value + done * kPageBytes,
-                  .left = (op.page_count.value - done) * kPageBytes};
-  return out;
+  return finish_region(op, check, done);
+}
+
+/// tdx_populate=one_loop has no lock of its own; the other ways hold theirs from end to end.
+Task<Outcome> start(Kernel& k, ActorId actor, const TdxInitMemRegion& op) {
+  if (populate_policy(k) != TdxPopulate::kOneLoop)
+    co_return co_await start_in_one_piece(k, actor, op);
+  const VcpuIndex index{actor.index};
+  Check check = begin_region(k, index, op);
+  if (check != Check::kOk) co_return answer(check);
+  Vcpu& vcpu = k.vcpu(index);
+  const VmIndex vm_index = vcpu.vm;
+  Vm& vm = k.vm(vm_index);
+  std::uint64_t done = 0;
+  co_await lock(k, vcpu_mutex(index));
+  srcu_read_lock(k, vm_index);
+  while (done < op.page_count.value) {
+    const RegionPage page = page_of(op, done);
+    check = record_source(k, vcpu, page);
+    if (check != Check::kOk) break;
+    PageFault fault = fault_of(page);
+    for (;;) {
+      const FaultResult result = co_await start_fault(k, index, fault);
+      if (result.status != FaultStatus::kRetry) {
+        check = finish_page(k, vm, page, result);
+        break;
+      }
+      k.event(EventKind::kRetry, vm, page.gfn.value);
+      co_await point(k, Point::kFaultRetry);
+      co_await retry(k, result.retry, page.gfn.value);
+      check = check_signal(k, Check::kTdxRegionSignal);
+      if (check != Check::kOk) break;
+    }
+    if (check != Check::kOk) break;
+    ++done;
+  }
+  srcu_read_unlock(k, vm_index);
+  unlock(k, vcpu_mutex(index));
+  co_return finish_region(op, check, done);
 }
 
 Outcome apply(Kernel& k, ActorId, const TdxFinalize& op) {
@@ -236,8 +326,10 @@ LockPlan locks_of(const Kernel& k, ActorId actor, const TdxInitMemRegion& op) {
 // does not end it.
 std::optional<Gfn> retried_page(const Kernel& k, ActorId actor, const TdxInitMemRegion& op) {
   const VcpuIndex index{actor.index};
-  if (vcpu_gate(k, index) != Check::kOk || behavior::tdx_adds_pages_directly(k.version()))
-    return std::nullopt;
+  const TdxPopulate populate = populate_policy(k);
+  const bool faults =
+      populate == TdxPopulate::kHybrid_6_16 || populate == TdxPopulate::kOneIoctlTwoLoops;
+  if (vcpu_gate(k, index) != Check::kOk || !faults) return std::nullopt;
   const Vcpu& vcpu = k.vcpu(index);
   const Vm& vm = k.vm(vcpu.vm);
   if (check_region(vm, vcpu, op) != Check::kOk || exceeds_limit(vm, op)) return std::nullopt;

@@ -18,6 +18,7 @@ Outcome apply(Kernel& k, ActorId actor, const TdxInitVm& op);
 Outcome apply(Kernel& k, ActorId actor, const TdxInitVcpu& op);
 /// progress = {GPA of the next page, bytes left}, also where it fails. Cost: a fault a page.
 Outcome apply(Kernel& k, ActorId actor, const TdxInitMemRegion& op);
+Task<Outcome> start(Kernel& k, ActorId actor, const TdxInitMemRegion& op);
 Outcome apply(Kernel& k, ActorId actor, const TdxFinalize& op);
 
 LockPlan locks_of(const Kernel& k, ActorId actor, const TdxInitVm& op);

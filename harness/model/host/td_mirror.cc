@@ -1,6 +1,7 @@
 #include "model/host/td_mirror.h"
 
 #include "model/host/snp_rmp.h"
+#include "model/host/td_populate.h"
 #include "model/host/tdp_mmu.h"
 
 namespace sluice::model {
@@ -60,7 +61,22 @@ void remove_private(Kernel& k, Vm& vm, Gfn gfn, Pfn pfn) {
 
 }  // namespace
 
+namespace {
+
+/// tdx_populate=one_loop: the hook takes the source from where the ioctl has left it in the VM.
+// Deviation: as with PAGE.AUG below, BUSY is asked again at once.
+void add_recorded(Kernel& k, Vm& vm, Gfn gfn, Pfn pfn) {
+  SeamStatus status = SeamStatus::kOperandBusy;
+  while (status == SeamStatus::kOperandBusy)
+    status = tdh_mem_page_add(k.machine, k.index_of(vm), gfn, pfn, vm.td.source);
+  static_cast<void>(is_bug(k, vm, status));
+}
+
+}  // namespace
+
 void install_private(Kernel& k, Vm& vm, Gfn gfn, Pfn pfn) {
+  if (!vm.td.runnable && populate_policy(k) == TdxPopulate::kOneLoop)
+    return add_recorded(k, vm, gfn, pfn);
   if (!vm.td.runnable) {
     k.set(vm.td.premapped, vm.td.premapped + 1);
     return;
@@ -99,6 +115,7 @@ void destroy_td(Kernel& k, Vm& vm) {
   k.set(vm.td.initialized, false);
   k.set(vm.td.runnable, false);
   k.set(vm.td.premapped, 0);
+  k.set(vm.td.source, Pfn{});
   k.set(vm.td.mirror, kNoRootIndex);
 }
 

@@ -19,24 +19,37 @@ SetMemoryAttributes conversion_of(VmIndex vm, const ConversionExit& exit) {
           .attributes = {is_to_private(exit) ? kAttributePrivate : 0}};
 }
 
-bool reclaims(const Kernel& k, const ConversionExit& exit) {
-  return reclaims_by_hole(k.machine.header.policy) && !is_to_private(exit);
-}
+/// What user space frees of one slot after a conversion; size 0: nothing.
+struct Reclaim {
+  GmemPunchHole hole{.size = {0}};
+  HostDontneed discard{.size = {0}};
+  GmemPunchHole other{.size = {0}};  // convert_reclaim=random_holes
+};
 
-/// The hole that user space punches for one slot; size 0 if none.
-GmemPunchHole hole_in(const Memslot& slot, const ConversionExit& exit) {
-  if (!slot.used || slot.address_space != 0 || slot.gmem == GmemRef::kNone) {
-    return {.size = {0}};
-  }
+Reclaim reclaim_of(const Kernel& k, const Memslot& slot, const ConversionExit& exit) {
+  Reclaim reclaim{};
+  const PolicySet& policy = k.machine.header.policy;
+  if (!slot.used || slot.address_space != 0 || slot.gmem == GmemRef::kNone) return reclaim;
   const Gfn first{exit.gpa >> kPageShift};
   const GfnRange part =
       GfnRange{.first = first, .last = first + PageCount{exit.page_count}}.clip(range_of(slot));
-  if (part.empty()) return {.size = {0}};
+  if (part.empty()) return reclaim;
   const std::uint64_t index = file_index(slot, part.first);
-  const std::uint64_t extra = planted(Planted::kReclaimPunchesNeighbor) ? 1 : 0;
-  return {.gmem = {slot.gmem},
-          .offset = {index << kPageShift},
-          .size = {(part.count().value + extra) << kPageShift}};
+  const std::uint64_t bytes = part.count().value << kPageShift;
+  if (reclaims_by_hole(policy) && !is_to_private(exit)) {
+    const std::uint64_t extra = planted(Planted::kReclaimPunchesNeighbor) ? kPageBytes : 0;
+    reclaim.hole = {.gmem = {slot.gmem}, .offset = {index << kPageShift}, .size = {bytes + extra}};
+  }
+  if (discards_shared(policy) && is_to_private(exit)) {
+    const std::uint64_t offset = (part.first - slot.base).value << kPageShift;
+    reclaim.discard = {.hva = {.value = slot.hva - kHostRegionAddress + offset}, .size = {bytes}};
+  }
+  if (punches_anywhere(policy)) {
+    reclaim.other = {.gmem = {slot.gmem},
+                     .offset = {page_punched_anywhere(index) << kPageShift},
+                     .size = {kPageBytes}};
+  }
+  return reclaim;
 }
 
 /// Of a conversion that was not done.
@@ -59,9 +72,11 @@ Reaction react(Kernel& k, ActorId actor, VmIndex vm, const ConversionExit& exit)
   }
   const Outcome converted = apply(k, actor, conversion_of(vm, exit));
   if (!converted.ok()) return failure(converted);
-  for (std::uint64_t i = 0; reclaims(k, exit) && i < k.vm(vm).slot_high_water; ++i) {
-    const GmemPunchHole hole = hole_in(k.vm(vm).slots[i], exit);
-    if (hole.size.value != 0) apply(k, actor, hole);
+  for (std::uint64_t i = 0; i < k.vm(vm).slot_high_water; ++i) {
+    const Reclaim reclaim = reclaim_of(k, k.vm(vm).slots[i], exit);
+    if (reclaim.hole.size.value != 0) apply(k, actor, reclaim.hole);
+    if (reclaim.discard.size.value != 0) apply(k, actor, reclaim.discard);
+    if (reclaim.other.size.value != 0) apply(k, actor, reclaim.other);
   }
   return {};
 }
@@ -85,11 +100,18 @@ Task<Reaction> start_reaction(Kernel& k, ActorId actor, VmIndex vm, ConversionEx
   const Outcome converted = co_await start(k, actor, conversion);
   if (!converted.ok()) co_return failure(converted);
   co_await point(k, Point::kHypercallConverted);
-  for (std::uint64_t i = 0; reclaims(k, exit) && i < k.vm(vm).slot_high_water; ++i) {
+  for (std::uint64_t i = 0; i < k.vm(vm).slot_high_water; ++i) {
     if (k.vm(vm).life != life) break;
-    const GmemPunchHole hole = hole_in(k.vm(vm).slots[i], exit);
-    if (hole.size.value == 0) continue;
-    co_await start(k, actor, hole);
+    const Reclaim reclaim = reclaim_of(k, k.vm(vm).slots[i], exit);
+    if (reclaim.hole.size.value != 0) {
+      co_await start(k, actor, reclaim.hole);
+    }
+    if (reclaim.discard.size.value != 0) {
+      co_await start(k, actor, reclaim.discard);
+    }
+    if (reclaim.other.size.value != 0) {
+      co_await start(k, actor, reclaim.other);
+    }
   }
   co_return Reaction{};
 }

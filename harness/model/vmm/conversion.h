@@ -12,18 +12,22 @@
 //               2. KVM_SET_MEMORY_ATTRIBUTES {address = gpa, size = pages * 4096, attributes = bit
 //                  4 of `attributes` set ? PRIVATE : 0, flags = 0}. Refused with whatever errno:
 //                  ret = -EINVAL, go to 4.
-//               3. convert_reclaim=punch_hole, to shared only: for each memslot of address space 0
-//                  with an open guest_memfd that overlaps [gpa, gpa + size):
-//                  fallocate(PUNCH_HOLE | KEEP_SIZE) of the overlapping part of the file. Errors
-//                  are ignored; the order does not matter, the parts are disjoint.  ret = 0.
+//               3. For each memslot of address space 0 with an open guest_memfd that overlaps
+//                  [gpa, gpa + size), by convert_reclaim. Errors are ignored; then ret = 0.
+//                  punch_hole, unsupported and random_holes, to shared only:
+//                  fallocate(PUNCH_HOLE | KEEP_SIZE) of the overlapping part of the file.
+//                  punch_shared_only, to private only: madvise(MADV_DONTNEED) of what is mapped at
+//                  the overlapping part of the slot's user address.
+//                  random_holes, to either: a hole of one page, page_punched_anywhere() (policy.h)
+//                  of the first overlapping page of the file.
 //               4. KVM_RUN with that ret.
 //
 // What real user space does: QEMU 9 (kvm_convert_memory()) sets the attributes first and then
 // discards the copy that became unreachable, in both directions: it punches the guest_memfd when a
 // range becomes shared, and discards the shared pages when it becomes private (not for hugetlbfs).
 // KVM's own selftest punches and allocates before it sets the attributes.
-// Deviation: the shared copy is kept when a range becomes private, since no operation of the
-// vocabulary frees a page of the host region without unmapping it for good.
+// Deviation: with punch_hole the shared copy is kept when a range becomes private; what freeing it
+// does is what punch_shared_only shows.
 #pragma once
 #include "model/host/psc.h"
 #include "model/schedule/task.h"
