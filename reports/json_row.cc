@@ -83,6 +83,17 @@ const Json& main_times(const Json& row) {
   return cpu.empty() ? object_of(row, "wall") : cpu;
 }
 
+namespace {
+
+void add_fields(Json& identity, const Json& row, std::initializer_list<const char*> keys) {
+  for (const char* const key : keys) {
+    const auto field = row.find(key);
+    identity.push_back(field == row.end() ? Json() : *field);
+  }
+}
+
+}  // namespace
+
 std::string row_identity(const Json& row) {
   const std::string kind = text_of(row, "kind");
   Json identity = Json::array({text_of(row, "name"), text_of(row, "backend")});
@@ -97,6 +108,12 @@ std::string row_identity(const Json& row) {
     identity.push_back("random");  // never takes the place of the files' row
   } else if (kind == "test") {
     identity.push_back(text_of(row, "suite"));
+  } else if (kind == "alternative") {
+    add_fields(identity, row, {"axis", "value", "flavor"});
+  } else if (kind == "simulation") {
+    add_fields(
+        identity, row,
+        {"workload", "vcpus", "nodes", "placement", "policy", "pages_a_vcpu", "seed", "prices"});
   }
   return sorted_dump(identity);
 }

@@ -50,6 +50,55 @@ BenchmarkRow example_benchmark() {
   return row;
 }
 
+AlternativeRow example_alternative() {
+  AlternativeRow row{.head = example_head(), .axis = "direct_map", .value = "leave"};
+  row.summary = "what becomes of the direct map";
+  row.flavor = "plain";
+  row.policy = "direct_map=leave";
+  row.verdict = AlternativeVerdict::kBroken;
+  row.file = "corpora/alternatives/direct_map/leave.ops";
+  row.invariant = "H2 host.lives";
+  row.counterexample =
+      Counterexample{.text = "# policy: direct_map=leave\ncreate_vm type=snp\n",
+                     .steps = {{.operation = "create_vm type=snp", .answer = "ok"}},
+                     .at_end = true,
+                     .statement = "The host never writes to an assigned frame.",
+                     .finding = "FINDING host.lives (H2)"};
+  row.cost = AlternativeCost{.workload = "convert",
+                             .pages = 64,
+                             .arrived = 64,
+                             .counts = {{.name = "rmpupdate", .count = 128}},
+                             .nanoseconds_a_page = 12.5,
+                             .of_default = 0.5,
+                             .prices = "own.costs"};
+  return row;
+}
+
+AlternativeRow example_sound_alternative() {
+  AlternativeRow row{.head = example_head(), .axis = "direct_map", .value = "split"};
+  row.is_default = true;
+  row.flavor = "tdx";
+  row.verdict = AlternativeVerdict::kNothingFound;
+  row.explored = Explored{
+      .interleavings = 287, .complete = true, .preemptions_max = 2, .interleavings_max = 5000};
+  return row;
+}
+
+SimulationRow example_simulation() {
+  SimulationRow row{.head = example_head(), .workload = "ping_pong", .vcpus = 256, .nodes = 8};
+  row.placement = "local";
+  row.policy = "convert_reclaim=keep";
+  row.pages_a_vcpu = 64;
+  row.seed = 1;
+  row.requests = row.pages = 16384;
+  row.events = 100000;
+  row.virtual_ns = 5e8;
+  row.pages_per_second = 27590.25;
+  row.latency_ns = {.p50 = 1, .p90 = 2, .p99 = 3, .p999 = 4, .max = 5.5};
+  row.locks = {{.name = "slots_lock", .taken = 9, .contended = 8, .waited_ns = 7.5, .held_ns = 6}};
+  return row;
+}
+
 std::vector<Row> one_of_each() {
   const Head head = example_head();
   BenchmarkRow skipped;
@@ -100,6 +149,9 @@ std::vector<Row> one_of_each() {
                   .seconds = 0.5,
                   .reason = "no such VM"},
           TestRow{.head = head, .suite = "kvm-selftests", .name = "x -n 2", .reason = "hangs"},
+          example_alternative(),
+          example_sound_alternative(),
+          example_simulation(),
           GateRow{.head = head,
                   .base = "main",
                   .revision = "HEAD",
@@ -166,6 +218,13 @@ TEST(RowJson, WrongInputNamesKeyAndRemedy) {
   unclear.replace(unclear.find("failed"), 6, "fai1ed");
   EXPECT_THAT(from_json(unclear).error().message(),
               HasSubstr(R"(key "verdict" should be "passed", "failed" or "skipped")"));
+  std::string odd = to_json(example_alternative());
+  odd.replace(odd.find("broken"), 6, "beaten");
+  EXPECT_THAT(from_json(odd).error().message(),
+              HasSubstr(R"(key "verdict" should be "broken", "nothing_found", "stale" or)"));
+  odd = to_json(example_alternative());
+  odd.replace(odd.find("\"plain\""), 7, "\"vanil\"");
+  EXPECT_THAT(from_json(odd).error().message(), HasSubstr(R"(key "flavor" should be "plain" or)"));
   EXPECT_THAT(from_json("[1,2]").error().message(), HasSubstr("rows.jsonl"));
   EXPECT_THAT(from_json("\x7f"
                         "ELF")

@@ -171,8 +171,115 @@ struct GateRow {
   friend bool operator==(const GateRow&, const GateRow&) = default;
 };
 
-using Row =
-    std::variant<BenchmarkRow, FuzzRow, SkipRow, DifferentialRow, HostRow, GateRow, TestRow>;
+enum class AlternativeVerdict {
+  kNotShown,      // no file shows it
+  kBroken,        // an invariant does not hold
+  kNothingFound,  // within what was explored
+  kStale          // its file shows nothing any more
+};
+
+/// An operation of a sequence and what the model answered.
+struct AnsweredStep {
+  std::string operation{};
+  std::string answer{};
+  friend bool operator==(const AnsweredStep&, const AnsweredStep&) = default;
+};
+
+/// What breaks an alternative, in full, so that a reader needs no other file.
+struct Counterexample {
+  std::string text{};                 // as a file of operations has it
+  std::vector<AnsweredStep> steps{};  // up to the finding
+  bool at_end = false;      // behind the last of them, when whoever was parked had gone on
+  std::string statement{};  // of the invariant
+  std::string finding{};    // what does not hold, and of what
+  friend bool operator==(const Counterexample&, const Counterexample&) = default;
+};
+
+/// How far the interleavings of a tour were gone through.
+struct Explored {
+  std::string policy{};  // the tour's own, with the value
+  std::uint64_t interleavings = 0;
+  bool complete = false;                // all within the bound of preemptions
+  std::uint64_t preemptions_max = 0;    // of one interleaving
+  std::uint64_t interleavings_max = 0;  // after which it stops
+  friend bool operator==(const Explored&, const Explored&) = default;
+};
+
+struct AlternativeCost {
+  std::string workload{};   // the way that its pages go: "convert"
+  std::uint64_t pages = 0;  // that were asked for
+  std::uint64_t arrived = 0;
+  std::vector<Count> counts{};  // of all pages, exact
+  std::optional<double>
+      nanoseconds_a_page{};             // empty where fewer pages arrived than were asked for
+  std::optional<double> of_default{};   // over the default's; empty where either has none
+  std::optional<std::string> prices{};  // their file; empty: the defaults
+  friend bool operator==(const AlternativeCost&, const AlternativeCost&) = default;
+};
+
+/// One value of one policy axis, shown by running it. It says nothing of the host: the same build
+/// writes the same everywhere.
+struct AlternativeRow {
+  Head head{};
+  std::string axis{};
+  std::string summary{};  // what the axis is about
+  std::string value{};
+  bool is_default = false;
+  std::string flavor{};  // "plain", or "tdx": on a TD
+  std::string policy{};  // the whole set, as "axis=value,..." without defaults
+  AlternativeVerdict verdict = AlternativeVerdict::kNotShown;
+  std::string reason{};     // of kStale
+  std::string file{};       // the counterexample's or the tour's; "" where there is none
+  std::string invariant{};  // of kBroken: "H2 host.lives"
+  std::optional<Counterexample> counterexample{};  // of kBroken
+  std::optional<Explored> explored{};              // of a tour
+  std::optional<AlternativeCost> cost{};           // of "plain"
+  friend bool operator==(const AlternativeRow&, const AlternativeRow&) = default;
+};
+
+/// Of a request, in virtual nanoseconds.
+struct Latencies {
+  double p50 = 0;
+  double p90 = 0;
+  double p99 = 0;
+  double p999 = 0;
+  double max = 0;
+  friend bool operator==(const Latencies&, const Latencies&) = default;
+};
+
+struct LockTime {
+  std::string name{};
+  std::uint64_t taken = 0;
+  std::uint64_t contended = 0;
+  double waited_ns = 0;  // by all vCPUs together
+  double held_ns = 0;
+  friend bool operator==(const LockTime&, const LockTime&) = default;
+};
+
+/// A workload on so many vCPUs in virtual time. It says nothing of the host, like AlternativeRow.
+struct SimulationRow {
+  Head head{};
+  std::string workload{};
+  std::uint64_t vcpus = 0;
+  std::uint64_t nodes = 0;
+  std::string placement{};
+  std::string policy{};  // as AlternativeRow's
+  std::uint64_t pages_a_vcpu = 0;
+  std::uint64_t seed = 0;
+  std::optional<std::string> prices{};  // as AlternativeCost's
+  std::uint64_t requests = 0;
+  std::uint64_t pages = 0;    // that arrived
+  std::uint64_t refused = 0;  // operations; where there are any, the policy does not let it work
+  std::uint64_t events = 0;
+  double virtual_ns = 0;
+  double pages_per_second = 0;
+  Latencies latency_ns{};
+  std::vector<LockTime> locks{};
+  friend bool operator==(const SimulationRow&, const SimulationRow&) = default;
+};
+
+using Row = std::variant<BenchmarkRow, FuzzRow, SkipRow, DifferentialRow, HostRow, GateRow, TestRow,
+                         AlternativeRow, SimulationRow>;
 
 inline const Head& head_of(const Row& row) {
   return std::visit([](const auto& r) -> const Head& { return r.head; }, row);

@@ -59,6 +59,47 @@ class Fields {
       in.read("acting_share", to.acting_share);
     });
   }
+  void read(const char* key, Counterexample& to) {
+    nested(key, [&](Fields in) {
+      in.read("text", to.text);
+      in.read_list("steps", to.steps, [](Fields one, AnsweredStep& step) {
+        one.read("operation", step.operation);
+        one.read("answer", step.answer);
+      });
+      in.read("at_end", to.at_end);
+      in.read("statement", to.statement);
+      in.read("finding", to.finding);
+    });
+  }
+  void read(const char* key, Explored& to) {
+    nested(key, [&](Fields in) {
+      in.read("policy", to.policy);
+      in.read("interleavings", to.interleavings);
+      in.read("complete", to.complete);
+      in.read("preemptions_max", to.preemptions_max);
+      in.read("interleavings_max", to.interleavings_max);
+    });
+  }
+  void read(const char* key, AlternativeCost& to) {
+    nested(key, [&](Fields in) {
+      in.read("workload", to.workload);
+      in.read("pages", to.pages);
+      in.read("arrived", to.arrived);
+      in.read("counts", to.counts);
+      in.read("nanoseconds_a_page", to.nanoseconds_a_page);
+      in.read("of_default", to.of_default);
+      in.read("prices", to.prices);
+    });
+  }
+  void read(const char* key, Latencies& to) {
+    nested(key, [&](Fields in) {
+      in.read("p50", to.p50);
+      in.read("p90", to.p90);
+      in.read("p99", to.p99);
+      in.read("p99.9", to.p999);
+      in.read("max", to.max);
+    });
+  }
   void read(const char* key, std::vector<Count>& to) {
     const Json* const at = want(key, "an object", &Json::is_object);
     if (at == nullptr) return;
@@ -239,6 +280,58 @@ void read_row(Fields in, TestRow& row) {
   in.read("reason", row.reason);
 }
 
+void read_row(Fields in, AlternativeRow& row) {
+  in.read("axis", row.axis);
+  in.read("summary", row.summary);
+  in.read("value", row.value);
+  in.read("default", row.is_default);
+  in.read("flavor", row.flavor);
+  if (row.flavor != "plain" && row.flavor != "tdx") in.fail("flavor", R"("plain" or "tdx")");
+  in.read("policy", row.policy);
+  std::string verdict;
+  in.read("verdict", verdict);
+  if (verdict == "broken") {
+    row.verdict = AlternativeVerdict::kBroken;
+  } else if (verdict == "nothing_found") {
+    row.verdict = AlternativeVerdict::kNothingFound;
+  } else if (verdict == "stale") {
+    row.verdict = AlternativeVerdict::kStale;
+  } else if (verdict != "not_shown") {
+    in.fail("verdict", R"("broken", "nothing_found", "stale" or "not_shown")");
+  }
+  in.read("reason", row.reason);
+  in.read("file", row.file);
+  in.read("invariant", row.invariant);
+  in.read("counterexample", row.counterexample);
+  in.read("explored", row.explored);
+  in.read("cost", row.cost);
+}
+
+void read_row(Fields in, SimulationRow& row) {
+  in.read("workload", row.workload);
+  in.read("vcpus", row.vcpus);
+  in.read("nodes", row.nodes);
+  in.read("placement", row.placement);
+  in.read("policy", row.policy);
+  in.read("pages_a_vcpu", row.pages_a_vcpu);
+  in.read("seed", row.seed);
+  in.read("prices", row.prices);
+  in.read("requests", row.requests);
+  in.read("pages", row.pages);
+  in.read("refused", row.refused);
+  in.read("events", row.events);
+  in.read("virtual_ns", row.virtual_ns);
+  in.read("pages_per_second", row.pages_per_second);
+  in.read("latency_ns", row.latency_ns);
+  in.read_list("locks", row.locks, [](Fields one, LockTime& lock) {
+    one.read("name", lock.name);
+    one.read("taken", lock.taken);
+    one.read("contended", lock.contended);
+    one.read("waited_ns", lock.waited_ns);
+    one.read("held_ns", lock.held_ns);
+  });
+}
+
 void read_row(Fields in, GateRow& row) {
   in.read("base", row.base);
   in.read("revision", row.revision);
@@ -310,6 +403,8 @@ Expected<Row> from_json(std::string_view line) {
   if (kind == "differential") return read_as<DifferentialRow>(json);
   if (kind == "skip") return read_as<SkipRow>(json);
   if (kind == "test") return read_as<TestRow>(json);
+  if (kind == "alternative") return read_as<AlternativeRow>(json);
+  if (kind == "simulation") return read_as<SimulationRow>(json);
   if (kind == "gate") return read_as<GateRow>(json);
   return input_error(fmt::format("unknown kind of row \"{}\"; use the build that wrote it", kind));
 }

@@ -186,6 +186,102 @@ Json row_json(const TestRow& row) {
   return json;
 }
 
+const char* name_of(AlternativeVerdict verdict) {
+  switch (verdict) {
+    case AlternativeVerdict::kBroken:
+      return "broken";
+    case AlternativeVerdict::kNothingFound:
+      return "nothing_found";
+    case AlternativeVerdict::kStale:
+      return "stale";
+    case AlternativeVerdict::kNotShown:
+      break;
+  }
+  return "not_shown";
+}
+
+Json json_of(const std::optional<Counterexample>& shown) {
+  if (!shown) return nullptr;
+  Json steps = Json::array();
+  for (const AnsweredStep& step : shown->steps)
+    steps.push_back({{"operation", step.operation}, {"answer", step.answer}});
+  return Json{{"text", shown->text},
+              {"steps", std::move(steps)},
+              {"at_end", shown->at_end},
+              {"statement", shown->statement},
+              {"finding", shown->finding}};
+}
+
+Json json_of(const std::optional<Explored>& explored) {
+  if (!explored) return nullptr;
+  return Json{{"policy", explored->policy},
+              {"interleavings", explored->interleavings},
+              {"complete", explored->complete},
+              {"preemptions_max", explored->preemptions_max},
+              {"interleavings_max", explored->interleavings_max}};
+}
+
+Json json_of(const std::optional<AlternativeCost>& cost) {
+  if (!cost) return nullptr;
+  return Json{{"workload", cost->workload},
+              {"pages", cost->pages},
+              {"arrived", cost->arrived},
+              {"counts", json_of(cost->counts)},
+              {"nanoseconds_a_page", json_of(cost->nanoseconds_a_page)},
+              {"of_default", json_of(cost->of_default)},
+              {"prices", json_of(cost->prices)}};
+}
+
+Json row_json(const AlternativeRow& row) {
+  Json json = head_json("alternative", row.head);
+  json["axis"] = row.axis;
+  json["summary"] = row.summary;
+  json["value"] = row.value;
+  json["default"] = row.is_default;
+  json["flavor"] = row.flavor;
+  json["policy"] = row.policy;
+  json["verdict"] = name_of(row.verdict);
+  json["reason"] = row.reason;
+  json["file"] = row.file;
+  json["invariant"] = row.invariant;
+  json["counterexample"] = json_of(row.counterexample);
+  json["explored"] = json_of(row.explored);
+  json["cost"] = json_of(row.cost);
+  return json;
+}
+
+Json row_json(const SimulationRow& row) {
+  Json json = head_json("simulation", row.head);
+  json["workload"] = row.workload;
+  json["vcpus"] = row.vcpus;
+  json["nodes"] = row.nodes;
+  json["placement"] = row.placement;
+  json["policy"] = row.policy;
+  json["pages_a_vcpu"] = row.pages_a_vcpu;
+  json["seed"] = row.seed;
+  json["prices"] = json_of(row.prices);
+  json["requests"] = row.requests;
+  json["pages"] = row.pages;
+  json["refused"] = row.refused;
+  json["events"] = row.events;
+  json["virtual_ns"] = row.virtual_ns;
+  json["pages_per_second"] = row.pages_per_second;
+  json["latency_ns"] = {{"p50", row.latency_ns.p50},
+                        {"p90", row.latency_ns.p90},
+                        {"p99", row.latency_ns.p99},
+                        {"p99.9", row.latency_ns.p999},
+                        {"max", row.latency_ns.max}};
+  json["locks"] = Json::array();
+  for (const LockTime& lock : row.locks) {
+    json["locks"].push_back({{"name", lock.name},
+                             {"taken", lock.taken},
+                             {"contended", lock.contended},
+                             {"waited_ns", lock.waited_ns},
+                             {"held_ns", lock.held_ns}});
+  }
+  return json;
+}
+
 Json row_json(const GateRow& row) {
   Json json = head_json("gate", row.head);
   json["base"] = row.base;
