@@ -63,10 +63,11 @@ AlternativeShown stale(AlternativeShown shown, std::string reason) {
 }
 
 AlternativeShown broken(AlternativeShown shown, const oracle::Finding& finding,
-                        std::size_t operations) {
+                        const Sequence& sequence) {
   shown.verdict = AlternativeVerdict::kBroken;
   shown.invariant = fmt::format("{} {}", oracle::kInvariants[finding.invariant].id, finding.name());
-  shown.operations = operations;
+  shown.operations = sequence.steps.size();
+  shown.counterexample = sequence;
   return shown;
 }
 
@@ -85,7 +86,7 @@ std::expected<AlternativeShown, std::string> run_counterexample(AlternativeShown
   if (!wanted.empty() && found->finding.name() != wanted)
     return stale(std::move(shown), fmt::format("it breaks {}, and says {}: search anew",
                                                found->finding.name(), wanted));
-  return broken(std::move(shown), found->finding, sequence->steps.size());
+  return broken(std::move(shown), found->finding, *sequence);
 }
 
 std::expected<AlternativeShown, std::string> explore_tour(AlternativeShown shown,
@@ -109,7 +110,7 @@ std::expected<AlternativeShown, std::string> explore_tour(AlternativeShown shown
   shown.complete = result.complete;
   for (const ExploreFinding& one_found : result.found) {
     if (one_found.finding.cls == oracle::FindingClass::kFinding)
-      return broken(std::move(shown), one_found.finding, one_found.sequence.steps.size());
+      return broken(std::move(shown), one_found.finding, one_found.sequence);
   }
   shown.verdict = AlternativeVerdict::kNothingFound;
   return shown;

@@ -56,8 +56,9 @@ struct AlternativeShown {
   std::string invariant{};     // id and name of what does not hold
   std::size_t operations = 0;  // of the counterexample
   std::uint64_t interleavings = 0;
-  bool complete = false;  // all that there are within the bound of preemptions
-  std::string reason{};   // of kStale
+  bool complete = false;                     // all that there are within the bound of preemptions
+  std::string reason{};                      // of kStale
+  std::optional<Sequence> counterexample{};  // of kBroken: what shows it
 };
 
 struct ShowOptions {
