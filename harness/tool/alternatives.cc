@@ -6,7 +6,7 @@
 
 #include "ops/files.h"
 #include "ops/text.h"
-#include "run/alternatives.h"
+#include "tool/alternatives_rows.h"
 #include "tool/command.h"
 #include "tool/progress.h"
 
@@ -23,19 +23,11 @@ struct AlternativesCommand {
   std::string corpus = "corpora/alternatives", axis{}, costs{}, search{};
   std::uint64_t seed = 1, sequences = 200000, runs = 5000;
   unsigned preemptions = 2;
+  RowTarget rows{};
   bool json = false;
-};
 
-/// What is said of one value.
-struct Line {
-  Alternative one{};
-  AlternativeShown plain{}, tdx{};
-  run::PathCost cost{};
-  double nanoseconds = 0;  // a page
-  double of_default = 0;   // nanoseconds over the default's; 0 where either does not arrive
+  run::ShowOptions bounds() const { return {.preemptions = preemptions, .max_runs = runs}; }
 };
-
-bool arrives(const run::PathCost& cost) { return cost.done == cost.pages; }
 
 std::string verdict_words(const AlternativeShown& shown) {
   switch (shown.verdict) {
@@ -52,11 +44,11 @@ std::string verdict_words(const AlternativeShown& shown) {
   return "-";
 }
 
-std::string cost_words(const Line& line) {
-  if (!arrives(line.cost)) return fmt::format("{} of {} pages", line.cost.done, line.cost.pages);
+std::string cost_words(const AlternativeLine& line) {
+  if (!line.arrives()) return fmt::format("{} of {} pages", line.cost.done, line.cost.pages);
   return fmt::format("{:.0f} ns", line.nanoseconds);
 }
-std::string ratio_words(const Line& line) {
+std::string ratio_words(const AlternativeLine& line) {
   return line.of_default == 0 ? "-" : fmt::format("{:.2f}", line.of_default);
 }
 
@@ -75,7 +67,7 @@ Json json_of(const AlternativeShown& shown) {
   return out;
 }
 
-Json json_of(const Line& line) {
+Json json_of(const AlternativeLine& line) {
   Json counts = Json::object();
   for (const run::CostItemRow& row : run::kCostItemRows)
     counts[std::string(row.name)] = line.cost.counts[row.item];
@@ -90,7 +82,7 @@ Json json_of(const Line& line) {
            {"counts", std::move(counts)},
            {"nanoseconds_a_page", nullptr},
            {"of_default", nullptr}};
-  if (arrives(line.cost)) out["nanoseconds_a_page"] = line.nanoseconds;
+  if (line.arrives()) out["nanoseconds_a_page"] = line.nanoseconds;
   if (line.of_default != 0) out["of_default"] = line.of_default;
   return out;
 }
@@ -100,9 +92,9 @@ std::string heading(const Alternative& one) {
                      kPolicyAxes[one.axis].source, name_of(one.workload()), run::kCostPages);
 }
 
-void print(const std::vector<Line>& lines) {
+void print(const std::vector<AlternativeLine>& lines) {
   std::size_t axis = kPolicyAxes.size();
-  for (const Line& line : lines) {
+  for (const AlternativeLine& line : lines) {
     if (line.one.axis != axis)
       fmt::print("{}{}\n", axis == kPolicyAxes.size() ? "" : "\n", heading(line.one));
     axis = line.one.axis;
@@ -134,27 +126,25 @@ Expected<std::vector<Alternative>> chosen(const AlternativesCommand& command) {
 }
 
 /// One line each. Error: a file that is no sequence.
-Expected<std::vector<Line>> show_all(const std::vector<Alternative>& all,
-                                     const run::CostTable& costs,
-                                     const AlternativesCommand& command) {
+Expected<std::vector<AlternativeLine>> show_all(const std::vector<Alternative>& all,
+                                                const run::CostTable& costs,
+                                                const AlternativesCommand& command) {
   auto model = model::ModelBackend::open(default_profile(kDefaultKernel));
   if (!model) return std::unexpected(model.error());
   Progress progress(all.size(), "alternatives");
-  std::vector<Line> lines;
+  std::vector<AlternativeLine> lines;
   double usual = 0;  // nanoseconds a page of the axis's default, which is its first value
   for (const Alternative& one : all) {
-    Line line{.one = one};
+    AlternativeLine line{.one = one};
     for (const Flavor flavor : {Flavor::kPlain, Flavor::kTdx}) {
-      const auto shown =
-          run::show_alternative(command.corpus, one, flavor,
-                                {.preemptions = command.preemptions, .max_runs = command.runs});
+      const auto shown = run::show_alternative(command.corpus, one, flavor, command.bounds());
       if (!shown) return input_error(shown.error());
       (flavor == Flavor::kTdx ? line.tdx : line.plain) = *shown;
     }
     line.cost = run::measure_path(*model, one.on(), one.workload());
     line.nanoseconds = costs.price(line.cost.counts) / static_cast<double>(line.cost.pages);
-    if (one.is_default()) usual = arrives(line.cost) ? line.nanoseconds : 0;
-    if (arrives(line.cost) && usual > 0) line.of_default = line.nanoseconds / usual;
+    if (one.is_default()) usual = line.arrives() ? line.nanoseconds : 0;
+    if (line.arrives() && usual > 0) line.of_default = line.nanoseconds / usual;
     lines.push_back(std::move(line));
     progress.step(lines.size());
   }
@@ -173,16 +163,21 @@ int show(const AlternativesCommand& command) {
         fmt::format("--corpus: {} is no folder: run where Sluice's sources are, or name its "
                     "corpora/alternatives",
                     command.corpus));
+  if (const auto writable = check_writable(command.rows); !writable)
+    return complain(writable.error());
   const auto lines = show_all(*all, *costs, command);
   if (!lines) return complain(lines.error());
   if (command.json) {
     Json out = Json::array();
-    for (const Line& line : *lines) out.push_back(json_of(line));
+    for (const AlternativeLine& line : *lines) out.push_back(json_of(line));
     fmt::print("{}\n", out.dump(2));
   } else {
     print(*lines);
   }
-  const auto is_stale = [](const Line& line) {
+  const auto appended =
+      append_rows(command.rows, *lines, {.bounds = command.bounds(), .prices = command.costs});
+  if (!appended) return complain(appended.error());
+  const auto is_stale = [](const AlternativeLine& line) {
     return line.plain.verdict == AlternativeVerdict::kStale ||
            line.tdx.verdict == AlternativeVerdict::kStale;
   };
@@ -199,6 +194,9 @@ Expected<void> write_found(const Sequence& sequence, const std::string& path) {
 
 /// Looks for each value but the defaults, on a TD only where the axis has a tour of one.
 int search(const AlternativesCommand& command) {
+  if (!command.rows.file.empty())
+    return complain(
+        "--rows: a search shows nothing yet; run it, then --corpus with its folder and --rows");
   const auto all = chosen(command);
   if (!all) return complain(all.error());
   if (const auto made = make_out_folder(command.search, "--search"); !made)
@@ -256,6 +254,9 @@ void add_alternatives(CLI::App& app, int& status) {
               "Of --search: random sequences for each value; a hundredth as many programs are "
               "explored behind them (200000)")
       .between(1, std::uint64_t{1} << 40);
+  command.option("--rows", options.rows.file,
+                 "Append a row for each value to this file, for 'sluice site'");
+  command.option("--run", options.rows.run, "Run id of those rows");
   command.flag("--json", options.json, "Machine-readable output, with every count");
   command.on_run([&status] { status = options.search.empty() ? show(options) : search(options); });
 }

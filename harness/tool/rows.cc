@@ -1,5 +1,7 @@
 #include "tool/rows.h"
 
+#include <fmt/format.h>
+
 #include "platform/build_info.h"
 #include "platform/clock.h"
 #include "platform/fingerprint.h"
@@ -34,7 +36,10 @@ Expected<void> RowWriter::append(record::Row row) {
 Expected<void> check_writable(const RowTarget& target) {
   if (target.file.empty()) return {};
   const auto sink = record::RowSink::open(target.file);
-  return sink ? Expected<void>{} : std::unexpected(sink.error());
+  if (sink) return {};
+  return input_error(
+      fmt::format("--rows: {}; name a file in a folder that exists and can be written to",
+                  sink.error().message()));
 }
 
 Expected<void> append_row(const RowTarget& target, record::Row row) {

@@ -28,7 +28,7 @@ class RowWriter {
 };
 
 /// Opens the file and closes it, for who would learn only after long work that it cannot be
-/// written. Errors: the file's. Does nothing without a file.
+/// written. Errors: the file's, with what to do. Does nothing without a file.
 Expected<void> check_writable(const RowTarget& target);
 
 /// Appends the host's row and then `row`, its head filled in. Errors: the file's. Does nothing

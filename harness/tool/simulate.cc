@@ -10,6 +10,7 @@
 
 #include "ops/text.h"
 #include "tool/command.h"
+#include "tool/rows.h"
 #include "tool/simulate_topology.h"
 
 namespace sluice::tool {
@@ -17,17 +18,25 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
+constexpr std::string_view kAllWorkloads = "all";
+
 struct SimulateCommand {
   std::string workload = "boot_eager", placement = "local";
   std::string vcpus{}, topology{}, policy{}, costs{};
   std::uint64_t pages = 64, seed = 1;
   std::optional<unsigned> nodes{};
+  RowTarget rows{};
   bool json = false;
 };
 
 struct Run {
   unsigned vcpus = 0;
   run::SimulateResult result{};
+};
+/// Of one workload.
+struct Runs {
+  run::SimulatedWorkload workload{};
+  std::vector<Run> all{};
 };
 
 template <std::size_t N>
@@ -55,14 +64,34 @@ Expected<std::vector<unsigned>> parse_list(std::string_view text) {
   }
 }
 
+std::vector<std::string> workload_words() {
+  std::vector<std::string> words = words_of(run::kSimulatedWorkloads);
+  words.emplace_back(kAllWorkloads);
+  return words;
+}
+
+/// Of a name among the names.
+template <std::size_t N>
+std::uint8_t place(const std::array<std::string_view, N>& names, std::string_view name) {
+  return static_cast<std::uint8_t>(std::ranges::find(names, name) - names.begin());
+}
+
+std::vector<run::SimulatedWorkload> workloads_of(const SimulateCommand& command) {
+  std::vector<run::SimulatedWorkload> chosen;
+  for (std::size_t i = 0; i < run::kSimulatedWorkloads.size(); ++i) {
+    if (command.workload == run::kSimulatedWorkloads[i] || command.workload == kAllWorkloads)
+      chosen.push_back(static_cast<run::SimulatedWorkload>(i));
+  }
+  return chosen;
+}
+
+std::string_view name_of(run::SimulatedWorkload workload) {
+  return run::kSimulatedWorkloads[static_cast<std::size_t>(workload)];
+}
+
 Expected<run::SimulateOptions> options_of(const SimulateCommand& command,
                                           const run::SimulatedTopology& machine) {
   run::SimulateOptions options{.topology = machine, .pages = command.pages, .seed = command.seed};
-  const auto place = [](const auto& names, const std::string& name) {
-    return static_cast<std::uint8_t>(std::ranges::find(names, name) - names.begin());
-  };
-  options.workload =
-      static_cast<run::SimulatedWorkload>(place(run::kSimulatedWorkloads, command.workload));
   options.placement = static_cast<run::Placement>(place(run::kPlacements, command.placement));
   if (!command.policy.empty()) {
     const auto policy = parse_policy(command.policy);
@@ -83,17 +112,16 @@ std::string worst_lock(const run::SimulateResult& result, unsigned vcpus) {
   return fmt::format("{} {:.0f} %", worst->name, 100 * share);
 }
 
-void print(const std::vector<Run>& runs, const SimulateCommand& command,
-           const ChosenTopology& topology) {
+void print(const Runs& runs, const SimulateCommand& command, const ChosenTopology& topology) {
   const unsigned nodes = topology.machine.nodes;
-  fmt::print("{}, {} pages a vCPU, {} node{}, placement {}{}{}\n", command.workload, command.pages,
-             nodes, nodes == 1 ? "" : "s", command.placement, command.policy.empty() ? "" : ", ",
-             command.policy);
+  fmt::print("{}, {} pages a vCPU, {} node{}, placement {}{}{}\n", name_of(runs.workload),
+             command.pages, nodes, nodes == 1 ? "" : "s", command.placement,
+             command.policy.empty() ? "" : ", ", command.policy);
   fmt::print("{}", text_of(topology));
   fmt::print("{:>6} {:>14} {:>9} {:>12} {:>12}  {}\n", "vCPUs", "pages/s", "speed-up", "p50 us",
              "p99 us", "waited most for, of all time");
-  const double first = runs.front().result.pages_per_second() / runs.front().vcpus;
-  for (const Run& run : runs) {
+  const double first = runs.all.front().result.pages_per_second() / runs.all.front().vcpus;
+  for (const Run& run : runs.all) {
     const run::SimulateResult& r = run.result;
     fmt::print("{:>6} {:>14.0f} {:>9.2f} {:>12.2f} {:>12.2f}  {}\n", run.vcpus,
                r.pages_per_second(), first > 0 ? r.pages_per_second() / first : 0,
@@ -104,9 +132,10 @@ void print(const std::vector<Run>& runs, const SimulateCommand& command,
   }
 }
 
-Json json_of(const Run& run, const SimulateCommand& command, const ChosenTopology& topology) {
+Json json_of(const Run& run, std::string_view workload, const SimulateCommand& command,
+             const ChosenTopology& topology) {
   const run::SimulateResult& r = run.result;
-  Json out{{"workload", command.workload},
+  Json out{{"workload", workload},
            {"vcpus", run.vcpus},
            {"nodes", topology.machine.nodes},
            {"placement", command.placement},
@@ -135,34 +164,111 @@ Json json_of(const Run& run, const SimulateCommand& command, const ChosenTopolog
   return out;
 }
 
+record::SimulationRow row_of(const Run& run, run::SimulatedWorkload workload,
+                             const run::SimulateOptions& options, const SimulateCommand& command) {
+  const run::SimulateResult& r = run.result;
+  record::SimulationRow row{.workload = std::string(name_of(workload)),
+                            .vcpus = run.vcpus,
+                            .nodes = options.topology.nodes,
+                            .placement = command.placement,
+                            .policy = format_policy(options.policy),
+                            .pages_a_vcpu = options.pages,
+                            .seed = options.seed,
+                            .requests = r.requests,
+                            .pages = r.pages,
+                            .refused = r.refused,
+                            .events = r.events,
+                            .virtual_ns = r.virtual_ns,
+                            .pages_per_second = r.pages_per_second()};
+  const auto& [p50, p90, p99, p999, max] = r.latency_ns;
+  row.latency_ns = {.p50 = p50, .p90 = p90, .p99 = p99, .p999 = p999, .max = max};
+  if (!command.costs.empty()) row.prices = command.costs;
+  for (const run::LockTime& lock : r.locks) {
+    row.locks.push_back({.name = lock.name,
+                         .taken = lock.taken,
+                         .contended = lock.contended,
+                         .waited_ns = lock.waited_ns,
+                         .held_ns = lock.held_ns});
+  }
+  return row;
+}
+
+Expected<Runs> simulate_each(model::ModelBackend& model, run::SimulateOptions& options,
+                             const std::vector<unsigned>& vcpus) {
+  Runs runs{.workload = options.workload};
+  for (const unsigned count : vcpus) {
+    options.vcpus = count;
+    const auto result = run::simulate(model, options);
+    if (!result) return input_error(result.error());
+    runs.all.push_back({.vcpus = count, .result = *result});
+  }
+  return runs;
+}
+
+/// The workloads one after the other.
+Expected<std::vector<Runs>> simulate_all(run::SimulateOptions options,
+                                         const std::vector<unsigned>& vcpus,
+                                         const SimulateCommand& command) {
+  auto model = model::ModelBackend::open(default_profile(kDefaultKernel));
+  if (!model) return std::unexpected(model.error());
+  std::vector<Runs> all;
+  for (const run::SimulatedWorkload workload : workloads_of(command)) {
+    options.workload = workload;
+    auto runs = simulate_each(*model, options, vcpus);
+    if (!runs) return std::unexpected(runs.error());
+    all.push_back(*std::move(runs));
+  }
+  return all;
+}
+
+/// Does nothing without a file.
+Expected<void> append_rows(const std::vector<Runs>& all, const run::SimulateOptions& options,
+                           const SimulateCommand& command) {
+  auto rows = RowWriter::open(command.rows);
+  if (!rows) return std::unexpected(rows.error());
+  for (const Runs& runs : all) {
+    for (const Run& run : runs.all) {
+      if (auto written = rows->append(row_of(run, runs.workload, options, command)); !written)
+        return written;
+    }
+  }
+  return {};
+}
+
+void print_json(const std::vector<Runs>& all, const SimulateCommand& command,
+                const ChosenTopology& topology) {
+  Json out = Json::array();
+  for (const Runs& runs : all) {
+    for (const Run& run : runs.all)
+      out.push_back(json_of(run, name_of(runs.workload), command, topology));
+  }
+  // The name of a topology is any text.
+  fmt::print("{}\n", out.dump(2, ' ', false, Json::error_handler_t::replace));
+}
+
 int run_all(const SimulateCommand& command) {
   const auto topology = choose_topology(command.topology, command.nodes);
   if (!topology) return complain(topology.error());
   const auto vcpus =
       command.vcpus.empty() ? default_vcpus(topology->machine) : parse_list(command.vcpus);
   if (!vcpus) return complain(vcpus.error());
-  auto options = options_of(command, topology->machine);
+  const auto options = options_of(command, topology->machine);
   if (!options) return complain(options.error());
-  auto model = model::ModelBackend::open(default_profile(kDefaultKernel));
-  if (!model) return complain(model.error());
-  std::vector<Run> runs;
-  bool refused = false;
-  for (const unsigned count : *vcpus) {
-    options->vcpus = count;
-    const auto result = run::simulate(*model, *options);
-    if (!result) return complain(result.error());
-    runs.push_back({.vcpus = count, .result = *result});
-    refused = refused || result->refused != 0;
-  }
+  if (const auto writable = check_writable(command.rows); !writable)
+    return complain(writable.error());
+  const auto all = simulate_all(*options, *vcpus, command);
+  if (!all) return complain(all.error());
   if (command.json) {
-    Json out = Json::array();
-    for (const Run& run : runs) out.push_back(json_of(run, command, *topology));
-    // The name of a topology is any text.
-    fmt::print("{}\n", out.dump(2, ' ', false, Json::error_handler_t::replace));
+    print_json(*all, command, *topology);
   } else {
-    print(runs, command, *topology);
+    for (const Runs& runs : *all) print(runs, command, *topology);
   }
-  return refused ? kInconclusive : kFine;
+  if (const auto appended = append_rows(*all, *options, command); !appended)
+    return complain(appended.error());
+  const auto refuses = [](const Runs& runs) {
+    return std::ranges::any_of(runs.all, [](const Run& run) { return run.result.refused != 0; });
+  };
+  return std::ranges::any_of(*all, refuses) ? kInconclusive : kFine;
 }
 
 }  // namespace
@@ -172,9 +278,11 @@ void add_simulate(CLI::App& app, int& status) {
                   "How a workload scales with vCPUs and nodes, in virtual time on the model");
   static SimulateCommand options;
   command
-      .option("--workload", options.workload,
-              "boot_eager | boot_lazy | premap | ping_pong | ballooning | migration (boot_eager)")
-      .one_of(words_of(run::kSimulatedWorkloads));
+      .option(
+          "--workload", options.workload,
+          "boot_eager | boot_lazy | premap | ping_pong | ballooning | migration | all: one after "
+          "the other (boot_eager)")
+      .one_of(workload_words());
   command
       .option("--vcpus", options.vcpus,
               "Numbers with commas, each 1 to 256 (1,2,4,... to 256, or to all processors of the "
@@ -192,6 +300,9 @@ void add_simulate(CLI::App& app, int& status) {
   command.option("--policy", options.policy, "axis=value,... (sluice list alternatives)");
   command.option("--costs", options.costs, "File with lines NAME = NANOSECONDS");
   command.option("--seed", options.seed, "Of the order in which boot_lazy touches pages (1)");
+  command.option("--rows", options.rows.file,
+                 "Append a row for each number of vCPUs to this file, for 'sluice site'");
+  command.option("--run", options.rows.run, "Run id of those rows");
   command.flag("--json", options.json, "Machine-readable output, with every lock");
   command.on_run([&status] { status = run_all(options); });
 }

@@ -1,0 +1,38 @@
+// What sluice alternatives says of one value, and that as rows.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "record/row.h"
+#include "run/alternatives.h"
+#include "tool/rows.h"
+
+namespace sluice::tool {
+
+/// What is said of one value.
+struct AlternativeLine {
+  run::Alternative one{};
+  run::AlternativeShown plain{}, tdx{};
+  run::PathCost cost{};
+  double nanoseconds = 0;  // a page
+  double of_default = 0;   // nanoseconds over the default's; 0 where either does not arrive
+
+  bool arrives() const { return cost.done == cost.pages; }
+};
+
+/// What the rows say of how they were made.
+struct AlternativeRowNotes {
+  run::ShowOptions bounds{};
+  std::string prices{};  // the file, "": the defaults
+};
+
+/// A row for the value, with what it costs, and one more for TDs where something shows it on one.
+/// Error: the model's memory; a tour that cannot be read any more.
+Expected<std::vector<record::AlternativeRow>> rows_of(const AlternativeLine& line,
+                                                      const AlternativeRowNotes& notes);
+
+/// Appends the rows of all lines. Does nothing without a file. Errors: the file's, the model's.
+Expected<void> append_rows(const RowTarget& target, const std::vector<AlternativeLine>& lines,
+                           const AlternativeRowNotes& notes);
+
+}  // namespace sluice::tool
