@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "reports/columns.h"
+#include "reports/newest.h"
 
 namespace sluice::reports {
 namespace {
@@ -87,7 +88,7 @@ class PageBuilder {
   Expected<Lines> lines(const Store& store, const char* kind) const;
   Expected<Json> series(const Store& store, const char* kind);
   Json series_json(Series& line);
-  Expected<Json> latest(const std::vector<std::string>& texts);
+  Expected<Json> latest(const Expected<std::vector<std::string>>& texts);
   std::size_t run_index(const std::string& run) const;
   std::size_t host_index(const std::string& host);
   std::size_t reason_index(const std::string& reason);
@@ -225,9 +226,10 @@ Expected<Json> PageBuilder::series(const Store& store, const char* kind) {
   return all;
 }
 
-Expected<Json> PageBuilder::latest(const std::vector<std::string>& texts) {
+Expected<Json> PageBuilder::latest(const Expected<std::vector<std::string>>& texts) {
+  if (!texts) return std::unexpected(texts.error());
   Json all = Json::array();
-  for (const std::string& text : texts) {
+  for (const std::string& text : *texts) {
     auto row = parse_row(text);
     if (!row) return std::unexpected(row.error());
     point_out_run(*row);
@@ -243,23 +245,21 @@ Expected<Json> PageBuilder::build(const Store& store) {
   if (!benchmarks) return benchmarks;
   auto fuzz = series(store, "fuzz");
   if (!fuzz) return fuzz;
-  const auto differential_rows = store.latest("differential");
-  if (!differential_rows) return std::unexpected(differential_rows.error());
-  auto differential = latest(*differential_rows);
+  auto differential = latest(store.latest("differential"));
   if (!differential) return differential;
-  const auto skip_rows = store.skips();
-  if (!skip_rows) return std::unexpected(skip_rows.error());
-  auto skips = latest(*skip_rows);
+  auto skips = latest(store.skips());
   if (!skips) return skips;
-  const auto test_rows = store.latest("test");
-  if (!test_rows) return std::unexpected(test_rows.error());
-  auto tests = latest(*test_rows);
+  auto tests = latest(store.latest("test"));
   if (!tests) return tests;
+  auto alternatives = latest(newest_alternatives(store));
+  if (!alternatives) return alternatives;
+  auto simulations = latest(newest_simulations(store));
+  if (!simulations) return simulations;
   auto gate_rows = store.rows({.kind = "gate"});
   if (!gate_rows) return std::unexpected(gate_rows.error());
   std::reverse(gate_rows->begin(), gate_rows->end());
   gate_rows->resize(std::min(gate_rows->size(), kGatesShown));
-  auto gates = latest(*gate_rows);
+  auto gates = latest(gate_rows);
   if (!gates) return gates;
   if (newest_.empty() && !runs_.empty()) newest_ = text_of(runs_.back(), "time");
   return Json{{"schema", 1},
@@ -275,6 +275,8 @@ Expected<Json> PageBuilder::build(const Store& store) {
               {"tests", std::move(*tests)},
               {"skips", std::move(*skips)},
               {"gates", std::move(*gates)},
+              {"alternatives", std::move(*alternatives)},
+              {"simulations", std::move(*simulations)},
               {"left_out", left_out_}};
 }
 

@@ -18,7 +18,7 @@ struct PageOptions {
 };
 
 /// {"schema":1,"title","newest","hosts","runs","points","reasons","benchmarks","fuzz","differential","tests","skips","gates",
-/// "left_out"}; docs/report-format.md describes each.
+/// "alternatives","simulations","left_out"}; docs/report-format.md describes each.
 /// Errors: store.h's.  Cost: parses every row once, keeps one per line of history.
 Expected<Json> page_data(const Store& store, const PageOptions& options);
 

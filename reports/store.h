@@ -27,7 +27,8 @@ struct ImportSummary {
 
 /// Which rows to return; an empty field means any.
 struct RowFilter {
-  std::string kind{};  // "benchmark", "fuzz", "skip", "differential", "host", "gate", "test"
+  std::string kind{};  // "benchmark", "fuzz", "skip", "differential", "host", "gate", "test",
+                       // "alternative", "simulation"
   std::string host{};
   std::string run{};
 };

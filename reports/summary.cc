@@ -4,6 +4,8 @@
 #include <utility>
 #include <vector>
 
+#include "reports/newest.h"
+
 namespace sluice::reports {
 namespace {
 
@@ -23,6 +25,7 @@ class Summary {
   void add_fuzz(const Json& row);
   void add_differential(const Json& row);
   void add_test(const Json& row);
+  void add_alternative(const Json& row);
   void add_skip(const Json& row) {
     skipped_.push_back(pick(row, {"name", "reason", "host", "run"}));
   }
@@ -49,6 +52,9 @@ class Summary {
   Json tests_failed_ = Json::array();
   Json tests_skipped_ = Json::array();
   Json skipped_ = Json::array();
+  std::size_t broken_ = 0;
+  std::size_t nothing_found_ = 0;
+  Json stale_ = Json::array();
 };
 
 std::uint64_t sum_of(const Json& counts) {
@@ -131,6 +137,14 @@ void Summary::add_test(const Json& row) {
   list.push_back(pick(row, {"suite", "name", "seconds", "reason", "host", "run"}));
 }
 
+void Summary::add_alternative(const Json& row) {
+  const std::string verdict = text_of(row, "verdict");
+  if (verdict == "broken") broken_++;
+  if (verdict == "nothing_found") nothing_found_++;
+  if (verdict == "stale")
+    stale_.push_back(pick(row, {"axis", "value", "flavor", "file", "reason", "run"}));
+}
+
 Json Summary::finish(const std::string& title, const std::vector<RunInfo>& runs, std::size_t rows) {
   Json newest = nullptr;
   if (!runs.empty()) {
@@ -165,6 +179,8 @@ Json Summary::finish(const std::string& title, const std::vector<RunInfo>& runs,
         {"fuzz", fuzz},
         {"differential", differential},
         {"tests", tests},
+        {"alternatives",
+         {{"broken", broken_}, {"nothing_found", nothing_found_}, {"stale", stale_.size()}}},
         {"skipped", skipped_.size()}}},
       {"targets",
        {{"met", std::move(met_)},
@@ -173,6 +189,7 @@ Json Summary::finish(const std::string& title, const std::vector<RunInfo>& runs,
       {"findings", std::move(findings_)},
       {"mismatches", std::move(mismatches_)},
       {"tests", {{"failed", std::move(tests_failed_)}, {"skipped", std::move(tests_skipped_)}}},
+      {"alternatives", {{"stale", std::move(stale_)}}},
       {"skipped", std::move(skipped_)}};
 }
 
@@ -196,6 +213,7 @@ Expected<Json> summarize(const Store& store, const std::string& title) {
         add_each(store.latest("fuzz"), summary, &Summary::add_fuzz),
         add_each(store.latest("differential"), summary, &Summary::add_differential),
         add_each(store.latest("test"), summary, &Summary::add_test),
+        add_each(newest_alternatives(store), summary, &Summary::add_alternative),
         add_each(store.skips(), summary, &Summary::add_skip)}) {
     if (!added) return std::unexpected(added.error());
   }
