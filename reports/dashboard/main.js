@@ -16,6 +16,11 @@ function newestRuns(data) {
     data.newestRun[row.host] = Math.max(data.newestRun[row.host], row.run);
     if (row.run > newest) [newest, data.newestHost] = [row.run, row.host];
   }
+  // These say nothing of a host: they make no row of another run look old, and are a page of their own where they are all there is.
+  for (const row of [...data.alternatives, ...data.simulations]) {
+    if (newest < 0) data.newestHost = row.host;
+    if (data.newestRun[row.host] < 0) data.newestRun[row.host] = row.run;
+  }
 }
 
 function renderHeader(data, state) {
@@ -92,15 +97,16 @@ function update(data, state, changed) {
   if (any("host")) {
     renderHeader(data, state);
     [renderTiles, renderFuzz, renderDifferential, renderTests, renderGate, renderSkipped, renderHosts].forEach((render) => render(data, state));
-    renderNavigation();
   }
+  const focus = document.activeElement && document.activeElement.closest("tr[data-id]");
+  if (any("open")) renderAlternatives(data, state);
   const selection = any("host", "q", "missed", "targets", "nosmoke", "group", "sort", "down", "log");
   if (selection || any("open")) {
-    const focus = document.activeElement && document.activeElement.closest("tr[data-id]");
     renderTable(data, state);
     if (focus) document.querySelector(`tr[data-id="${focus.dataset.id}"]`)?.focus({preventScroll: true});
   }
   if (selection) renderTrends(data, state);
+  if (any("host")) renderNavigation();  // when it is known which sections are empty
   if (any("zoom", "theme") && !selection) rescaleCharts();
 }
 
@@ -110,6 +116,7 @@ function start() {
   connect(data, state);
   state.listen((changed) => update(data, state, changed));
   renderFooter(data);
+  renderScaling(data);
   update(data, state, new Set(Object.keys(DEFAULTS)));
   window.sluice = {data, state, charts};  // for a look from the browser's console, and for the tests
   document.documentElement.dataset.ready = "1";

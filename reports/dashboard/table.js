@@ -92,11 +92,11 @@ function measuredCells(line) {
   ];
 }
 
-function resultRow(line, data, state, showHost) {
-  const open = state.get("open").includes(line.id);
+// The attributes of a row that opens and closes, by mouse and by keyboard.
+function opening(state, id) {
   const toggle = () => {
-    const others = state.get("open").filter((id) => id !== line.id);
-    state.change({open: others.length < state.get("open").length ? others : [...others, line.id]});
+    const others = state.get("open").filter((other) => other !== id);
+    state.change({open: others.length < state.get("open").length ? others : [...others, id]});
   };
   const key = (event) => {
     if (event.target === event.currentTarget && (event.key === "Enter" || event.key === " ")) {
@@ -104,8 +104,12 @@ function resultRow(line, data, state, showHost) {
       toggle();
     }
   };
-  return el("tr.result" + (open ? ".open" : "") + (line.skipped ? ".is-skipped" : ""),
-    {"data-id": line.id, tabindex: 0, "aria-expanded": open, onclick: toggle, onkeydown: key},
+  return {"data-id": id, tabindex: 0, "aria-expanded": String(state.get("open").includes(id)), onclick: toggle, onkeydown: key};
+}
+
+function resultRow(line, data, state, showHost) {
+  const open = state.get("open").includes(line.id);
+  return el("tr.result" + (open ? ".open" : "") + (line.skipped ? ".is-skipped" : ""), opening(state, line.id),
     el("td.name", null, el("code", null, line.name), " ", badges(line),
       el("small", null, line.argumentText, showHost && " \u00b7 host " + data.hosts[line.host].id)),
     line.skipped ? el("td.skip", {colspan: 6}, el("span.badge.skipped", null, "skipped"), " ", line.skipped) : measuredCells(line),

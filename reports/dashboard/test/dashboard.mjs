@@ -6,8 +6,9 @@ import {mkdirSync, readFileSync, rmSync, statSync, writeFileSync} from "node:fs"
 import {join} from "node:path";
 import {argv, exit} from "node:process";
 
+import {alternativesTests} from "./alternatives.mjs";
 import {findChromium, findDriver, openPage} from "./browser.mjs";
-import {BREAK_AT, HOSTILE_NAME, HOSTILE_REASON, HOST_A, HOST_B, RUNS_A, manyRows, rows, text} from "./fixture.mjs";
+import {BREAK_AT, HOSTILE_NAME, HOSTILE_REASON, HOST_A, HOST_B, RUNS_A, alternatives, manyRows, rows, simulations, text} from "./fixture.mjs";
 
 const [, , makeSite, workDir] = argv;
 const M1 = 'tr.result:has(.badge.target:text-is("M1"))';
@@ -69,9 +70,9 @@ const tests = {
   },
 
   async "rows are grouped by backend"(page) {
-    assert.deepEqual(await page.$$eval("tr.group th", (found) => found.map((node) => node.textContent)), ["kvm9", "model13"]);
+    assert.deepEqual(await page.$$eval("#table tr.group th", (found) => found.map((node) => node.textContent)), ["kvm9", "model13"]);
     await page.selectOption("#group", "none");
-    assert.equal(await page.locator("tr.group").count(), 0);
+    assert.equal(await page.locator("#table tr.group").count(), 0);
     assert.match(await hash(page), /group=none/);
   },
 
@@ -189,7 +190,7 @@ const tests = {
     await page.click(`${M1} td.name`);
     await page.click("#log");
     assert.match(await hash(page), /log=1/);
-    assert.ok(await page.evaluate(() => [...sluice.charts].every(({plot}) => plot.scales.y.distr === 3)));
+    assert.ok(await page.evaluate(() => [...sluice.charts].every(({line, plot}) => !line || plot.scales.y.distr === 3)));
     await page.locator("tr.detail .u-over").first().scrollIntoViewIfNeeded();
     const over = await page.locator("tr.detail .u-over").first().boundingBox();
     await page.mouse.move(over.x + over.width * 0.3, over.y + 60);
@@ -198,7 +199,7 @@ const tests = {
     await page.mouse.up();
     const zoom = (await hash(page)).match(/zoom=(\d+)-(\d+)/);
     assert.ok(zoom, await hash(page));
-    const ranges = await page.evaluate(() => [...sluice.charts].map(({plot}) => [plot.scales.x.min, plot.scales.x.max].join("-")));
+    const ranges = await page.evaluate(() => [...sluice.charts].filter(({line}) => line).map(({plot}) => [plot.scales.x.min, plot.scales.x.max].join("-")));
     assert.ok(ranges.length >= 2 && ranges.every((range) => range === `${zoom[1]}-${zoom[2]}`), ranges.join(" "));
     assert.ok(await page.isVisible("#unzoom"));
     await page.click("#unzoom");
@@ -301,6 +302,8 @@ async function small() {
   assert.match(await bare.page.innerText("#table"), /No benchmark rows/);
   assert.equal(await tile(bare.page, "Targets met"), "\u2013");
   assert.equal(await bare.page.isVisible("#fuzzing"), false);
+  assert.match(await bare.page.innerText("#alternatives-body"), /No rows of design alternatives\. sluice alternatives --rows rows\.jsonl makes them; then sluice site/);
+  assert.match(await bare.page.innerText("#scaling-body"), /No rows of simulations\. sluice simulate --workload all --rows rows\.jsonl makes them/);
   await bare.browser.close();
   const point = await openPage(site("point", rows().filter((row) => row.kind === "benchmark" && row.target === "M1").slice(0, 1)));
   await point.page.click("tr.result td.name");
@@ -311,6 +314,18 @@ async function small() {
   assert.match(await point.page.innerText("#hosts-body"), /No fingerprint recorded/);
   await point.browser.close();
   assert.deepEqual([...bare.problems, ...point.problems], []);
+}
+
+// Only alternatives and simulations, as somebody has who weighs a design.
+async function designOnly() {
+  const {browser, page, problems} = await openPage(site("design", [...alternatives(), ...simulations()]));
+  assert.match(await page.innerText("#subtitle"), /2026-11-09 02:13 UTC/);
+  assert.equal(await page.locator("#alternatives-table tr.choice").count(), 7);
+  assert.equal(await page.locator("#scaling .block").count(), 2);
+  assert.deepEqual(await page.$$eval("#sections a", (found) => found.map((link) => link.textContent)),
+    ["Latest results", "Design alternatives", "Scaling", "Hosts"]);
+  await browser.close();
+  assert.deepEqual(problems, []);
 }
 
 // 200 lines of 1,000 points. The size is held; the time is printed, as a busy machine makes any time.
@@ -358,7 +373,7 @@ async function main() {
   const folder = site("fixture", rows());
   const results = [];
   const shared = await openPage(folder);  // one browser; a fresh page for each test
-  for (const [name, test] of Object.entries(tests)) {
+  for (const [name, test] of Object.entries({...tests, ...alternativesTests})) {
     results.push(await run(name, async () => {
       const before = shared.problems.length;
       await shared.page.goto("about:blank");
@@ -371,6 +386,7 @@ async function main() {
   await shared.browser.close();
   results.push(await run("a link shows the view that made it", () => permalink(folder)));
   results.push(await run("a page with little on it", small));
+  results.push(await run("a page of design alternatives alone", designOnly));
   results.push(await run("a page with much on it", many));
   console.log(`${results.filter(Boolean).length} of ${results.length} passed`);
   return results.every(Boolean) ? 0 : 1;

@@ -100,8 +100,59 @@ function selftest(run, host, name, verdict, seconds, reason = "") {
   return {...head("test", run, host, 750), suite: "kvm-selftests", name, verdict, seconds, reason};
 }
 
+const TOUR = {interleavings: 287, complete: true, preemptions_max: 2, interleavings_max: 5000};
+
+function alternative(run, host, axis, value, verdict, fields = {}) {
+  const {nanoseconds = 13231.5625, of_default = 1, arrived = 64, counts = {}, ...others} = fields;
+  return {...head("alternative", run, host, 800), axis, summary: "about " + axis, value, default: false, flavor: "plain", policy: axis + "=" + value, verdict,
+    reason: "", file: "corpora/alternatives/" + axis + "/tour.ops", invariant: "", counterexample: null,
+    explored: verdict === "nothing_found" ? {policy: axis + "=" + value, ...TOUR} : null,
+    cost: {workload: "convert", pages: 64, arrived, counts: {rmpupdate: 192, tlb_flush: 2, psmash: 0, ...counts},
+      nanoseconds_a_page: arrived === 64 ? nanoseconds : null, of_default: arrived === 64 ? of_default : null, prices: null}, ...others};
+}
+
+export const COUNTEREXAMPLE = {text: "# policy: direct_map=leave\ncreate_vm type=snp\nkernel_write park=1\n",
+  steps: [{operation: "create_vm type=snp", answer: "ok"}, {operation: "kernel_write park=1", answer: "<img src=x onerror=window.hacked=5>"}],
+  at_end: true, statement: "The host never writes to an assigned frame.", finding: "FINDING host.lives (H2): it does [subject 0x202]"};
+const BROKEN = {file: "corpora/alternatives/direct_map/leave.ops", invariant: "H2 host.lives", counterexample: COUNTEREXAMPLE};
+
+// One axis also as an older run on another host had it, with a value that is gone.
+export function alternatives() {
+  const last = RUNS_A - 1;
+  return [
+    alternative(2, HOST_B, "direct_map", "gone", "nothing_found"),
+    alternative(last, HOST_A, "direct_map", "split", "nothing_found", {default: true, policy: ""}),
+    alternative(last, HOST_A, "direct_map", "leave", "broken", {...BROKEN, arrived: 3, counts: {rmpupdate: 7}}),
+    alternative(last, HOST_A, "direct_map", "unmap", "nothing_found", {nanoseconds: 21231.5, of_default: 1.6046, counts: {tlb_flush: 130},
+      explored: {policy: "", ...TOUR, interleavings: 5000, complete: false}}),
+    alternative(last, HOST_A, "direct_map", "old", "stale", {reason: HOSTILE_REASON}),
+    alternative(last, HOST_A, "direct_map", "new", "not_shown", {file: ""}),
+    alternative(last, HOST_A, "npf_mismatch", "exit", "nothing_found", {default: true}),
+    alternative(last, HOST_A, "npf_mismatch", "exit", "nothing_found", {default: true, flavor: "tdx", cost: null}),
+    alternative(last, HOST_A, "npf_mismatch", "auto_convert", "nothing_found"),
+    alternative(last, HOST_A, "npf_mismatch", "auto_convert", "broken", {...BROKEN, flavor: "tdx", cost: null}),
+  ];
+}
+
+function simulation(run, workload, policy, vcpus, speed, waited, fields = {}) {
+  return {...head("simulation", run, HOST_A, 850), workload, vcpus, nodes: 1, placement: "local", policy, pages_a_vcpu: 64, seed: 1, prices: null,
+    requests: 64 * vcpus, pages: 64 * vcpus, refused: 0, events: 1000, virtual_ns: 1e6, pages_per_second: speed,
+    latency_ns: {p50: 17380, p90: 17380, p99: 26650, "p99.9": 30000, max: 31000},
+    locks: [{name: "slots_lock", taken: 9, contended: 8, waited_ns: waited * 1e6 * vcpus, held_ns: 5},
+      {name: "idle_lock", taken: 9, contended: 0, waited_ns: 0, held_ns: 5}], ...fields};
+}
+
+export function simulations() {
+  const last = RUNS_A - 1;
+  return [
+    simulation(last, "ping_pong", "", 16, 135620, 0.76), simulation(last, "ping_pong", "", 1, 57537, 0), simulation(last, "ping_pong", "", 4, 152314, 0.14),
+    simulation(last, "ping_pong", "vmm=<b>kill", 1, 40000, 0), simulation(last, "ping_pong", "vmm=<b>kill", 16, 0, 0, {refused: 12}),
+    simulation(last - 1, "boot_eager", "", 1, 700000, 0), simulation(last, "boot_eager", "", 1, 699989, 0), simulation(last, "boot_eager", "", 2, 1399978, 0),
+  ];
+}
+
 export function rows() {
-  const all = [];
+  const all = [...alternatives(), ...simulations()];
   for (const [host, count] of [[HOST_A, RUNS_A], [HOST_B, 10]]) {
     for (let run = 0; run < count; run++) {
       all.push({...head("host", run, host), fingerprint: fingerprint(run, host),
