@@ -111,9 +111,9 @@ std::string row_identity(const Json& row) {
   } else if (kind == "alternative") {
     add_fields(identity, row, {"axis", "value", "flavor"});
   } else if (kind == "simulation") {
-    add_fields(
-        identity, row,
-        {"workload", "vcpus", "nodes", "placement", "policy", "pages_a_vcpu", "seed", "prices"});
+    add_fields(identity, row,
+               {"workload", "vcpus", "nodes", "topology", "placement", "policy", "pages_a_vcpu",
+                "seed", "prices"});
   }
   return sorted_dump(identity);
 }

@@ -60,8 +60,9 @@ Expected<std::vector<std::string>> newest_alternatives(const Store& store) {
 }
 
 Expected<std::vector<std::string>> newest_simulations(const Store& store) {
-  return newest_of(store, "simulation",
-                   {"workload", "nodes", "placement", "policy", "pages_a_vcpu", "seed", "prices"});
+  return newest_of(
+      store, "simulation",
+      {"workload", "nodes", "topology", "placement", "policy", "pages_a_vcpu", "seed", "prices"});
 }
 
 }  // namespace sluice::reports

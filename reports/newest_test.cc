@@ -134,6 +134,15 @@ TEST_F(Newest, ACurveHasPointsOfOneRunOnly) {
   EXPECT_THAT(simulations(), ElementsAre(" 1 00:02", " 4 00:02", "vmm=kill 4 00:01"));
 }
 
+TEST_F(Newest, MachinesOfOneNameAreNotOneMachine) {
+  SimulationRow small = simulation(1, "", 4), large = simulation(2, "", 4);
+  small.topology = record::SimulatedTopology{.name = "host", .processors = {2}};
+  large.topology = record::SimulatedTopology{.name = "host", .processors = {64}};
+  add(small);
+  add(large);
+  EXPECT_EQ(simulations().size(), 2u);
+}
+
 TEST_F(Newest, ThePageHasThemInFullAndTheSummaryCountsVerdicts) {
   add(alternative(1, "direct_map", "split"));
   AlternativeRow stale = alternative(1, "direct_map", "leave");

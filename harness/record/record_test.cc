@@ -99,6 +99,16 @@ SimulationRow example_simulation() {
   return row;
 }
 
+SimulationRow example_simulation_on_a_machine() {
+  SimulationRow row = example_simulation();
+  row.topology = SimulatedTopology{.name = "pack:2 [numa] core:4",
+                                   .processors = {4, 0},
+                                   .distances = "NUMALatency",
+                                   .remote_factor = {{1, 2.1}, {2.1, 1}}};
+  row.prices = "own.costs";
+  return row;
+}
+
 std::vector<Row> one_of_each() {
   const Head head = example_head();
   BenchmarkRow skipped;
@@ -152,6 +162,7 @@ std::vector<Row> one_of_each() {
           example_alternative(),
           example_sound_alternative(),
           example_simulation(),
+          example_simulation_on_a_machine(),
           GateRow{.head = head,
                   .base = "main",
                   .revision = "HEAD",
@@ -225,6 +236,17 @@ TEST(RowJson, WrongInputNamesKeyAndRemedy) {
   odd = to_json(example_alternative());
   odd.replace(odd.find("\"plain\""), 7, "\"vanil\"");
   EXPECT_THAT(from_json(odd).error().message(), HasSubstr(R"(key "flavor" should be "plain" or)"));
+  odd = to_json(example_simulation_on_a_machine());
+  odd.replace(odd.find("[4,0]"), 5, "[4,-]");
+  EXPECT_FALSE(from_json(odd).has_value());
+  odd = to_json(example_simulation_on_a_machine());
+  odd.replace(odd.find("[4,0]"), 5, "[4.5]");
+  EXPECT_THAT(from_json(odd).error().message(),
+              HasSubstr(R"(key "processors" should be a list of whole numbers from 0)"));
+  odd = to_json(example_simulation_on_a_machine());
+  odd.replace(odd.find("[[1.0,2.1]"), 10, "[[1.0,\"\"]");
+  EXPECT_THAT(from_json(odd).error().message(),
+              HasSubstr(R"(key "remote_factor" should be a list of lists of numbers)"));
   EXPECT_THAT(from_json("[1,2]").error().message(), HasSubstr("rows.jsonl"));
   EXPECT_THAT(from_json("\x7f"
                         "ELF")

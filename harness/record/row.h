@@ -256,12 +256,22 @@ struct LockTime {
   friend bool operator==(const LockTime&, const LockTime&) = default;
 };
 
+/// A machine that was simulated where no count of equal nodes stands for one.
+struct SimulatedTopology {
+  std::string name{};                       // as it was asked for
+  std::vector<std::uint64_t> processors{};  // of each node
+  std::optional<std::string> distances{};   // name of the matrix; empty: the factor is the default
+  std::vector<std::vector<double>> remote_factor{};  // of each node to each
+  friend bool operator==(const SimulatedTopology&, const SimulatedTopology&) = default;
+};
+
 /// A workload on so many vCPUs in virtual time. It says nothing of the host, like AlternativeRow.
 struct SimulationRow {
   Head head{};
   std::string workload{};
   std::uint64_t vcpus = 0;
   std::uint64_t nodes = 0;
+  std::optional<SimulatedTopology> topology{};
   std::string placement{};
   std::string policy{};  // as AlternativeRow's
   std::uint64_t pages_a_vcpu = 0;

@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -91,6 +92,14 @@ class Fields {
       in.read("prices", to.prices);
     });
   }
+  void read(const char* key, SimulatedTopology& to) {
+    nested(key, [&](Fields in) {
+      in.read("name", to.name);
+      in.read("processors", to.processors);
+      in.read("distances", to.distances);
+      in.read("remote_factor", to.remote_factor);
+    });
+  }
   void read(const char* key, Latencies& to) {
     nested(key, [&](Fields in) {
       in.read("p50", to.p50);
@@ -130,11 +139,19 @@ class Fields {
     }
   }
   void read(const char* key, std::vector<std::string>& to) {
+    read_values(key, to, "a list of texts", &Json::is_string);
+  }
+  void read(const char* key, std::vector<std::uint64_t>& to) {
+    read_values(key, to, "a list of whole numbers from 0", &Json::is_number_unsigned);
+  }
+  void read(const char* key, std::vector<std::vector<double>>& to) {
     const Json* const at = want(key, "a list", &Json::is_array);
     if (at == nullptr) return;
-    for (const Json& element : *at) {
-      if (!element.is_string()) return fail(key, "a list of texts");
-      to.push_back(element.get<std::string>());
+    for (const Json& row : *at) {
+      const auto is_number = [](const Json& value) { return value.is_number(); };
+      if (!row.is_array() || !std::ranges::all_of(row, is_number))
+        return fail(key, "a list of lists of numbers");
+      to.push_back(row.get<std::vector<double>>());
     }
   }
   void fail(const char* key, const char* wanted) {
@@ -151,6 +168,16 @@ class Fields {
     if (found != object_.end() && ((*found).*is_type)()) return &*found;
     fail(key, wanted);
     return nullptr;
+  }
+  template <class T>
+  void read_values(const char* key, std::vector<T>& to, const char* wanted,
+                   bool (Json::*is_type)() const noexcept) {
+    const Json* const at = want(key, "a list", &Json::is_array);
+    if (at == nullptr) return;
+    for (const Json& element : *at) {
+      if (!(element.*is_type)()) return fail(key, wanted);
+      to.push_back(element.get<T>());
+    }
   }
   template <class Read>
   void nested(const char* key, Read read_fields) {
@@ -311,6 +338,7 @@ void read_row(Fields in, SimulationRow& row) {
   in.read("workload", row.workload);
   in.read("vcpus", row.vcpus);
   in.read("nodes", row.nodes);
+  in.read("topology", row.topology);
   in.read("placement", row.placement);
   in.read("policy", row.policy);
   in.read("pages_a_vcpu", row.pages_a_vcpu);

@@ -250,11 +250,20 @@ Json row_json(const AlternativeRow& row) {
   return json;
 }
 
+Json json_of(const std::optional<SimulatedTopology>& topology) {
+  if (!topology) return nullptr;
+  return Json{{"name", topology->name},
+              {"processors", topology->processors},
+              {"distances", json_of(topology->distances)},
+              {"remote_factor", topology->remote_factor}};
+}
+
 Json row_json(const SimulationRow& row) {
   Json json = head_json("simulation", row.head);
   json["workload"] = row.workload;
   json["vcpus"] = row.vcpus;
   json["nodes"] = row.nodes;
+  json["topology"] = json_of(row.topology);
   json["placement"] = row.placement;
   json["policy"] = row.policy;
   json["pages_a_vcpu"] = row.pages_a_vcpu;

@@ -11,6 +11,7 @@
 #include "ops/text.h"
 #include "tool/command.h"
 #include "tool/rows.h"
+#include "tool/simulate_rows.h"
 #include "tool/simulate_topology.h"
 
 namespace sluice::tool {
@@ -164,35 +165,6 @@ Json json_of(const Run& run, std::string_view workload, const SimulateCommand& c
   return out;
 }
 
-record::SimulationRow row_of(const Run& run, run::SimulatedWorkload workload,
-                             const run::SimulateOptions& options, const SimulateCommand& command) {
-  const run::SimulateResult& r = run.result;
-  record::SimulationRow row{.workload = std::string(name_of(workload)),
-                            .vcpus = run.vcpus,
-                            .nodes = options.topology.nodes,
-                            .placement = command.placement,
-                            .policy = format_policy(options.policy),
-                            .pages_a_vcpu = options.pages,
-                            .seed = options.seed,
-                            .requests = r.requests,
-                            .pages = r.pages,
-                            .refused = r.refused,
-                            .events = r.events,
-                            .virtual_ns = r.virtual_ns,
-                            .pages_per_second = r.pages_per_second()};
-  const auto& [p50, p90, p99, p999, max] = r.latency_ns;
-  row.latency_ns = {.p50 = p50, .p90 = p90, .p99 = p99, .p999 = p999, .max = max};
-  if (!command.costs.empty()) row.prices = command.costs;
-  for (const run::LockTime& lock : r.locks) {
-    row.locks.push_back({.name = lock.name,
-                         .taken = lock.taken,
-                         .contended = lock.contended,
-                         .waited_ns = lock.waited_ns,
-                         .held_ns = lock.held_ns});
-  }
-  return row;
-}
-
 Expected<Runs> simulate_each(model::ModelBackend& model, run::SimulateOptions& options,
                              const std::vector<unsigned>& vcpus) {
   Runs runs{.workload = options.workload};
@@ -222,14 +194,16 @@ Expected<std::vector<Runs>> simulate_all(run::SimulateOptions options,
 }
 
 /// Does nothing without a file.
-Expected<void> append_rows(const std::vector<Runs>& all, const run::SimulateOptions& options,
-                           const SimulateCommand& command) {
+Expected<void> append_rows(const std::vector<Runs>& all, run::SimulateOptions options,
+                           const SimulateCommand& command, const ChosenTopology& topology) {
   auto rows = RowWriter::open(command.rows);
   if (!rows) return std::unexpected(rows.error());
+  const SimulationNotes notes{.topology = topology, .prices = command.costs};
   for (const Runs& runs : all) {
+    options.workload = runs.workload;
     for (const Run& run : runs.all) {
-      if (auto written = rows->append(row_of(run, runs.workload, options, command)); !written)
-        return written;
+      options.vcpus = run.vcpus;
+      if (auto written = rows->append(row_of(run.result, options, notes)); !written) return written;
     }
   }
   return {};
@@ -263,7 +237,7 @@ int run_all(const SimulateCommand& command) {
   } else {
     for (const Runs& runs : *all) print(runs, command, *topology);
   }
-  if (const auto appended = append_rows(*all, *options, command); !appended)
+  if (const auto appended = append_rows(*all, *options, command, *topology); !appended)
     return complain(appended.error());
   const auto refuses = [](const Runs& runs) {
     return std::ranges::any_of(runs.all, [](const Run& run) { return run.result.refused != 0; });

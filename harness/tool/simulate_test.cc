@@ -78,6 +78,23 @@ TEST_F(SimulateTool, ARowForEachNumberOfVcpusSaysWhatTheJsonSays) {
   EXPECT_EQ(row.locks[0].waited_ns, json[1]["locks"][0]["waited_ns"]);
 }
 
+TEST_F(SimulateTool, ARowNamesTheMachineThatWasAskedFor) {
+  const std::string file = folder_.path("rows.jsonl");
+  const Answer answer = sluice({"--topology", "pack:2 [numa] core:2 pu:1", "--vcpus", "3",
+                                "--placement", "first", "--rows", file});
+  EXPECT_EQ(answer.status, kFine) << answer.text;
+  const auto read = record::read_rows(file);
+  ASSERT_TRUE(read) << read.error().message();
+  ASSERT_EQ(read->rows.size(), 2u);
+  const auto& row = std::get<record::SimulationRow>(read->rows[1]);
+  EXPECT_EQ(row.nodes, 2u);
+  EXPECT_EQ(row.placement, "first");
+  const record::SimulatedTopology wanted{.name = "pack:2 [numa] core:2 pu:1",
+                                         .processors = {2, 2},
+                                         .remote_factor = {{1, 1.7}, {1.7, 1}}};
+  EXPECT_TRUE(row.topology == wanted);
+}
+
 TEST_F(SimulateTool, AllWorkloadsRunOneAfterTheOther) {
   const std::string file = folder_.path("rows.jsonl");
   const Answer answer = sluice({"--workload", "all", "--vcpus", "2", "--pages", "16", "--costs",

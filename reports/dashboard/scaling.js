@@ -1,7 +1,7 @@
 // Scaling in virtual time: for each workload pages a second over vCPUs, what share of their time vCPUs wait for locks, and the numbers.
 "use strict";
 
-const LINE_FIELDS = ["policy", "nodes", "placement", "pages_a_vcpu", "seed", "prices"];
+const LINE_FIELDS = ["policy", "nodes", "topology", "placement", "pages_a_vcpu", "seed", "prices"];
 const LINE_COLORS = 6;  // --k1 to --k6
 const LOCK_SHARE_SHOWN = 0.01;  // of all time, at some number of vCPUs
 let scalingObserver = null;
@@ -10,6 +10,7 @@ function fieldText(row, field) {
   switch (field) {
     case "policy": return row.policy || "all policies as mainline";
     case "nodes": return times(row.nodes, "node");
+    case "topology": return row.topology ? "topology " + row.topology.name + " (" + row.topology.processors.join(" + ") + " processors)" : "";
     case "placement": return "placement " + row.placement;
     case "pages_a_vcpu": return times(row.pages_a_vcpu, "page") + " a vCPU";
     case "seed": return "seed " + row.seed;
@@ -30,7 +31,7 @@ function scalingWorkloads(data) {
   }
   return [...workloads].map(([name, curves]) => {
     const all = [...curves.values()].map((rows) => rows.sort((a, b) => a.vcpus - b.vcpus)), first = all[0][0];
-    const shared = LINE_FIELDS.filter((field) => all.every(([row]) => row[field] === first[field]));
+    const shared = LINE_FIELDS.filter((field) => all.every(([row]) => JSON.stringify(row[field]) === JSON.stringify(first[field])));
     const own = LINE_FIELDS.filter((field) => !shared.includes(field));
     return {name, run: Math.max(...all.map(([row]) => row.run)), shared: fieldTexts(first, shared),
       curves: all.map((rows) => ({rows, label: fieldTexts(rows[0], own)}))};

@@ -82,6 +82,7 @@ export const alternativesTests = {
     const alone = await drawn(page, "boot_eager", "speed");
     assert.deepEqual(alone.data, [[1, 2], [699989, 1399978], [699989, 1399978]]);  // the last is what would scale
     assert.match(await page.innerText('.block[data-workload="boot_eager"] .card[data-chart="locks"]'), /Nobody waits for a hundredth of the time/);
+    assert.match(await page.innerText('.block[data-workload="premap"] h3'), /2 nodes, topology pack:2 <i>core:4 \(4 \+ 4 processors\), placement local/);
   },
 
   async "the numbers behind the plots have percentiles, and a policy that does not work says so"(page) {

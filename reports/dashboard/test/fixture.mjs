@@ -135,7 +135,7 @@ export function alternatives() {
 }
 
 function simulation(run, workload, policy, vcpus, speed, waited, fields = {}) {
-  return {...head("simulation", run, HOST_A, 850), workload, vcpus, nodes: 1, placement: "local", policy, pages_a_vcpu: 64, seed: 1, prices: null,
+  return {...head("simulation", run, HOST_A, 850), workload, vcpus, nodes: 1, topology: null, placement: "local", policy, pages_a_vcpu: 64, seed: 1, prices: null,
     requests: 64 * vcpus, pages: 64 * vcpus, refused: 0, events: 1000, virtual_ns: 1e6, pages_per_second: speed,
     latency_ns: {p50: 17380, p90: 17380, p99: 26650, "p99.9": 30000, max: 31000},
     locks: [{name: "slots_lock", taken: 9, contended: 8, waited_ns: waited * 1e6 * vcpus, held_ns: 5},
@@ -148,6 +148,7 @@ export function simulations() {
     simulation(last, "ping_pong", "", 16, 135620, 0.76), simulation(last, "ping_pong", "", 1, 57537, 0), simulation(last, "ping_pong", "", 4, 152314, 0.14),
     simulation(last, "ping_pong", "vmm=<b>kill", 1, 40000, 0), simulation(last, "ping_pong", "vmm=<b>kill", 16, 0, 0, {refused: 12}),
     simulation(last - 1, "boot_eager", "", 1, 700000, 0), simulation(last, "boot_eager", "", 1, 699989, 0), simulation(last, "boot_eager", "", 2, 1399978, 0),
+    simulation(last, "premap", "", 4, 5000, 0, {nodes: 2, topology: {name: "pack:2 <i>core:4", processors: [4, 4], distances: null, remote_factor: [[1, 1.7], [1.7, 1]]}}),
   ];
 }
 
