@@ -233,7 +233,7 @@ struct AlternativeRow {
   std::string invariant{};  // of kBroken: "H2 host.lives"
   std::optional<Counterexample> counterexample{};  // of kBroken
   std::optional<Explored> explored{};              // of a tour
-  std::optional<AlternativeCost> cost{};           // of "plain"
+  std::optional<AlternativeCost> cost{};           // of "plain", or of what is about TDs alone
   friend bool operator==(const AlternativeRow&, const AlternativeRow&) = default;
 };
 

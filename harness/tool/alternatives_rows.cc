@@ -95,14 +95,15 @@ Expected<record::AlternativeRow> row_of(const AlternativeLine& line, Flavor flav
 Expected<std::vector<record::AlternativeRow>> rows_of(const AlternativeLine& line,
                                                       const AlternativeRowNotes& notes) {
   std::vector<record::AlternativeRow> rows;
-  auto plain = row_of(line, Flavor::kPlain, notes);
-  if (!plain) return std::unexpected(plain.error());
-  plain->cost = cost_of(line, notes);
-  rows.push_back(*std::move(plain));
-  if (line.tdx.verdict == run::AlternativeVerdict::kNotShown) return rows;
-  auto tdx = row_of(line, Flavor::kTdx, notes);
-  if (!tdx) return std::unexpected(tdx.error());
-  rows.push_back(*std::move(tdx));
+  for (const Flavor flavor : {Flavor::kPlain, Flavor::kTdx}) {
+    const bool is_first = rows.empty();  // it has the cost, and says so where nothing is shown
+    const bool is_shown = line.tdx.verdict != run::AlternativeVerdict::kNotShown;
+    if (!line.one.is_of(flavor) || (!is_first && !is_shown)) continue;
+    auto row = row_of(line, flavor, notes);
+    if (!row) return std::unexpected(row.error());
+    if (is_first) row->cost = cost_of(line, notes);
+    rows.push_back(*std::move(row));
+  }
   return rows;
 }
 

@@ -26,7 +26,8 @@ struct AlternativeRowNotes {
   std::string prices{};  // the file, "": the defaults
 };
 
-/// A row for the value, with what it costs, and one more for TDs where something shows it on one.
+/// A row for the value, with what it costs, and one more for TDs where something shows it on one;
+/// of an axis that is about TDs alone the one is of TDs.
 /// Error: the model's memory; a tour that cannot be read any more.
 Expected<std::vector<record::AlternativeRow>> rows_of(const AlternativeLine& line,
                                                       const AlternativeRowNotes& notes);

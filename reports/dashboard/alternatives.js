@@ -43,7 +43,7 @@ function flavorVerdicts(value) {
   const told = value.flavors.map((row) => ({name: FLAVORS[row.flavor] || row.flavor, words: verdictText(row)}));
   const same = told.length > 1 && told.every(({words}) => words[1] === told[0].words[1] && words[2] === told[0].words[2]);
   const lines = same ? [{name: told.map(({name}) => name).join(", "), words: told[0].words}] : told;
-  return lines.map(({name, words: [mood, text, note]}) => el("div.told", null, told.length > 1 && el("span.badge.flavor", null, name),
+  return lines.map(({name, words: [mood, text, note]}) => el("div.told", null, (told.length > 1 || value.flavors[0].flavor === "tdx") && el("span.badge.flavor", null, name),
     el("span.verdict." + mood, null, text), note && el("small", null, " " + note)));
 }
 
@@ -117,7 +117,7 @@ function costBlock(value, usual) {
 }
 
 function alternativeDetail(value, usual) {
-  const many = value.flavors.length > 1;
+  const many = value.flavors.length > 1 || value.flavors[0].flavor === "tdx";
   return el("tr.detail", {"data-for": value.id}, el("td", {colspan: 5}, el("div.detail-box", null,
     el("div", null, value.flavors.map((row) => (row.counterexample ? counterexampleBlock : soundBlock)(row, many))),
     el("div.side", null, costBlock(value, usual)))));
