@@ -87,7 +87,7 @@ void PrivateTokens::add(std::uint64_t token, bool in_public) {
 }
 
 void PrivateTokens::note(const View& view) {
-  if (!ran<GuestAccess, HostAccess, GmemAccess, HostStore>(view)) return;
+  if (!ran<GuestAccess, HostAccess, GmemAccess, HostStore, KernelWrite>(view)) return;
   each_guest_access(view, [&](VcpuIndex vcpu, const GuestAccess& access, Happened) {
     if (access.kind != AccessKind::kWrite) return;
     add(access.value.value, !is_private_write(view, vcpu, access));
@@ -96,6 +96,10 @@ void PrivateTokens::note(const View& view) {
     add(user->token, true);
   if (const auto* const store = std::get_if<HostStore>(&view.step().op); store != nullptr)
     add(store->value.value, true);
+  any_ran_op(view, [this](const Op& op) {
+    if (const auto* const write = std::get_if<KernelWrite>(&op)) add(write->value.value, true);
+    return false;
+  });
 }
 
 bool PrivateTokens::is_private(std::uint64_t token) const {

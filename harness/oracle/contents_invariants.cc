@@ -162,6 +162,17 @@ bool owner_wrote(const View& view, VmIndex vm, const FrameChange& change) {
   return false;
 }
 
+/// The kernel wrote what a slot shows as shared: a mappable file serves both halves of a TD, and a
+/// page without an entry holds nothing of it yet.
+bool kernel_wrote(const View& view, VmIndex vm, const FrameChange& change) {
+  const bool is_td = view.vm(vm).type == VmType::kTdx;
+  return any_ran_op(view, [&](const Op& op) {
+    const auto* const write = std::get_if<KernelWrite>(&op);
+    return write != nullptr && write->vm == vm && is_shown_at(view, vm, change.now, write->gfn) &&
+           (is_td || !view.is_private(vm, write->gfn));
+  });
+}
+
 bool is_being_launched(const View& view, VmIndex vm) {
   return ran<LaunchUpdate, LaunchFinish>(view) && !view.vm_before(vm).launched;
 }
@@ -226,7 +237,8 @@ Result private_page_is_its_owners(const View& view) {
     if (same || !is_same_owner(change.before, change.now)) continue;
     const auto owner = private_owner(view, change);
     if (!owner || !was_in_use(view, change.now)) continue;
-    const bool allowed = owner_wrote(view, *owner, change) || is_being_launched(view, *owner);
+    const bool allowed = owner_wrote(view, *owner, change) || kernel_wrote(view, *owner, change) ||
+                         is_being_launched(view, *owner);
     if (!allowed && !was_freed(view, change.pfn) && !is_by_entry(view, change))
       return Violation{.subject = change.pfn.value, .other = change.now.content};
   }

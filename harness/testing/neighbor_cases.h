@@ -413,6 +413,12 @@ inline void wrote_shared_half(FakeView& v) {
   v.frames_value[kFrame].content = 9;
 }
 
+/// The kernel did, by a slot that shows the page.
+inline void kernel_wrote_shared_half(FakeView& v) {
+  wrote_shared_half(v);
+  v.ran(KernelWrite{.gfn = {5}, .value = {9}}, oracle::kOpBit<KernelWrite>);
+}
+
 /// wrote_private() by what the guest has cached, of a file that is being closed.
 inline void wrote_before_flush_of_close(FakeView& v) {
   wrote_private(v), v.slots_value[0].gmem = {};
@@ -481,6 +487,8 @@ inline std::vector<InvariantCase> guest_neighbor_cases() {
          v.step_value.op =
              GuestAccess{.gfn = {kSharedGfn | 6}, .kind = AccessKind::kWrite, .value = {9}};
        }},
+      {"contents.private_page_is_its_owners", kernel_wrote_shared_half,
+       [](FakeView& v) { v.step_value.op = KernelWrite{.gfn = {6}, .value = {9}}; }},
       {"contents.guest_reads_what_it_wrote", read_private,
        [](FakeView& v) { v.outcome_value.value = 8; }, false, wrote_private},
   };
