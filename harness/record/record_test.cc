@@ -67,6 +67,8 @@ AlternativeRow example_alternative() {
   row.cost = AlternativeCost{.workload = "convert",
                              .pages = 64,
                              .arrived = 64,
+                             .frames_when_shared = 64,
+                             .frames_when_private = 128,
                              .counts = {{.name = "rmpupdate", .count = 128}},
                              .nanoseconds_a_page = 12.5,
                              .of_default = 0.5,

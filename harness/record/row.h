@@ -209,6 +209,9 @@ struct AlternativeCost {
   std::string workload{};   // the way that its pages go: "convert"
   std::uint64_t pages = 0;  // that were asked for
   std::uint64_t arrived = 0;
+  /// Frames in use when all pages are shared, and when all are private again; empty where the way
+  /// does not convert.
+  std::optional<std::uint64_t> frames_when_shared{}, frames_when_private{};
   std::vector<Count> counts{};  // of all pages, exact
   std::optional<double>
       nanoseconds_a_page{};             // empty where fewer pages arrived than were asked for

@@ -86,6 +86,8 @@ class Fields {
       in.read("workload", to.workload);
       in.read("pages", to.pages);
       in.read("arrived", to.arrived);
+      in.read("frames_when_shared", to.frames_when_shared);
+      in.read("frames_when_private", to.frames_when_private);
       in.read("counts", to.counts);
       in.read("nanoseconds_a_page", to.nanoseconds_a_page);
       in.read("of_default", to.of_default);

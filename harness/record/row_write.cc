@@ -226,6 +226,8 @@ Json json_of(const std::optional<AlternativeCost>& cost) {
   return Json{{"workload", cost->workload},
               {"pages", cost->pages},
               {"arrived", cost->arrived},
+              {"frames_when_shared", json_of(cost->frames_when_shared)},
+              {"frames_when_private", json_of(cost->frames_when_private)},
               {"counts", json_of(cost->counts)},
               {"nanoseconds_a_page", json_of(cost->nanoseconds_a_page)},
               {"of_default", json_of(cost->of_default)},

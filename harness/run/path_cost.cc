@@ -84,6 +84,12 @@ class Path final : public model::LockObserver {
   void start() { counts_ = {}; }
   const PathCounts& counts() const { return counts_; }
   const PolicySet& policy() const { return policy_; }
+  /// In use as memory of guests and user space.
+  std::uint64_t frames() const {
+    const auto by_use = model_.kernel().machine.frames.accounting().by_use;
+    return by_use[static_cast<std::size_t>(FrameUse::kGmem)] +
+           by_use[static_cast<std::size_t>(FrameUse::kHostUser)];
+  }
 
   void on_taken(model::LockId, model::LockMode) override { ++counts_[CostItem::kLock]; }
   void on_let_go(model::LockId) override {}
@@ -159,14 +165,17 @@ bool convert_all(Path& path, bool to_private) {
       .ok();
 }
 
-std::uint64_t run_convert(Path& path) {
+void run_convert(Path& path, PathCost& cost) {
   boot_snp(path, kPrivate);
   path.start();
-  std::uint64_t done = touch_all(path, true);
-  if (!convert_all(path, false)) return 0;
-  done = std::min(done, touch_all(path, false));
-  if (!convert_all(path, true)) return 0;
-  return std::min(done, touch_all(path, true));
+  const std::uint64_t before = path.frames();
+  const std::uint64_t first = touch_all(path, true);
+  if (!convert_all(path, false)) return;
+  const std::uint64_t shared = touch_all(path, false);
+  cost.frames_when_shared = path.frames() - before;
+  if (!convert_all(path, true)) return;
+  cost.done = std::min({first, shared, touch_all(path, true)});
+  cost.frames_when_private = path.frames() - before;
 }
 
 std::uint64_t run_touch(Path& path) {
@@ -262,7 +271,7 @@ PathCost measure_path(model::ModelBackend& model, const PolicySet& policy, Workl
       cost.done = run_touch(path);
       break;
     case Workload::kConvert:
-      cost.done = run_convert(path);
+      run_convert(path, cost);
       break;
     case Workload::kPremap:
     case Workload::kPremapInSmm:

@@ -43,6 +43,9 @@ struct PathCost {
   PathCounts counts{};      // of the way itself, not of its preparation
   std::uint64_t pages = 0;  // that were asked for
   std::uint64_t done = 0;   // pages that arrived; with fewer than `pages` the way is no way
+  /// Of kConvert: frames in use, beyond those of the preparation, when all pages are shared and
+  /// touched, and when all are private again. What convert_reclaim is about.
+  std::uint64_t frames_when_shared = 0, frames_when_private = 0;
 };
 inline constexpr std::uint64_t kCostPages = 64;
 

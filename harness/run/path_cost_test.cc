@@ -58,6 +58,26 @@ TEST(PathCost, WhatUserSpaceFreesIsACallEach) {
   EXPECT_EQ(calls(ConvertReclaim::kRandomHoles), 5u);
 }
 
+TEST(PathCost, WhatIsKeptTakesFrames) {
+  auto model = open_model();
+  const auto frames = [&](ConvertReclaim reclaim) {
+    PolicySet policy;
+    policy.convert_reclaim = reclaim;
+    const PathCost cost = measure_path(model, policy, Workload::kConvert);
+    return std::pair(cost.frames_when_shared / kCostPages, cost.frames_when_private / kCostPages);
+  };
+  EXPECT_EQ(frames(ConvertReclaim::kPunchHole), std::pair(1ul, 2ul));
+  EXPECT_EQ(frames(ConvertReclaim::kKeep), std::pair(2ul, 2ul));
+  EXPECT_EQ(frames(ConvertReclaim::kPunchSharedOnly), std::pair(2ul, 1ul));
+  EXPECT_EQ(frames(ConvertReclaim::kUnsupported), std::pair(2ul, 2ul));
+  PolicySet in_place;
+  in_place.backing = Backing::kVmaGup;
+  in_place.host_fault = HostFault::kFolioRef;
+  const PathCost cost = measure_path(model, in_place, Workload::kConvert);
+  EXPECT_EQ(cost.frames_when_shared, kCostPages);
+  EXPECT_EQ(cost.frames_when_private, kCostPages);
+}
+
 TEST(PathCost, EveryWayToPopulateATdDoes) {
   auto model = open_model();
   const auto cost = [&](TdxPopulate populate) {

@@ -79,9 +79,15 @@ Json json_of(const AlternativeLine& line) {
            {"workload", name_of(line.one.workload())},
            {"pages", line.cost.pages},
            {"arrived", line.cost.done},
+           {"frames_when_shared", nullptr},
+           {"frames_when_private", nullptr},
            {"counts", std::move(counts)},
            {"nanoseconds_a_page", nullptr},
            {"of_default", nullptr}};
+  if (line.converts()) {
+    out["frames_when_shared"] = line.cost.frames_when_shared;
+    out["frames_when_private"] = line.cost.frames_when_private;
+  }
   if (line.arrives()) out["nanoseconds_a_page"] = line.nanoseconds;
   if (line.of_default != 0) out["of_default"] = line.of_default;
   return out;

@@ -31,6 +31,10 @@ record::AlternativeCost cost_of(const AlternativeLine& line, const AlternativeRo
   record::AlternativeCost cost{.workload = std::string(name_of(line.one.workload())),
                                .pages = line.cost.pages,
                                .arrived = line.cost.done};
+  if (line.converts()) {
+    cost.frames_when_shared = line.cost.frames_when_shared;
+    cost.frames_when_private = line.cost.frames_when_private;
+  }
   for (const run::CostItemRow& row : run::kCostItemRows)
     cost.counts.push_back({.name = std::string(row.name), .count = line.cost.counts[row.item]});
   if (line.arrives()) cost.nanoseconds_a_page = line.nanoseconds;

@@ -18,6 +18,7 @@ struct AlternativeLine {
   double of_default = 0;   // nanoseconds over the default's; 0 where either does not arrive
 
   bool arrives() const { return cost.done == cost.pages; }
+  bool converts() const { return arrives() && one.workload() == run::Workload::kConvert; }
 };
 
 /// What the rows say of how they were made.

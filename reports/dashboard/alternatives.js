@@ -106,11 +106,17 @@ function countRows(cost, usual) {
     usual ? el("td.number.muted", null, of(name) === undefined ? MISSING : grouped(of(name))) : null));
 }
 
+// What a conversion leaves behind takes memory.
+function framesFact(cost) {
+  if (typeof cost.frames_when_shared !== "number") return null;
+  return ["memory", times(cost.frames_when_shared, "frame") + " when shared, " + grouped(cost.frames_when_private) + " when private again"];
+}
+
 function costBlock(value, usual) {
   const cost = value.cost, other = value.isDefault ? null : usual;
   if (!cost) return el("p.muted", null, "No cost recorded.");
   return [facts([["policy", value.flavors[0].policy || "all as mainline"], ["way", cost.workload],
-    ["pages", grouped(cost.arrived) + " of " + grouped(cost.pages) + " arrived"], cost.prices ? ["prices", cost.prices] : null]),
+    ["pages", grouped(cost.arrived) + " of " + grouped(cost.pages) + " arrived"], framesFact(cost), cost.prices ? ["prices", cost.prices] : null]),
   el("table.counters", null, el("caption", null, "Exact counts of the whole way"),
     el("thead", null, el("tr", null, el("th", null, "Count"), el("th.number", null, value.name), other ? el("th.number", null, "default") : null)),
     el("tbody", null, countRows(cost, other)))];

@@ -107,7 +107,7 @@ function alternative(run, host, axis, value, verdict, fields = {}) {
   return {...head("alternative", run, host, 800), axis, summary: "about " + axis, value, default: false, flavor: "plain", policy: axis + "=" + value, verdict,
     reason: "", file: "corpora/alternatives/" + axis + "/tour.ops", invariant: "", counterexample: null,
     explored: verdict === "nothing_found" ? {policy: axis + "=" + value, ...TOUR} : null,
-    cost: {workload: "convert", pages: 64, arrived, counts: {rmpupdate: 192, tlb_flush: 2, psmash: 0, ...counts},
+    cost: {workload: "convert", pages: 64, arrived, frames_when_shared: 64, frames_when_private: 128, counts: {rmpupdate: 192, tlb_flush: 2, psmash: 0, ...counts},
       nanoseconds_a_page: arrived === 64 ? nanoseconds : null, of_default: arrived === 64 ? of_default : null, prices: null}, ...others};
 }
 
