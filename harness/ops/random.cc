@@ -61,6 +61,11 @@ void append_ap_start(Sequence& out) {
 
 }  // namespace
 
+void fit_to_vm(Rng& rng, const Context& context, Step& step) {
+  maybe_for_smm(rng, context, step);
+  maybe_at_apic(rng, context, step);
+}
+
 void append_setup(Rng& rng, Sequence& out) {
   constexpr std::array<std::pair<VmType, unsigned>, 4> kTypes{
       {{VmType::kDefault, 4}, {VmType::kSwProtected, 6}, {VmType::kSnp, 4}, {VmType::kTdx, 2}}};
@@ -155,8 +160,7 @@ void random_sequence(Rng& rng, const RandomShape& shape, Sequence& out) {
       const bool destroys = is_one_of<DestroyVm>(step.op);
       if ((destroys && !rng.one_in(4)) || !attach(step, context, rng)) continue;
       if (!changes_mode(step, context) && !rng.one_in(16)) continue;
-      maybe_for_smm(rng, context, step);
-      maybe_at_apic(rng, context, step);
+      fit_to_vm(rng, context, step);
       maybe_park(rng, context, step);
     } else if (rng.one_in(8)) {
       step.park = static_cast<std::uint8_t>(1 + rng.below(4));

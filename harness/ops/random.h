@@ -3,6 +3,7 @@
 // implausible ones (any values).
 #pragma once
 #include "base/rng.h"
+#include "ops/context.h"
 #include "ops/sequence.h"
 
 namespace sluice {
@@ -22,6 +23,10 @@ void append_setup(Rng& rng, Sequence& out);
 
 /// One step of operation `index` with picked values and a fitting actor.
 void random_step(Rng& rng, std::size_t index, Step& out);
+
+/// Sometimes moves a step to what its VM has besides the usual: the slots of SMM, the page of its
+/// vCPUs' APIC.
+void fit_to_vm(Rng& rng, const Context& context, Step& step);
 
 /// The index of an operation that `scope` allows, by weight.
 std::size_t random_op_index(Rng& rng, Scope scope);

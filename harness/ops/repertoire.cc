@@ -8,6 +8,7 @@ namespace {
 
 bool can_do(const Op& op, const Repertoire& able) {
   if (!able.snp && needs_snp(op)) return false;
+  if (!able.stops && is_one_of<Resume>(op)) return false;
   if (able.only_kernel && needs_tdx(op)) return false;
   return !able.only_kernel ||
          (!info_of(op).machine_scope_only &&
@@ -69,6 +70,7 @@ void fit(Sequence& sequence, const Repertoire& able, Rng& rng) {
   }
   std::erase_if(sequence.steps, [&able](const Step& step) { return !can_do(step.op, able); });
   for (Step& step : sequence.steps) {
+    if (!able.stops) step.park = 0;
     if (able.only_kernel) fit_for_kernel(step, rng);
     if (auto* create = std::get_if<CreateVm>(&step.op)) fit_type(*create, able, rng);
   }

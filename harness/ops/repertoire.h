@@ -14,6 +14,7 @@ struct Repertoire {
   std::optional<KernelVersion> kernel{};  // none: any that is modeled
   std::uint32_t vm_types = ~0u;           // bit t: a VM of type t can be made
   bool snp = true;                        // launches, and the RMP instructions of a guest
+  bool stops = true;         // inside an operation; else each runs to its end, and nobody resumes
   bool only_kernel = false;  // a running kernel: no raw host instruction, no stop inside an
                              // operation, and of the policies those that user space decides
 };

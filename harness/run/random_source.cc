@@ -1,5 +1,7 @@
 #include "run/random_source.h"
 
+#include <algorithm>
+
 #include "base/check.h"
 #include "ops/random.h"
 #include "run/features.h"
@@ -15,11 +17,12 @@ Repertoire kernel_repertoire(const HostProfile& profile) {
 }
 
 Expected<RandomSource> RandomSource::open(const HostProfile& profile, const Repertoire& able,
-                                          std::uint64_t seed, std::size_t length) {
+                                          std::uint64_t seed, std::size_t length,
+                                          RandomFocus focus) {
   SLUICE_DCHECK(length >= 1 && length <= kMaxOps);
   auto model = model::ModelBackend::open(profile);
   if (!model) return std::unexpected(model.error());
-  return RandomSource(*std::move(model), able, seed, length);
+  return RandomSource(*std::move(model), able, seed, length, focus);
 }
 
 void RandomSource::draw() {
@@ -33,9 +36,23 @@ void RandomSource::draw() {
   mutator_.mutate(sequence_, rng_.next());
 }
 
+/// Behind a new scene, or behind what a sequence of the pool leaves.
+void RandomSource::draw_race() {
+  constexpr std::size_t kRoom = 12;
+  if (rng_.one_in(2)) {
+    random_scene(rng_, sequence_);
+  } else {
+    draw();
+    if (sequence_.steps.size() + kRoom > length_ && length_ > kRoom)
+      sequence_.steps.resize(std::min(sequence_.steps.size(), length_ - kRoom));
+  }
+  append_race(rng_, stops_, sequence_);
+}
+
 void RandomSource::fill() {
   do {
-    draw();
+    const bool with_race = focus_ == RandomFocus::kRaces && !rng_.one_in(4);
+    with_race ? draw_race() : draw();
     fit(sequence_, able_, rng_);
     if (sequence_.steps.size() > length_) sequence_.steps.resize(length_);
   } while (sequence_.steps.empty());
@@ -86,7 +103,10 @@ bool RandomSource::leads_somewhere_new(std::span<const Outcome> answers) {
     place = true;
   };
   for (std::size_t i = 0; i < answers.size(); ++i) {
-    const StepFeatures features = trail.take(sequence_.steps[i].op, answers[i]);
+    const Step& step = sequence_.steps[i];
+    const StepFeatures features = trail.take(step.op, answers[i]);
+    std::uint8_t& highest = stops_[step.op.index()];
+    if (answers[i].progression == Progression::kParked) highest = std::max(highest, step.park);
     mark(answers_, features.answer);
     mark(pairs_, features.pair);
   }

@@ -9,10 +9,14 @@
 
 #include "model/model_backend.h"
 #include "ops/mutate.h"
+#include "ops/race.h"
 #include "ops/repertoire.h"
 #include "run/backend.h"
 
 namespace sluice::run {
+
+/// What a source makes: any sequences, or three of four with a race at their end (ops/race.h).
+enum class RandomFocus : std::uint8_t { kNone, kRaces };
 
 /// What a running kernel with this profile can do.
 Repertoire kernel_repertoire(const HostProfile& profile);
@@ -23,7 +27,8 @@ class RandomSource {
  public:
   /// Pre: 1 <= `length` <= kMaxOps, of operations in a sequence at most.
   static Expected<RandomSource> open(const HostProfile& profile, const Repertoire& able,
-                                     std::uint64_t seed, std::size_t length = kMaxOps);
+                                     std::uint64_t seed, std::size_t length = kMaxOps,
+                                     RandomFocus focus = RandomFocus::kNone);
   /// The next sequence, never empty; stands until the next call. Runs it on a model of its own.
   const Sequence& next();
   /// The same sequences for who runs them on such a model anyway: each propose() is followed by
@@ -40,9 +45,15 @@ class RandomSource {
   static constexpr std::size_t kMaxPool = 1024;
 
   RandomSource(model::ModelBackend model, const Repertoire& able, std::uint64_t seed,
-               std::size_t length)
-      : model_(std::move(model)), able_(able), rng_(seed), mutator_(seed), length_(length) {}
+               std::size_t length, RandomFocus focus)
+      : model_(std::move(model)),
+        able_(able),
+        rng_(seed),
+        mutator_(seed),
+        length_(length),
+        focus_(focus) {}
   void draw();
+  void draw_race();
   const Sequence& pick() { return pool_[rng_.below(pool_.size())]; }
   void fill();
   void run_on_own_model();
@@ -54,6 +65,8 @@ class RandomSource {
   Rng rng_;
   Mutator mutator_;
   std::size_t length_;
+  RandomFocus focus_;
+  StopsSeen stops_{};
   Sequence sequence_{};
   std::vector<Sequence> pool_{};
   std::bitset<kFeatures> answers_{};

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <set>
 
 #include "ops/random.h"
@@ -122,6 +123,31 @@ TEST(RandomSource, FeedbackLeadsDeeperThanChance) {
   for (std::size_t i = 0; i < kCount; ++i) static_cast<void>(source.next());
   EXPECT_GT(source.answers(), answers_by_chance(profile, kCount));
   EXPECT_GT(source.kept(), 100u);
+}
+
+/// How many of 2,000 sequences have somebody stop on his way.
+std::size_t sequences_that_stop(const Repertoire& able, RandomFocus focus) {
+  auto source = RandomSource::open(default_profile(kDefaultKernel), able, 3, 24, focus);
+  EXPECT_TRUE(source.has_value()) << source.error().message();
+  std::size_t count = 0;
+  for (int i = 0; i < 2000; ++i) {
+    const Sequence& sequence = source->next();
+    EXPECT_LE(sequence.steps.size(), 24u);
+    const bool stops = std::ranges::any_of(sequence.steps, [](const Step& step) {
+      return step.park != 0 || is_one_of<Resume>(step.op);
+    });
+    count += stops ? 1u : 0u;
+  }
+  return count;
+}
+
+TEST(RandomSource, StopsNobodyWhereTheRepertoireHasNoStops) {
+  for (const RandomFocus focus : {RandomFocus::kNone, RandomFocus::kRaces})
+    EXPECT_EQ(sequences_that_stop({.stops = false}, focus), 0u);
+}
+
+TEST(RandomSource, FocusedOnRacesMostSequencesHaveOne) {
+  EXPECT_GT(sequences_that_stop({}, RandomFocus::kRaces), 1500u);
 }
 
 }  // namespace

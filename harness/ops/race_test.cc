@@ -1,0 +1,93 @@
+// Races are made of operations that can meet: somebody stops, others act meanwhile, all in order.
+#include "ops/race.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "ops/context.h"
+#include "ops/text.h"
+
+namespace sluice {
+namespace {
+
+constexpr StopsSeen kAllStop = [] {
+  StopsSeen seen{};
+  seen.fill(4);
+  return seen;
+}();
+
+Sequence race(std::uint64_t seed) {
+  Rng rng(seed);
+  Sequence out;
+  random_scene(rng, out);
+  append_race(rng, kAllStop, out);
+  return out;
+}
+
+/// Somebody acts while another actor stands inside an operation.
+bool has_company(const Sequence& sequence) {
+  Context context;
+  bool found = false;
+  for (const Step& step : sequence.steps) {
+    found = found || (!context.parked.empty() && !is_one_of<Resume>(step.op));
+    context.observe(step);
+  }
+  return found;
+}
+
+TEST(Race, TheSameSeedGivesTheSameRace) {
+  for (const std::uint64_t seed : {1u, 2u, 3u})
+    EXPECT_EQ(format_text(race(seed)), format_text(race(seed)));
+  EXPECT_NE(format_text(race(1)), format_text(race(2)));
+}
+
+TEST(Race, SomebodyActsWhileAnotherStands) {
+  constexpr unsigned kCount = 1000;
+  unsigned in_company = 0;
+  for (unsigned seed = 0; seed < kCount; ++seed) in_company += has_company(race(seed)) ? 1u : 0u;
+  EXPECT_GT(in_company, kCount * 3 / 4);
+}
+
+TEST(Race, WhoStandsInsideAnOperationBeginsNoOther) {
+  for (unsigned seed = 0; seed < 1000; ++seed) {
+    const Sequence sequence = race(seed);
+    ASSERT_LE(sequence.steps.size(), kMaxOps);
+    Context context;
+    for (const Step& step : sequence.steps) {
+      const bool is_free =
+          is_one_of<Resume>(step.op) || !context.parked.has(actor_slot(step.actor));
+      EXPECT_TRUE(is_free) << format_text(sequence);
+      context.observe(step);
+    }
+  }
+}
+
+TEST(Race, StopsNobodyFarBeyondWhereHeWasSeenToStop) {
+  Rng rng(5);
+  for (unsigned i = 0; i < 1000; ++i) {
+    Sequence sequence;
+    random_scene(rng, sequence);
+    EXPECT_TRUE(std::ranges::all_of(sequence.steps, [](const Step& s) { return s.park == 0; }));
+    append_race(rng, StopsSeen{}, sequence);
+    for (const Step& step : sequence.steps) {
+      if (!is_one_of<Resume>(step.op)) EXPECT_LE(step.park, 1) << format_text(sequence);
+    }
+  }
+}
+
+TEST(Race, OperationsOnTheSameThingsAreRelated) {
+  EXPECT_TRUE(share_a_domain(kOpIndex<Psc>, kOpIndex<GhcbWriteHeader>));
+  EXPECT_TRUE(share_a_domain(kOpIndex<GmemPunchHole>, kOpIndex<GmemAllocate>));
+  EXPECT_FALSE(share_a_domain(kOpIndex<Psc>, kOpIndex<GmemPunchHole>));
+}
+
+TEST(Race, NeedsAVm) {
+  Rng rng(1);
+  Sequence sequence;
+  append_race(rng, kAllStop, sequence);
+  EXPECT_TRUE(sequence.steps.empty());
+}
+
+}  // namespace
+}  // namespace sluice
