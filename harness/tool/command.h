@@ -25,6 +25,7 @@ void add_doctor(CLI::App& app, int& status);
 void add_list(CLI::App& app, int& status);
 void add_run(CLI::App& app, int& status);
 void add_explore(CLI::App& app, int& status);
+void add_hunt(CLI::App& app, int& status);
 void add_alternatives(CLI::App& app, int& status);
 void add_simulate(CLI::App& app, int& status);
 void add_minimize(CLI::App& app, int& status);

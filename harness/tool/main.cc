@@ -16,6 +16,7 @@ void add_all(CLI::App& app, int& status) {
   add_list(app, status);
   add_run(app, status);
   add_explore(app, status);
+  add_hunt(app, status);
   add_alternatives(app, status);
   add_simulate(app, status);
   add_minimize(app, status);
