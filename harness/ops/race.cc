@@ -47,16 +47,24 @@ std::size_t draw_related(Rng& rng, std::size_t to) {
   return to;
 }
 
-/// Some operations keep to the place where set-ups put things in most of their fields, some in
-/// about half, some in none.
+/// Some operations keep to the place where set-ups put things in all fields but one, some in most,
+/// some in about half, some in none.
 void draw_near(Rng& rng, std::size_t index, Step& step) {
-  constexpr std::array<unsigned, 4> kEighthsAtDefault{0, 4, 7, 7};
-  const unsigned at_default = kEighthsAtDefault[rng.below(kEighthsAtDefault.size())];
+  constexpr std::array<unsigned, 3> kEighthsAtDefault{0, 4, 7};
+  const std::uint64_t kind = rng.below(kEighthsAtDefault.size() + 1);
   random_step(rng, index, step);
   const auto fields = fields_of(index);
+  const std::uint64_t one = fields.empty() ? 0 : rng.below(fields.size());
   for (std::size_t i = 0; i < fields.size(); ++i) {
-    if (rng.below(8) < at_default) set_field(step.op, i, fields[i].default_value);
+    const bool at_default =
+        kind < kEighthsAtDefault.size() ? rng.below(8) < kEighthsAtDefault[kind] : i != one;
+    if (at_default) set_field(step.op, i, fields[i].default_value);
   }
+}
+
+std::uint8_t draw_stop(Rng& rng, const StopsSeen& seen, const Op& op) {
+  const unsigned most = std::min<unsigned>(seen[op.index()] + 1u, kMostRacePoints);
+  return static_cast<std::uint8_t>(1 + rng.below(most));
 }
 
 /// What set the scene, once more, but for one field.
@@ -185,6 +193,24 @@ void random_scene(Rng& rng, Sequence& out) {
   }
 }
 
+void redraw_race(Rng& rng, const StopsSeen& seen, Sequence& sequence) {
+  Context context;
+  bool begun = false;
+  for (Step& step : sequence.steps) {
+    begun = begun || step.park != 0;
+    if (begun && !is_one_of<Resume>(step.op)) {
+      Step other;
+      draw_near(rng, step.op.index(), other);
+      other.actor = step.actor;
+      const bool fits = attach(other, context, rng);
+      if (fits) fit_to_vm(rng, context, other);
+      if (fits && rng.one_in(2)) step.op = other.op;
+      if (step.park != 0 && rng.one_in(4)) step.park = draw_stop(rng, seen, step.op);
+    }
+    context.observe(step);
+  }
+}
+
 void append_race(Rng& rng, const StopsSeen& seen, Sequence& sequence) {
   Drawing drawing(rng, sequence);
   if (drawing.context().vms.empty()) return;
@@ -194,10 +220,7 @@ void append_race(Rng& rng, const StopsSeen& seen, Sequence& sequence) {
     Step step;
     if (!drawing.draw(beside, step)) continue;
     beside = step.op.index();
-    if (i + 1 < count || rng.one_in(4)) {
-      const unsigned most = std::min<unsigned>(seen[*beside] + 1u, kMostRacePoints);
-      step.park = static_cast<std::uint8_t>(1 + rng.below(most));
-    }
+    if (i + 1 < count || rng.one_in(4)) step.park = draw_stop(rng, seen, step.op);
     drawing.add(step);
     if (!drawing.context().parked.empty() && rng.one_in(8)) drawing.resume_somebody();
   }

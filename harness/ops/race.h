@@ -27,6 +27,10 @@ void random_scene(Rng& rng, Sequence& out);
 /// none come.
 void append_race(Rng& rng, const StopsSeen& seen, Sequence& sequence);
 
+/// The same operations of the same actors, from the first that stops on, with other fields for half
+/// of them, and other points to stop at for some. Deterministic.
+void redraw_race(Rng& rng, const StopsSeen& seen, Sequence& sequence);
+
 /// The two operations have fields of a domain in common, other than flags and the names of objects:
 /// guest frames, offsets in a file, entries of a buffer. Then they may work on the same thing.
 bool share_a_domain(std::size_t one, std::size_t other);

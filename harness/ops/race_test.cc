@@ -82,6 +82,24 @@ TEST(Race, OperationsOnTheSameThingsAreRelated) {
   EXPECT_FALSE(share_a_domain(kOpIndex<Psc>, kOpIndex<GmemPunchHole>));
 }
 
+TEST(Race, DrawnAgainTheSameActorsDoTheSame) {
+  unsigned changed = 0;
+  for (unsigned seed = 0; seed < 500; ++seed) {
+    const Sequence before = race(seed);
+    Sequence after = before;
+    Rng rng(seed);
+    redraw_race(rng, kAllStop, after);
+    ASSERT_EQ(after.steps.size(), before.steps.size());
+    for (std::size_t i = 0; i < before.steps.size(); ++i) {
+      EXPECT_EQ(after.steps[i].actor, before.steps[i].actor);
+      EXPECT_EQ(after.steps[i].op.index(), before.steps[i].op.index());
+      EXPECT_EQ(after.steps[i].park == 0, before.steps[i].park == 0);
+    }
+    changed += format_text(after) != format_text(before) ? 1u : 0u;
+  }
+  EXPECT_GT(changed, 300u);
+}
+
 TEST(Race, NeedsAVm) {
   Rng rng(1);
   Sequence sequence;

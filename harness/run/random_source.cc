@@ -36,10 +36,16 @@ void RandomSource::draw() {
   mutator_.mutate(sequence_, rng_.next());
 }
 
-/// Behind a new scene, or behind what a sequence of the pool leaves.
+/// Behind a new scene, or behind what a sequence of the pool leaves; or a race of the pool with
+/// other values: who meets whom there has led to something new.
 void RandomSource::draw_race() {
   constexpr std::size_t kRoom = 12;
-  if (rng_.one_in(2)) {
+  const std::uint64_t dice = rng_.below(4);
+  if (dice == 0 && !pool_.empty()) {
+    sequence_ = pick();
+    return redraw_race(rng_, stops_, sequence_);
+  }
+  if (dice < 3) {
     random_scene(rng_, sequence_);
   } else {
     draw();
