@@ -40,6 +40,9 @@ int run(const RunCommand& command) {
     if (!parsed) return complain("--policy: " + parsed.error());
     policy = *parsed;
   }
+  if (command.races && (command.random == 0 || command.on_kvm()))
+    return complain(
+        "--races is of random sequences on the model: a kernel stops nowhere inside an operation");
   if (command.random != 0 && command.on_kvm() && !command.on_this_host) {
     if (const std::string reason = why_no_lane_guest(); !reason.empty())
       return complain(
@@ -78,6 +81,8 @@ void add_random_options(Command& command, RunCommand& options) {
       .option("--length", options.length,
               "Operations of one of them at most: shorter ones are more in the same time")
       .between(1, kMaxOps);
+  command.flag("--races", options.races,
+               "Three of four random sequences end in a race made on purpose (model only)");
   command.option("--out", options.out,
                  "Folder for the .ops files of what --random finds, and for the number of the "
                  "sequence that runs");

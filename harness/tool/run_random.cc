@@ -189,7 +189,9 @@ int run_random(Session& session, const RunCommand& command,
       session.kvm ? Expected<HostProfile>(session.kvm->profile()) : profile_for(command);
   if (!profile) return complain(profile.error());
   const Repertoire able = session.kvm ? run::kernel_repertoire(*profile) : Repertoire{};
-  auto source = run::RandomSource::open(*profile, able, command.seed, command.length);
+  auto source =
+      run::RandomSource::open(*profile, able, command.seed, command.length,
+                              command.races ? run::RandomFocus::kRaces : run::RandomFocus::kNone);
   if (!source) return complain(source.error());
   if (const auto made = make_out_folder(command.out); !made) return complain(made.error());
   RunningMark mark(command.out, command.seed);

@@ -118,6 +118,15 @@ TEST(RandomOnTheModel, OneIn64RunsTwiceToTheSameState) {
   EXPECT_EQ(report["random"]["known_upstream"], 0);
 }
 
+TEST(RandomOnTheModel, RacesAreOtherSequencesAndFindNothingEither) {
+  const Answer plain = sluice({"run", "--random", "500", "--seed", "3"});
+  const Answer races = sluice({"run", "--random", "500", "--seed", "3", "--races"});
+  EXPECT_EQ(races.status, kFine) << races.out;
+  EXPECT_NE(races.out, plain.out);
+  EXPECT_EQ(sluice_with_errors("run --random 5 --races --backend both --on-this-host").status,
+            kUsage);
+}
+
 TEST(RandomOnTheModel, NoSequenceIsLongerThanAskedFor) {
   const auto operations = [](const std::string& length) {
     const Answer answer =

@@ -22,7 +22,7 @@ struct RunCommand {
   RowTarget rows{};
   std::uint64_t random = 0, seed = 1, first = 0, length = kMaxOps;
   std::string out{};
-  bool on_this_host = false, json = false, audit = false;
+  bool on_this_host = false, json = false, audit = false, races = false;
 
   bool on_kvm() const { return backend != "model"; }
   bool on_model() const { return backend != "kvm"; }
