@@ -164,7 +164,7 @@ Expected<Hunt> hunt(const HuntOptions& options) {
     const auto found = search->step(options.bug);
     if (!found) continue;
     if (search->finds_without()) {
-      ++result.found_anyway;
+      if (result.found_anyway++ == 0) result.anyway = search->sequence();
       search->learn(options.bug);
       continue;
     }

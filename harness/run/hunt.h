@@ -49,6 +49,7 @@ struct Hunt {
   std::uint64_t found_anyway = 0;  // sequences that find something without the bug, too: 0, or news
   std::optional<oracle::Finding> finding{};
   Sequence sequence{};
+  Sequence anyway{};  // the first of `found_anyway`
 };
 
 /// Deterministic. It begins with nothing: no corpus, and of the bug only that it is on. Errors: the

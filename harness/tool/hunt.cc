@@ -55,6 +55,7 @@ Json json_of(const Hunts& hunts, const HuntCommand& command) {
       one["found"] = hunt.finding->name();
       one["sequence"] = format_text(hunt.sequence);
     }
+    if (hunt.found_anyway != 0) one["anyway"] = format_text(hunt.anyway);
     out["seeds"].push_back(std::move(one));
   }
   return out;
