@@ -146,7 +146,8 @@ void WrittenPages::note(const View& view, bool rmp_changed) {
   }
   note_accepted_by_td(view);
   const bool punches = reclaims_by_hole(view.header().policy) && ran_guest_request(view);
-  const bool may_lose = punches || (view.ran_ops() & ~kKeepsSoftwarePages) != 0;
+  const bool by_user = is_pinned_backing(view) && ran<HostAccess, HostUnmap, HostDontneed>(view);
+  const bool may_lose = punches || by_user || (view.ran_ops() & ~kKeepsSoftwarePages) != 0;
   for (std::uint8_t i = 0; may_lose && i < kMaxVms && count_ > 0; ++i) {
     const bool is_soft = view.vm({i}).type == VmType::kSwProtected ||
                          view.vm_before({i}).type == VmType::kSwProtected;

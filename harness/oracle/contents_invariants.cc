@@ -28,10 +28,12 @@ bool is_shown_as_private(const View& view, VmIndex vm, const FrameView& frame) {
 
 /// The TD that had the frame before the step.
 std::optional<VmIndex> td_of(const View& view, Pfn pfn) {
+  bool came = false;
   for (const SeptChange& entry : view.sept_changes()) {
     if (!entry.before.is_free() && entry.before.pfn == pfn) return entry.vm;
-    if (!entry.now.is_free() && entry.now.pfn == pfn) return std::nullopt;
+    came = came || (!entry.now.is_free() && entry.now.pfn == pfn);
   }
+  if (came) return std::nullopt;
   const auto now = view.sept_of(pfn);
   return now ? std::optional(now->vm) : std::nullopt;
 }
@@ -166,9 +168,11 @@ bool owner_wrote(const View& view, VmIndex vm, const FrameChange& change) {
 /// page without an entry holds nothing of it yet.
 bool kernel_wrote(const View& view, VmIndex vm, const FrameChange& change) {
   const bool is_td = view.vm(vm).type == VmType::kTdx;
+  if (is_td && td_of(view, change.pfn)) return false;
   return any_ran_op(view, [&](const Op& op) {
     const auto* const write = std::get_if<KernelWrite>(&op);
-    return write != nullptr && write->vm == vm && is_shown_at(view, vm, change.now, write->gfn) &&
+    return write != nullptr && write->vm == vm && write->value.value == change.now.content &&
+           is_shown_at(view, vm, change.now, write->gfn) &&
            (is_td || !view.is_private(vm, write->gfn));
   });
 }

@@ -45,10 +45,19 @@ bool was_freed_while_assigned(const View& view, Pfn pfn) {
   return was_freed(view, pfn) && was_refused(view, pfn);
 }
 
+/// The frame's entry names a VM that there is.
+bool is_of_a_vm(const View& view, Pfn pfn) {
+  const Asid asid = view.rmp(pfn).asid;
+  for (std::uint8_t i = 0; i < kMaxVms; ++i) {
+    if (view.vm({i}).exists && asid.value != 0 && view.vm({i}).asid == asid) return true;
+  }
+  return false;
+}
+
 /// A frame of nobody, or of user space alone: no guest's and not firmware's.
-bool is_the_hosts(const View& view, const FrameView& frame) {
-  return frame.use == FrameUse::kFree ||
-         (frame.use == FrameUse::kHostUser && !is_pinned_backing(view));
+bool is_the_hosts(const View& view, Pfn pfn, const FrameView& frame) {
+  const bool may_be_pinned = is_pinned_backing(view) && is_of_a_vm(view, pfn);
+  return frame.use == FrameUse::kFree || (frame.use == FrameUse::kHostUser && !may_be_pinned);
 }
 
 /// The first frame of what the changed entry stands for that is assigned, and the host's own.
@@ -60,7 +69,7 @@ std::optional<Pfn> first_assigned_of_host(const View& view, const FrameChange& c
   const std::uint64_t frames = large ? frames_in(change.rmp_now.page_size) : 1;
   for (std::uint64_t i = 0; i < frames; ++i) {
     const Pfn pfn = change.pfn + PageCount{i};
-    if (is_the_hosts(view, i == 0 ? change.now : view.frame(pfn))) return pfn;
+    if (is_the_hosts(view, pfn, i == 0 ? change.now : view.frame(pfn))) return pfn;
   }
   return std::nullopt;
 }
@@ -207,7 +216,7 @@ Result freed_frame_is_shared(const View& view) {
 
 Result audit_assigned_of_host(const View& view, AuditScratch&) {
   for (const Pfn pfn : view.occupied_frames()) {
-    if (view.rmp(pfn).assigned && is_the_hosts(view, view.frame(pfn)))
+    if (view.rmp(pfn).assigned && is_the_hosts(view, pfn, view.frame(pfn)))
       return Violation{.subject = pfn.value};
   }
   return std::nullopt;

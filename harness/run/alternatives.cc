@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <filesystem>
 
 #include "ops/files.h"
@@ -95,6 +96,10 @@ std::expected<AlternativeShown, std::string> explore_tour(AlternativeShown shown
   auto sequence = read_sequence(shown.file);
   if (!sequence) return std::unexpected(sequence.error().message());
   sequence->header.policy = one.on(sequence->header.policy);
+  if (policy_value(sequence->header.policy, one.axis) != one.value)
+    return stale(std::move(shown), fmt::format("its other policies do not go with {}={}: change "
+                                               "its header",
+                                               one.axis_name(), one.value_name()));
   const auto program = program_of(*sequence, shown.file, std::nullopt);
   if (!program) return std::unexpected(program.error());
   auto model = open_model_for(*sequence);
@@ -126,9 +131,9 @@ class Search {
     return Search(*std::move(run), one, flavor, options);
   }
 
-  Expected<std::optional<Sequence>> among_sequences() {
+  Expected<std::optional<Sequence>> among_sequences(RandomFocus focus) {
     auto source = RandomSource::open(default_profile(kDefaultKernel), Repertoire{}, options_.seed,
-                                     kSearchLength);
+                                     kSearchLength, focus);
     if (!source) return std::unexpected(source.error());
     for (std::uint64_t i = 0; i < options_.sequences; ++i) {
       Sequence sequence = source->next();
@@ -200,7 +205,22 @@ class Search {
 }  // namespace
 
 bool Alternative::is_of(Flavor flavor) const {
-  return flavor == Flavor::kTdx || axis != kTdxPopulate;
+  // A TD has neither SMM nor an RMP, and its pages are small.
+  constexpr std::array<std::size_t, 7> kOfTds{kVmm,
+                                              axis_of(&PolicySet::convert_reclaim),
+                                              kMismatch,
+                                              axis_of(&PolicySet::backing),
+                                              axis_of(&PolicySet::host_fault),
+                                              axis_of(&PolicySet::mapped_set_lock),
+                                              kTdxPopulate};
+  return flavor == Flavor::kPlain ? axis != kTdxPopulate
+                                  : std::ranges::find(kOfTds, axis) != kOfTds.end();
+}
+
+PolicySet Alternative::on_its_own() const {
+  PolicySet base{};
+  if (axis == axis_of(&PolicySet::mapped_set_lock)) base.host_fault = HostFault::kMappedSet;
+  return on(base);
 }
 
 Workload Alternative::workload() const {
@@ -256,9 +276,11 @@ Expected<std::optional<Sequence>> find_counterexample(const Alternative& one, Fl
                                                       const SearchOptions& options) {
   auto search = Search::open(one, flavor, options);
   if (!search) return std::unexpected(search.error());
-  auto found = search->among_sequences();
-  if (!found || *found) return found;
-  found = search->among_programs();
+  for (const RandomFocus focus : {RandomFocus::kNone, RandomFocus::kRaces}) {
+    auto found = search->among_sequences(focus);
+    if (!found || *found) return found;
+  }
+  auto found = search->among_programs();
   if (!found || *found) return found;
   return search->in_tour();
 }

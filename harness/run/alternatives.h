@@ -30,7 +30,9 @@ struct Alternative {
     return with_what_it_needs(base);
   }
   Workload workload() const;
-  /// Some axes are about TDs alone.
+  /// The same for what it costs, where the axis is about something that is not there by default.
+  PolicySet on_its_own() const;
+  /// Some axes are about TDs alone, some mean nothing on one.
   bool is_of(Flavor flavor) const;
 };
 
@@ -74,12 +76,13 @@ std::expected<AlternativeShown, std::string> show_alternative(const std::string&
 inline constexpr std::uint64_t kSequencesPerProgram = 100;  // one explored costs as much
 struct SearchOptions {
   std::uint64_t seed = 1;
-  std::uint64_t sequences = 200000;  // random ones, then a hundredth as many explored programs
-  std::string corpus{};              // where tours are, which come last; "": none
+  // Random ones, as many that end in a race, then a hundredth as many explored programs.
+  std::uint64_t sequences = 200000;
+  std::string corpus{};  // where tours are, which come last; "": none
 };
-/// Looks for a counterexample from nothing: random sequences under the value, then the
-/// interleavings of small random programs, then those of the axis's tour. Minimized. Pre: none.
-/// Deterministic by seed. Cost: some 20 us a sequence.
+/// Looks for a counterexample from nothing: random sequences under the value, then ones that end in
+/// a race, then the interleavings of small random programs, then those of the axis's tour.
+/// Minimized. Pre: none. Deterministic by seed. Cost: some 20 us a sequence.
 Expected<std::optional<Sequence>> find_counterexample(const Alternative& one, Flavor flavor,
                                                       const SearchOptions& options);
 

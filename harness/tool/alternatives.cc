@@ -147,7 +147,7 @@ Expected<std::vector<AlternativeLine>> show_all(const std::vector<Alternative>& 
       if (!shown) return input_error(shown.error());
       (flavor == Flavor::kTdx ? line.tdx : line.plain) = *shown;
     }
-    line.cost = run::measure_path(*model, one.on(), one.workload());
+    line.cost = run::measure_path(*model, one.on_its_own(), one.workload());
     line.nanoseconds = costs.price(line.cost.counts) / static_cast<double>(line.cost.pages);
     if (one.is_default()) usual = line.arrives() ? line.nanoseconds : 0;
     if (line.arrives() && usual > 0) line.of_default = line.nanoseconds / usual;
@@ -198,7 +198,7 @@ Expected<void> write_found(const Sequence& sequence, const std::string& path) {
   return write_file(path, format_text(sequence));
 }
 
-/// Looks for each value but the defaults, on a TD only where the axis has a tour of one.
+/// Looks for each value but the defaults, on a TD where the axis is about TDs, too.
 int search(const AlternativesCommand& command) {
   if (!command.rows.file.empty())
     return complain(
@@ -210,10 +210,7 @@ int search(const AlternativesCommand& command) {
   for (const Alternative& one : *all) {
     if (one.is_default()) continue;
     for (const Flavor flavor : {Flavor::kPlain, Flavor::kTdx}) {
-      std::error_code error;
-      const bool has_tour =
-          std::filesystem::exists(run::tour_path(command.corpus, one, flavor), error);
-      if (!one.is_of(flavor) || (flavor == Flavor::kTdx && !has_tour)) continue;
+      if (!one.is_of(flavor)) continue;
       const auto found = run::find_counterexample(
           one, flavor,
           {.seed = command.seed, .sequences = command.sequences, .corpus = command.corpus});
@@ -221,8 +218,12 @@ int search(const AlternativesCommand& command) {
       const std::string words = fmt::format("{}={}{}", one.axis_name(), one.value_name(),
                                             flavor == Flavor::kTdx ? " on a TD" : "");
       if (!*found) {
-        fmt::print("{}: nothing in {} sequences, {} programs and the tour\n", words,
-                   command.sequences, command.sequences / run::kSequencesPerProgram);
+        std::error_code error;
+        const bool has_tour =
+            std::filesystem::exists(run::tour_path(command.corpus, one, flavor), error);
+        fmt::print("{}: nothing in twice {} sequences, {} programs and {}\n", words,
+                   command.sequences, command.sequences / run::kSequencesPerProgram,
+                   has_tour ? "the tour" : "no tour");
         continue;
       }
       const std::string path = run::counterexample_path(command.search, one, flavor);
@@ -257,8 +258,8 @@ void add_alternatives(CLI::App& app, int& status) {
   command.option("--seed", options.seed, "Of --search: same seed, same counterexamples (1)");
   command
       .option("--sequences", options.sequences,
-              "Of --search: random sequences for each value; a hundredth as many programs are "
-              "explored behind them (200000)")
+              "Of --search: random sequences for each value, and as many that end in a race; a "
+              "hundredth as many programs are explored behind them (200000)")
       .between(1, std::uint64_t{1} << 40);
   command.option("--rows", options.rows.file,
                  "Append a row for each value to this file, for 'sluice site'");

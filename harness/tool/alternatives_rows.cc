@@ -76,7 +76,7 @@ Expected<record::AlternativeRow> row_of(const AlternativeLine& line, Flavor flav
                              .value = std::string(line.one.value_name()),
                              .is_default = line.one.is_default(),
                              .flavor = flavor == Flavor::kTdx ? "tdx" : "plain",
-                             .policy = format_policy(line.one.on()),
+                             .policy = format_policy(line.one.on_its_own()),
                              .verdict = verdict_of(shown.verdict),
                              .reason = shown.reason,
                              .file = shown.file,

@@ -169,7 +169,7 @@ TEST_F(AlternativesTool, ASearchFindsFromNothingWhatItThenShows) {
   const Answer search = sluice({"--axis", "premap_mode", "--corpus", corpus_, "--search", found,
                                 "--seed", "2", "--sequences", "4000"});
   EXPECT_EQ(search.status, kFine) << search.text;
-  EXPECT_THAT(search.text, HasSubstr("premap_mode=reject: nothing in 4000 sequences"));
+  EXPECT_THAT(search.text, HasSubstr("premap_mode=reject: nothing in twice 4000 sequences"));
   ASSERT_TRUE(fs::exists(found + "/premap_mode/switch_mmu.ops")) << search.text;
   const Answer table = sluice({"--axis", "premap_mode", "--corpus", found});
   EXPECT_EQ(table.status, kFine) << table.text;

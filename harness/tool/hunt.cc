@@ -68,6 +68,12 @@ void print(const Hunts& hunts, const HuntCommand& command) {
   for (const run::Hunt& hunt : hunts.of_seed)
     fmt::print(" {}{}", hunt.finding ? "" : ">", hunt.runs);
   fmt::print("\n");
+  const auto anyway = std::ranges::count_if(
+      hunts.of_seed, [](const run::Hunt& hunt) { return hunt.found_anyway != 0; });
+  if (anyway != 0)
+    fmt::print(
+        "  {} of these seeds found something without the bug, too: --json has the sequence\n",
+        anyway);
   std::fflush(stdout);
 }
 

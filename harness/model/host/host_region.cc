@@ -231,7 +231,8 @@ void change_pages(Kernel& k, const RegionPages& pages, RegionChange change) {
     HostPage& page = k.host_pages[i];
     if (page.unmapped()) continue;
     if (is_pinned_backing(k)) unpin(k, page);
-    if (change == RegionChange::kPoison) k.machine.frames.poison(k.machine.journal, page.pfn());
+    if (change == RegionChange::kPoison && page.present())
+      k.machine.frames.poison(k.machine.journal, page.pfn());
     const bool frees = page.present() && !planted(Planted::kSlotPagesArePinned);
     if (frees) k.machine.frames.release(k.machine.journal, page.pfn());
     if (page.word != after.word) k.set(page, after);
@@ -263,6 +264,10 @@ std::optional<std::uint64_t> region_page_of(const Memslot& slot, Gfn gfn) {
 std::optional<Gfn> gfn_of_region_page(const Memslot& slot, std::uint64_t page) {
   const GfnRange gfns = gfns_of(slot, {.first = page, .last = page + 1});
   return gfns.empty() ? std::nullopt : std::optional(gfns.first);
+}
+
+GfnRange gfns_of_region(const Memslot& slot) {
+  return gfns_of(slot, {.first = 0, .last = kHostRegionPages});
 }
 
 void split_page(Kernel& k, std::uint64_t page) {
@@ -326,6 +331,11 @@ namespace {
 /// The load or store itself.
 Outcome touch_frame(Kernel& k, Pfn pfn, const UserTouch& touch) {
   Machine& machine = k.machine;
+  if (touch.write && is_pinned_backing(k) && machine.sept.owner(pfn).owned) {  // poison
+    const Outcome out = refuse(Check::kHostStorePoison);
+    if (!out.ok()) kill_host(k, pfn);
+    return out;
+  }
   if (touch.write) {
     machine.frames.set_content(machine.journal, pfn, touch.token);
     return {};
@@ -346,11 +356,6 @@ std::optional<Outcome> touch_cached(Kernel& k, const UserTouch& touch) {
 
 Outcome touch_as_user(Kernel& k, Pfn pfn, MapLevel level, const UserTouch& touch) {
   Machine& machine = k.machine;
-  if (touch.write && is_pinned_backing(k) && machine.sept.owner(pfn).owned) {  // poison
-    const Outcome out = refuse(Check::kHostStorePoison);
-    if (!out.ok()) kill_host(k, pfn);
-    return out;
-  }
   const bool refused = touch.write && !machine.rmp.is_hypervisor_owned(pfn, level);
   if (refused) return refuse(Check::kHostAccessRmp);
   machine.tlbs.user.fill(machine.journal,

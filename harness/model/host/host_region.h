@@ -8,6 +8,7 @@
 // Assumption: NUMA balancing moves no page: whoever touches it next is on its node.
 #pragma once
 #include "model/host/kernel.h"
+#include "model/host/memslots.h"
 #include "model/schedule/task.h"
 #include "ops/adversity_ops.h"
 
@@ -24,6 +25,8 @@ bool is_poisoned(const Kernel& k, std::uint64_t hva);
 /// where there is none.
 std::optional<std::uint64_t> region_page_of(const Memslot& slot, Gfn gfn);
 std::optional<Gfn> gfn_of_region_page(const Memslot& slot, std::uint64_t page);
+/// The GFNs of a slot that have pages of the region behind them.
+GfnRange gfns_of_region(const Memslot& slot);
 /// The huge page that a page of the region is part of, if it is, becomes 512 small ones.
 void split_page(Kernel& k, std::uint64_t page);
 

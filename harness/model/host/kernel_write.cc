@@ -59,6 +59,11 @@ Target find_in_file(Kernel& k, const Memslot& slot, Gfn gfn) {
     const bool skips = row_of(check).kind == StatusKind::kSkipped;
     return {.check = skips ? check : fail(Check::kKernelWriteNoPage)};
   }
+  // The GFN is shared, and the page a guest's still: it was converted while no slot showed it.
+  if (is_in_place(k) && is_some_guests(k, hold.pfn)) {
+    release_page(k, slot.gmem, hold.index, hold.pfn);
+    return {.check = fail(Check::kKernelWriteNoPage)};
+  }
   Gmem& gmem = k.gmems[slot.gmem];
   make_ready(k, gmem, hold.index);
   add_holder(k, hold.pfn, 1);
@@ -81,6 +86,7 @@ Target find(Kernel& k, const KernelWrite& op) {
   HostPage* const page = touch_host_page(k, slot.hva + offset);
   if (page == nullptr) return {.check = fail(Check::kKernelWriteNoPage)};
   const bool held = is_pinned_backing(k);
+  if (held && is_some_guests(k, page->pfn())) return {.check = fail(Check::kKernelWriteNoPage)};
   if (held) add_holder(k, page->pfn(), 1);
   return {.held = held, .index = *region_page_of(slot, op.gfn), .pfn = page->pfn()};
 }

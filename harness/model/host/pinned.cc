@@ -3,6 +3,7 @@
 #include "model/host/arch_hooks.h"
 #include "model/host/attributes.h"
 #include "model/host/host_region.h"
+#include "model/host/invalidation.h"
 #include "model/host/kernel_write.h"
 #include "model/host/memslots.h"
 #include "model/host/snp_rmp.h"
@@ -19,11 +20,6 @@ bool is_of(const Kernel& k, const Vm& vm, Pfn pfn, Gfn gfn) {
   }
   const RmpEntry entry = k.machine.rmp.own(pfn);
   return is_assigned(k, pfn) && entry.asid() == vm.sev.asid && entry.gpa() == address_of(gfn);
-}
-
-/// It is some guest's.
-bool is_guests(const Kernel& k, Pfn pfn) {
-  return is_assigned(k, pfn) || (k.machine.sept.any_td() && k.machine.sept.owner(pfn).owned);
 }
 
 /// A slot of whatever VM shows the page elsewhere: who has it pinned must be the only one.
@@ -43,6 +39,8 @@ bool is_shown_elsewhere(const Kernel& k, const Vm& vm, Pfn pfn, Gfn gfn) {
 }  // namespace
 
 Check prepare_pinned(Kernel& k, Vm& vm, PageFault& fault) {
+  // What the fault wants may be what was wanted before a conversion: it is retried, row 12.
+  if (must_retry(vm, fault.seq, fault.gfn)) return Check::kOk;
   const bool owned = vm.sev.active || is_td(vm);
   const Pfn pfn = fault.pfn;
   if (k.machine.frames.owner(pfn).use != FrameUse::kHostUser) return Check::kOk;  // the APIC page
@@ -50,9 +48,9 @@ Check prepare_pinned(Kernel& k, Vm& vm, PageFault& fault) {
     fault.max_level = MapLevel::k4K;
     if (fault.is_private) return Check::kOk;
     unpin(k, k.host_pages[k.machine.frames.owner(pfn).index]);
-    return is_guests(k, pfn) ? fail(Check::kFaultPrepareAssign) : Check::kOk;
+    return is_some_guests(k, pfn) ? fail(Check::kFaultPrepareAssign) : Check::kOk;
   }
-  if (is_guests(k, pfn)) return fail(Check::kFaultPrepareAssign);
+  if (is_some_guests(k, pfn)) return fail(Check::kFaultPrepareAssign);
   if (!fault.is_private || !owned) return Check::kOk;
   fault.max_level = MapLevel::k4K;
   const bool taken = is_shown_elsewhere(k, vm, pfn, fault.gfn) || is_kept_shared(k, pfn);
@@ -75,11 +73,9 @@ void unpin(Kernel& k, HostPage& page) {
 
 void unpin_range(Kernel& k, Vm& vm, const GfnRange& range) {
   for_each_slot(vm, [&](SlotIndex, const Memslot& slot) {
-    const GfnRange part = range.clip(range_of(slot));
+    const GfnRange part = range.clip(gfns_of_region(slot));
     for (Gfn gfn = part.first; gfn < part.last; gfn = gfn + PageCount{1}) {
-      const auto page = region_page_of(slot, gfn);
-      if (!page) break;  // the others are not in the region either
-      HostPage& behind = k.host_pages[*page];
+      HostPage& behind = k.host_pages[*region_page_of(slot, gfn)];
       if (behind.present() && is_of(k, vm, behind.pfn(), gfn)) unpin(k, behind);
     }
   });

@@ -6,7 +6,8 @@
 //
 // Deviation: a page is pinned and assigned in one step, under mmap_lock, so that nobody sees a page
 // that is pinned and not the guest's. LAUNCH_UPDATE and KVM_TDX_INIT_MEM_REGION, which fill a
-// guest_memfd, are refused; so is a VMSA that the guest names (AP creation).
+// guest_memfd, are refused; so is a VMSA that the guest names (AP creation). Nothing keeps user
+// space off private pages of a software-protected VM.
 #pragma once
 #include "model/host/fault.h"
 #include "model/host/kernel.h"

@@ -3,6 +3,7 @@
 #include "model/host/attributes.h"
 #include "model/host/guest_memfd.h"
 #include "model/host/memslots.h"
+#include "model/host/pinned.h"
 #include "model/host/snp_rmp.h"
 
 namespace sluice::model {
@@ -18,6 +19,7 @@ bool is_assigned(const RmpLookup& entry) {
 RmpFix look_at_rmp_fault(Kernel& k, Vm& vm, Gfn gfn) {
   if (planted(Planted::kRmpFaultNotSmashed)) return {};
   if (!is_private(k, vm, gfn)) return {};
+  if (is_pinned_backing(k)) return {};  // entries of 4 KiB alone
   const SlotIndex slot = find_slot(vm, 0, gfn);
   if (slot == kNoSlot || !vm.slots[slot].has_gmem()) return {};
   const Memslot& memslot = vm.slots[slot];

@@ -138,6 +138,10 @@ bool is_assigned(const Kernel& k, Pfn pfn) {
   return entry.error == HostError::kNone && entry.assigned;
 }
 
+bool is_some_guests(const Kernel& k, Pfn pfn) {
+  return is_assigned(k, pfn) || (k.machine.sept.any_td() && k.machine.sept.owner(pfn).owned);
+}
+
 void split_entry_of(Kernel& k, Pfn pfn) {
   if (snp_lookup_rmpentry(k, pfn).level == PageSize::k2M)
     static_cast<void>(snp_rmptable_psmash(k, pfn));

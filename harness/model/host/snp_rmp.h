@@ -59,6 +59,8 @@ bool store_to_guest_page(Kernel& k, Pfn pfn, std::uint64_t token);
 void kill_host(Kernel& k, Pfn pfn);
 /// The frame's own entry says that it is a guest's or firmware's.
 bool is_assigned(const Kernel& k, Pfn pfn);
+/// The same, or a TD has it.
+bool is_some_guests(const Kernel& k, Pfn pfn);
 /// PSMASH of the entry of 2 MiB that the frame lies in, if it lies in one; a failure is seen by the
 /// RMPUPDATE that follows.
 void split_entry_of(Kernel& k, Pfn pfn);

@@ -5,6 +5,7 @@
 #include "model/host/guest_memfd.h"
 #include "model/host/host_region.h"
 #include "model/host/memslots.h"
+#include "model/host/pinned.h"
 #include "model/host/td_mirror.h"
 #include "trace/kernel_behavior.h"
 
@@ -14,7 +15,8 @@ namespace {
 /// What kvm_gmem_populate() looks at, where it is not called.
 Check check_page(const Kernel& k, const Vm& vm, Gfn gfn) {
   const SlotIndex slot = find_slot(vm, 0, gfn);
-  if (slot == kNoSlot || !vm.slots[slot].has_gmem()) return fail(Check::kTdxRegionSlot);
+  const bool has_file = slot != kNoSlot && vm.slots[slot].has_gmem() && !is_pinned_backing(k);
+  if (!has_file) return fail(Check::kTdxRegionSlot);
   return is_private(k, vm, gfn) ? Check::kOk : fail(Check::kTdxRegionNotPrivate);
 }
 
@@ -97,6 +99,8 @@ Check record_source(Kernel& k, Vcpu& vcpu, const RegionPage& page) {
 Check finish_page(Kernel& k, Vm& vm, const RegionPage& page, const FaultResult& result) {
   if (result.status == FaultStatus::kSpurious) return fail(Check::kTdxRegionMapped);
   const Check check = check_of_fault(result);
+  // FINALIZE came in between: the page was augmented, which adds and measures nothing.
+  if (check == Check::kOk && vm.td.runnable) return fail(Check::kTdxRegionFinalized);
   if (check == Check::kOk && page.measures) tdh_mr_extend(k.machine, k.index_of(vm), page.gfn);
   return check;
 }
