@@ -10,6 +10,7 @@
 #include "base/reserved_array.h"
 #include "base/units.h"
 #include "model/machine/journal.h"
+#include "ops/policy.h"
 
 namespace sluice::model {
 
