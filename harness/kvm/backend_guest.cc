@@ -226,7 +226,7 @@ SysResult KvmBackend::convert(LiveVm& vm, GpaRange range, bool to_private) {
 
 /// Gives back what a conversion left unreachable, as the policy axis `convert_reclaim` says.
 void KvmBackend::reclaim(const LiveVm& vm, GpaRange range, bool to_private) {
-  const PolicySet& policy = header_.policy;
+  const ReclaimSteps steps = reclaim_after(header_.policy, to_private);
   for (const LiveSlot& slot : vm.slots) {
     if (slot.slot >= 1u << 16 || !slot.gmem.is_gmem()) continue;
     const std::uint64_t begin = std::max(range.gpa, slot.gpa);
@@ -234,12 +234,10 @@ void KvmBackend::reclaim(const LiveVm& vm, GpaRange range, bool to_private) {
     if (begin >= end) continue;
     const Gmem& file = gmems_[slot.gmem.value];
     const std::uint64_t offset = slot.gmem_offset + (begin - slot.gpa);
-    if (reclaims_by_hole(policy) && !to_private)
-      static_cast<void>(file.punch_hole(offset, end - begin));
-    if (discards_shared(policy) && to_private)
-      discard(slot.address + (begin - slot.gpa), end - begin);
     const std::uint64_t other = page_punched_anywhere(offset >> kPageShift) << kPageShift;
-    if (punches_anywhere(policy)) static_cast<void>(file.punch_hole(other, kPageBytes));
+    if (steps.copy) static_cast<void>(file.punch_hole(offset, end - begin));
+    if (steps.shared) discard(slot.address + (begin - slot.gpa), end - begin);
+    if (steps.elsewhere) static_cast<void>(file.punch_hole(other, kPageBytes));
   }
 }
 

@@ -7,9 +7,7 @@
 #include "model/host/kernel.h"
 #include "model/host/snp_rmp.h"
 #include "model/host/tdp_mmu.h"
-#include "model/model_backend.h"
-#include "ops/text.h"
-#include "trace/outcome_text.h"
+#include "testing/sequence_fixture.h"
 
 namespace sluice::model {
 namespace {
@@ -17,23 +15,11 @@ namespace {
 constexpr const char* kPlain = "create_vm\nset_memory_region size=64K\ncreate_vcpu\n";
 constexpr Pfn kFrame{2049};
 
-class Alternatives : public testing::Test {
+class Alternatives : public testing::SequenceFixture {
  protected:
-  Alternatives() : model_(*ModelBackend::open(default_profile(kDefaultKernel))) {}
-
   void run(const std::string& policy, const std::string& text) {
-    model_.reset();
-    const auto sequence = parse_text("# policy: " + policy + "\n" + text, "test");
-    ASSERT_TRUE(sequence.has_value()) << sequence.error().message();
-    model_.begin(sequence->header);
-    for (const Step& step : sequence->steps) model_.apply(step);
+    testing::SequenceFixture::run("# policy: " + policy + "\n" + text);
   }
-  std::string answer(const std::string& line) {
-    const auto sequence = parse_text(line + "\n", "test");
-    EXPECT_TRUE(sequence.has_value()) << sequence.error().message();
-    return describe(model_.apply(sequence->steps[0]));
-  }
-  Kernel& k() { return model_.kernel(); }
   bool assign(Pfn pfn) {
     return rmp_make_private(k(), {.pfn = pfn, .asid = {1}}) == HostError::kNone;
   }
@@ -49,7 +35,6 @@ class Alternatives : public testing::Test {
     }
     return kinds;
   }
-  ModelBackend model_;
 };
 
 TEST_F(Alternatives, DirectMapIsLeftAlone) {

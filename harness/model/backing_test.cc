@@ -4,9 +4,7 @@
 
 #include "model/host/kernel.h"
 #include "model/host/snp_rmp.h"
-#include "model/model_backend.h"
-#include "ops/text.h"
-#include "trace/outcome_text.h"
+#include "testing/sequence_fixture.h"
 
 namespace sluice::model {
 namespace {
@@ -16,28 +14,17 @@ constexpr const char* kSnp =
     "set_memory_region flags=guest_memfd size=64K gmem=0\ncreate_vcpu\nlaunch_start\n"
     "launch_finish\n";
 
-class BackingTest : public testing::Test {
+class BackingTest : public testing::SequenceFixture {
  protected:
-  BackingTest() : model_(*ModelBackend::open(default_profile({6, 18}))) {}
+  BackingTest() : testing::SequenceFixture({6, 18}) {}
 
   void run(const std::string& header, const std::string& text) {
-    model_.reset();
-    const auto sequence = parse_text(header + "\n" + text, "test");
-    ASSERT_TRUE(sequence.has_value()) << sequence.error().message();
-    model_.begin(sequence->header);
-    for (const Step& step : sequence->steps) model_.apply(step);
+    testing::SequenceFixture::run(header + "\n" + text);
   }
-  std::string answer(const std::string& line) {
-    const auto sequence = parse_text(line + "\n", "test");
-    EXPECT_TRUE(sequence.has_value()) << sequence.error().message();
-    return describe(model_.apply(sequence->steps[0]));
-  }
-  Kernel& k() { return model_.kernel(); }
   const HostPage& page(std::uint64_t index) { return k().host_pages[index]; }
   bool is_guests(std::uint64_t index) {
     return page(index).present() && is_assigned(k(), page(index).pfn());
   }
-  ModelBackend model_;
 };
 
 class Reclaim : public BackingTest {
@@ -167,6 +154,27 @@ TEST_F(Pinned, OfATdTheUsersStoreEndsTheHost) {
   EXPECT_FALSE(k().snp.host_dead);
   answer("host_access kind=write value=1");
   EXPECT_TRUE(k().snp.host_dead);
+}
+
+TEST_F(Pinned, OfATdAStoreByWhatTheProcessorHasCachedEndsItToo) {
+  run("# kernel: 6.18\n# policy: backing=vma_gup,host_fault=folio_ref",
+      "create_vm type=tdx\ntdx_init_vm\nset_memory_region size=64K\ncreate_vcpu\n"
+      "set_memory_attributes size=64K attributes=private\ntdx_init_vcpu\ntdx_finalize\n");
+  EXPECT_EQ(answer("host_access kind=write value=1"), "ok");
+  EXPECT_EQ(answer("pre_fault_memory"), "ok(gpa=0x1000, left=0x0)");
+  answer("host_access kind=write value=2");
+  EXPECT_TRUE(k().snp.host_dead);
+}
+
+TEST_F(Pinned, ASlotThatBeginsBelowTheRegionIsTakenBackInIt) {
+  run(kPolicy, std::string(kSnp) +
+                   "set_memory_region slot=1 gpa=1M size=8K hva=raw:0x7efffffff000\n"
+                   "set_memory_attributes address=1M size=8K attributes=private\n");
+  ASSERT_EQ(answer("set_memory_region size=0"), "ok");  // which shows the page, too
+  EXPECT_EQ(answer("guest_access gfn=0x101 c_bit=1"), "exception 29 [guest.not_validated]");
+  EXPECT_TRUE(is_guests(0));
+  EXPECT_EQ(answer("set_memory_attributes address=1M size=8K"), "ok");
+  EXPECT_FALSE(is_guests(0));
 }
 
 TEST(UnmapDebug, LeavesTheMapAloneButOnAHostThatIsDebugged) {

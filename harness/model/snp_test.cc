@@ -8,10 +8,8 @@
 #include "model/host/kernel.h"
 #include "model/host/launch.h"
 #include "model/host/snp_rmp.h"
-#include "model/model_backend.h"
 #include "model/schedule/scheduler.h"
-#include "ops/text.h"
-#include "trace/outcome_text.h"
+#include "testing/sequence_fixture.h"
 
 namespace sluice::model {
 namespace {
@@ -23,32 +21,20 @@ constexpr const char* kLaunched =
 constexpr const char* kAhead = "# policy: gmem_order=2M\n";  // ahead of mainline
 constexpr Pfn kContextFrame{512}, kVmsaFrame{513};
 
-/// A machine with one sequence under way.
-class Snp : public testing::Test {
+class Snp : public testing::SequenceFixture {
  protected:
-  Snp() : model_(*ModelBackend::open(default_profile(kDefaultKernel))) {}
-
-  /// Runs a program from the start; the answers are kept.
+  /// The answer of the last step is kept.
   void run(const std::string& text) {
-    model_.reset();
-    const auto sequence = parse_text(text, "test");
-    ASSERT_TRUE(sequence.has_value()) << sequence.error().message();
-    model_.begin(sequence->header);
-    for (const Step& step : sequence->steps) last_ = model_.apply(step);
+    const std::vector<Outcome> answers = testing::SequenceFixture::run(text);
+    ASSERT_FALSE(answers.empty());
+    last_ = answers.back();
   }
-  std::string answer(const std::string& line) {
-    const auto sequence = parse_text("# scope: machine\n" + line + "\n", "test");
-    EXPECT_TRUE(sequence.has_value()) << sequence.error().message();
-    return describe(model_.apply(sequence->steps[0]));
-  }
-  Kernel& k() { return model_.kernel(); }
   Machine& machine() { return k().machine; }
   std::uint64_t count(EventKind kind) {
     const auto events = machine().events.events();
     return static_cast<std::uint64_t>(std::ranges::count(events, kind, &Event::kind));
   }
 
-  ModelBackend model_;
   Outcome last_{};
 };
 
@@ -176,7 +162,7 @@ struct DecisionRow {
   const char* access;
   const char* answer;
 };
-class Decision : public Snp, public testing::WithParamInterface<DecisionRow> {};
+class Decision : public Snp, public ::testing::WithParamInterface<DecisionRow> {};
 
 TEST_P(Decision, IsAsTheTableSays) {
   run(std::string(kAhead) + kLaunched + GetParam().setup);
@@ -202,7 +188,7 @@ const DecisionRow kDecisions[] = {
     {"C=1, leaf 4K, RMP 2M", "@vcpu0 pvalidate gfn=0 page_size=2M\nset_memory_attributes size=4K\n",
      "@vcpu0 guest_access gfn=1 kind=write c_bit=1", "ok"},
 };
-INSTANTIATE_TEST_SUITE_P(Table, Decision, testing::ValuesIn(kDecisions));
+INSTANTIATE_TEST_SUITE_P(Table, Decision, ::testing::ValuesIn(kDecisions));
 
 TEST_F(Snp, AReadWithoutCBitSeesOtherBytes) {
   run(std::string(kLaunched) + kValid + "@vcpu0 guest_access gfn=1 kind=write c_bit=1 value=5\n" +

@@ -48,8 +48,7 @@ enum class DirectMapPolicy : std::uint8_t {
   kUnmap,
   kUnmapNoFlush,
   kLeaveKmap,
-  kUnmapDebug  // as kUnmap on a host that is being debugged (HostProfile::debug), else as
-               // kLeaveKmap
+  kUnmapDebug  // as kUnmap where the host is debugged (HostProfile::debug), else as kLeaveKmap
 };
 /// KVM_PRE_FAULT_MEMORY on a vCPU that is in SMM or in guest mode (alternatives B).
 enum class PremapMode : std::uint8_t {
@@ -227,8 +226,7 @@ constexpr std::string_view why_invalid(const PolicySet& set) {
   }
   if (set.host_fault == HostFault::kUpm && in_place) {
     return "with backing=fd_in_place or vma_gup a page that the kernel writes can become private: "
-           "say by "
-           "host_fault what is done about it (none, convert_back, mapped_set, ...)";
+           "say by host_fault what is done about it (none, convert_back, mapped_set, ...)";
   }
   const bool counts =
       set.host_fault == HostFault::kMappedSet || set.host_fault == HostFault::kMappedSetGup;
@@ -262,6 +260,18 @@ constexpr bool discards_shared(const PolicySet& set) {
 /// Whether user space punches holes wherever it likes.
 constexpr bool punches_anywhere(const PolicySet& set) {
   return set.convert_reclaim == ConvertReclaim::kRandomHoles && set.backing == Backing::kFd;
+}
+/// What user space frees after a conversion, a call each.
+struct ReclaimSteps {
+  bool copy = false;       // the private pages: a hole
+  bool shared = false;     // the shared ones: discarded
+  bool elsewhere = false;  // page_punched_anywhere(): a hole
+  constexpr unsigned count() const { return 0u + copy + shared + elsewhere; }
+};
+constexpr ReclaimSteps reclaim_after(const PolicySet& set, bool to_private) {
+  return {.copy = reclaims_by_hole(set) && !to_private,
+          .shared = discards_shared(set) && to_private,
+          .elsewhere = punches_anywhere(set)};
 }
 /// Page of a file in which such a hole is, after the conversion of pages from `first` on: one of
 /// the first few, the same for every backend.

@@ -119,12 +119,11 @@ class Path final : public model::LockObserver {
     apply(SetMemoryAttributes{
         .address = {exit.gpa}, .size = {exit.size}, .attributes = {to_private ? kPrivate : 0}});
     // GFN, page of the file and page of the host region have the same number here.
-    if (reclaims_by_hole(policy_) && !to_private)
-      apply(GmemPunchHole{.offset = {exit.gpa}, .size = {exit.size}});
-    if (discards_shared(policy_) && to_private)
-      apply(HostDontneed{.hva = {.value = exit.gpa}, .size = {exit.size}});
+    const ReclaimSteps steps = reclaim_after(policy_, to_private);
     const std::uint64_t other = page_punched_anywhere(exit.gpa >> kPageShift);
-    if (punches_anywhere(policy_)) apply(GmemPunchHole{.offset = {other << kPageShift}});
+    if (steps.copy) apply(GmemPunchHole{.offset = {exit.gpa}, .size = {exit.size}});
+    if (steps.shared) apply(HostDontneed{.hva = {.value = exit.gpa}, .size = {exit.size}});
+    if (steps.elsewhere) apply(GmemPunchHole{.offset = {other << kPageShift}});
   }
 
   void count(const Op& op) {
@@ -238,10 +237,7 @@ PathCounts own_counts(const Op& op, const PolicySet& policy) {
   if (is_one_of<Pvalidate>(op)) ++counts[CostItem::kPvalidate];
   if (const auto* const convert = std::get_if<GuestConvert>(&op)) {
     counts[CostItem::kPvalidate] += convert->page_count.value;
-    const bool punches = reclaims_by_hole(policy) && !convert->to_private;
-    const bool discards = discards_shared(policy) && convert->to_private;
-    counts[CostItem::kSystemCall] +=
-        1u + (punches ? 1 : 0) + (discards ? 1 : 0) + (punches_anywhere(policy) ? 1 : 0);
+    counts[CostItem::kSystemCall] += 1 + reclaim_after(policy, convert->to_private).count();
   }
   return counts;
 }

@@ -11,6 +11,7 @@
 #include "run/alternatives.h"
 #include "run/explore.h"
 #include "run/fuzz_run.h"
+#include "run/hunt.h"
 #include "run/proofs.h"
 #include "run/runner.h"
 #ifdef SLUICE_PLANTED
@@ -95,12 +96,6 @@ TEST(Planted, EveryRefusalSwitchedOffFailsItsRegression) {
   }
 }
 
-/// The bug of "planted/BUG.ops" or "planted/BUG.way_to_it.ops".
-std::string_view bug_of(std::string_view name) {
-  const std::string_view file = name.substr(name.find('/') + 1);
-  return file.substr(0, file.find('.'));
-}
-
 /// The first finding of a sequence with one bug on and, if given, one invariant forced to pass.
 std::optional<std::string_view> found(model::ModelBackend& model, const Sequence& sequence,
                                       model::Planted bug, std::optional<std::size_t> forced,
@@ -123,9 +118,8 @@ TEST(Planted, EveryBugTripsItsInvariantAndOnlyWhileThatIsJudged) {
   const std::vector<NamedSequence> planted = corpus("planted");
   if (planted.empty()) GTEST_SKIP() << "corpora/planted is empty";
   for (const NamedSequence& named : planted) {
-    const auto row =
-        std::ranges::find(model::kPlanted, bug_of(named.name), &model::PlantedRow::name);
-    ASSERT_NE(row, model::kPlanted.end()) << named.name << " names no bug";
+    const auto row = planted_row_of(named.name);
+    ASSERT_TRUE(row.has_value()) << named.name << " names no bug";
     model::ModelBackend model = open_model(named.sequence);
     EXPECT_EQ(found(model, named.sequence, model::Planted::kNone, std::nullopt), std::nullopt)
         << named.name << " finds something without its bug";
@@ -161,10 +155,9 @@ TEST(Planted, ExplorationJudgesOperationsInOnePiece) {
 TEST(Planted, ExplorationFindsTheSchedulesOfRaces) {
   unsigned races = 0;
   for (const NamedSequence& named : corpus("planted")) {
-    const auto row =
-        std::ranges::find(model::kPlanted, bug_of(named.name), &model::PlantedRow::name);
+    const auto row = planted_row_of(named.name);
     const auto program = program_of(named.sequence, named.name, {});
-    if (row == model::kPlanted.end() || !program) continue;  // no race of two actors
+    if (!row || !program) continue;  // no race of two actors
     ++races;
     model::ModelBackend model = open_model(named.sequence);
     const ExploreOptions options{.preemptions = 2, .max_runs = 2000, .stop_at_finding = false};

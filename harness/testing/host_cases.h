@@ -51,6 +51,14 @@ inline std::vector<InvariantCase> host_cases() {
        [](FakeView& v) { v.host_value.direct_map_splits = 1; }},
       {"host.freed_frame_is_shared", page_freed,
        [](FakeView& v) { v.rmp_value[kFrame] = kInvalid; }},
+      {"host.freed_frame_is_shared",
+       [](FakeView& v) {  // user space's own page, which the kernel has pinned for a VM
+         launched_vm(v), v.change(kFrame, kFree, kInvalid);
+         v.header_value.policy.backing = Backing::kVmaGup;
+         v.frames_value[kFrame] = {.use = FrameUse::kHostUser, .index = 3};
+         v.frame_changes_value[0].before = v.frames_value[kFrame];
+       },
+       [](FakeView& v) { v.vms[0].exists = false; }},
       {"host.leaked_after_refusal", page_leaked, [](FakeView& v) { v.events_value.clear(); }},
       {"host.leaked_after_refusal", page_leaked,
        [](FakeView& v) { v.host_value.leaked_pages = 2; }},

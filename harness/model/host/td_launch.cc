@@ -54,17 +54,17 @@ RegionPage page_of(const TdxInitMemRegion& op, std::uint64_t index) {
           .measures = (op.flags.value & kMeasure) != 0};
 }
 
-struct Region {
+/// What gmem_populate() hands through to the hooks.
+struct Populating {
   Vcpu& vcpu;
-  std::uint64_t source = 0;  // host address of the page's contents
-  bool measures = false;
+  const RegionPage& page;
 };
 
 /// kvm_tdp_map_page(), up to 6.19: the leaf comes to be in the mirror, and counts as pre-mapped.
-Check premap(Kernel& k, Vcpu& vcpu, Gfn gfn) {
+Check premap(Kernel& k, Vcpu& vcpu, const RegionPage& page) {
   // Assumption: there is memory for a root; the kernel does not look whether there was.
   load_root(k, vcpu);
-  PageFault fault{.gfn = gfn, .is_private = true, .prefetch = true};
+  PageFault fault = fault_of(page);
   const FaultResult result = handle_fault(k, vcpu, fault);
   SLUICE_CHECK(result.status != FaultStatus::kRetry);  // its locks keep everybody out
   return result.status == FaultStatus::kError ? result.check : Check::kOk;
@@ -82,53 +82,33 @@ Check map_directly(Kernel& k, Vm& vm, Vcpu& vcpu, Gfn gfn, Pfn pfn) {
   return mapped == MapResult::kFixed ? Check::kOk : fail(Check::kTdxRegionMapped);
 }
 
-/// PAGE.ADD, and the measurement.  BUSY from 7.0 on is RETRY inside the kernel.
-Check add_page(Kernel& k, Vm& vm, Gfn gfn, Pfn pfn, const HostPage& source, bool measures) {
-  const VmIndex td = k.index_of(vm);
-  const bool retries = populate_policy(k) == TdxPopulate::kRecordedSource_7_0;
-  // Deviation: a PAGE.ADD that is BUSY is asked again at once; Linux looks for a signal in between.
-  SeamStatus status = tdh_mem_page_add(k.machine, td, gfn, pfn, source.pfn());
-  while (retries && status == SeamStatus::kOperandBusy) {
-    status = tdh_mem_page_add(k.machine, td, gfn, pfn, source.pfn());
-  }
-  if (status == SeamStatus::kOperandBusy) return fail(Check::kTdxRegionBusy);
-  // A kernel of 7.0 that maps first would add a page twice: there populate no longer asks whether
-  // it is ready.
-  const bool is_mainline = k.machine.header.policy.tdx_populate == TdxPopulate::kMainline;
-  if (status != SeamStatus::kSuccess && !is_mainline) return fail(Check::kTdxRegionMapped);
-  SLUICE_CHECK(kPlantedBuild || status == SeamStatus::kSuccess);
-  if (!retries) k.set(vm.td.premapped, vm.td.premapped - 1);
-  if (measures) tdh_mr_extend(k.machine, td, gfn);
-  return Check::kOk;
-}
-
 // Deviation: address 0 has no page here. From 7.0 on Linux takes it for no source, which it refuses
 // with EOPNOTSUPP once the page is there.
 Check pin_source(Kernel& k, Gfn, void* argument) {
-  const Region& region = *static_cast<const Region*>(argument);
-  const bool pinned = touch_host_page(k, region.source) != nullptr;
+  const Populating& at = *static_cast<const Populating*>(argument);
+  const bool pinned = touch_host_page(k, at.page.source) != nullptr;
   return pinned ? Check::kOk : fail(Check::kTdxRegionSource);
 }
 
 /// tdx_gmem_post_populate() for one page.
 Check post_populate(Kernel& k, Vm& vm, Gfn gfn, const GmemHold& hold, void* argument) {
-  const Region& region = *static_cast<const Region*>(argument);
-  const HostPage* const source = touch_host_page(k, region.source);
+  const Populating& at = *static_cast<const Populating*>(argument);
+  const HostPage* const source = touch_host_page(k, at.page.source);
   if (source == nullptr) return fail(Check::kTdxRegionSource);
   const Check mapped = populate_policy(k) == TdxPopulate::kRecordedSource_7_0
-                           ? map_directly(k, vm, region.vcpu, gfn, hold.pfn)
-                           : premap(k, region.vcpu, gfn);
+                           ? map_directly(k, vm, at.vcpu, gfn, hold.pfn)
+                           : premap(k, at.vcpu, at.page);
   if (mapped != Check::kOk) return mapped;
-  return add_page(k, vm, gfn, hold.pfn, *source, region.measures);
+  return add_page(k, vm, at.page, {.page = hold.pfn, .source = source->pfn()});
 }
 
 /// One page of the loop of mainline.
 Check populate_page(Kernel& k, Vm& vm, Vcpu& vcpu, const RegionPage& page) {
   const Check signal = check_signal(k, Check::kTdxRegionSignal);
   if (signal != Check::kOk) return signal;
-  Region region{.vcpu = vcpu, .source = page.source, .measures = page.measures};
+  Populating at{.vcpu = vcpu, .page = page};
   const PopulateCall call{
-      .pin = pin_source, .hook = post_populate, .argument = &region, .checks = kRegionChecks};
+      .pin = pin_source, .hook = post_populate, .argument = &at, .checks = kRegionChecks};
   return gmem_populate(k, vm, {.first = page.gfn, .last = page.gfn + PageCount{1}}, call).check;
 }
 
@@ -329,10 +309,8 @@ std::optional<Gfn> retried_page(const Kernel& k, ActorId actor, const TdxInitMem
   const TdxPopulate populate = populate_policy(k);
   const bool faults =
       populate == TdxPopulate::kHybrid_6_16 || populate == TdxPopulate::kOneIoctlTwoLoops;
-  if (vcpu_gate(k, index) != Check::kOk || !faults) return std::nullopt;
-  const Vcpu& vcpu = k.vcpu(index);
-  const Vm& vm = k.vm(vcpu.vm);
-  if (check_region(vm, vcpu, op) != Check::kOk || exceeds_limit(vm, op)) return std::nullopt;
+  if (!faults || begin_region(k, index, op) != Check::kOk) return std::nullopt;
+  const Vm& vm = k.vm(k.vcpu(index).vm);
   // The loop ends at a page that is not private, or none of the slot's.
   const Gfn first{op.gpa.value >> kPageShift};
   for (std::uint64_t i = 0; i < op.page_count.value; ++i) {

@@ -54,6 +54,24 @@ PageFault fault_of(const RegionPage& page) {
   return {.gfn = page.gfn, .is_private = true, .prefetch = true};
 }
 
+Check add_page(Kernel& k, Vm& vm, const RegionPage& page, const AddedFrame& frame) {
+  const VmIndex td = k.index_of(vm);
+  const bool retries = populate_policy(k) == TdxPopulate::kRecordedSource_7_0;
+  // Deviation: a PAGE.ADD that is BUSY is asked again at once; Linux looks for a signal in between.
+  SeamStatus status = tdh_mem_page_add(k.machine, td, page.gfn, frame.page, frame.source);
+  while (retries && status == SeamStatus::kOperandBusy)
+    status = tdh_mem_page_add(k.machine, td, page.gfn, frame.page, frame.source);
+  if (status == SeamStatus::kOperandBusy) return fail(Check::kTdxRegionBusy);
+  // A kernel of 7.0 that maps first would add a page twice: there populate no longer asks whether
+  // it is ready.
+  const bool is_mainline = k.machine.header.policy.tdx_populate == TdxPopulate::kMainline;
+  if (status != SeamStatus::kSuccess && !is_mainline) return fail(Check::kTdxRegionMapped);
+  SLUICE_CHECK(kPlantedBuild || status == SeamStatus::kSuccess);
+  if (!retries) k.set(vm.td.premapped, vm.td.premapped - 1);
+  if (page.measures) tdh_mr_extend(k.machine, td, page.gfn);
+  return Check::kOk;
+}
+
 Check premap_page(Kernel& k, Vcpu& vcpu, const RegionPage& page) {
   const Check signal = check_signal(k, Check::kTdxRegionSignal);
   if (signal != Check::kOk) return signal;
@@ -74,13 +92,7 @@ Check add_premapped(Kernel& k, Vm& vm, const RegionPage& page) {
   if (!leaf.present) return fail(Check::kTdxRegionNotPremapped);
   const HostPage* const source = touch_host_page(k, page.source);
   if (source == nullptr) return fail(Check::kTdxRegionSource);
-  const VmIndex td = k.index_of(vm);
-  const SeamStatus status = tdh_mem_page_add(k.machine, td, page.gfn, leaf.pfn, source->pfn());
-  if (status == SeamStatus::kOperandBusy) return fail(Check::kTdxRegionBusy);
-  if (status != SeamStatus::kSuccess) return fail(Check::kTdxRegionMapped);
-  k.set(vm.td.premapped, vm.td.premapped - 1);
-  if (page.measures) tdh_mr_extend(k.machine, td, page.gfn);
-  return Check::kOk;
+  return add_page(k, vm, page, {.page = leaf.pfn, .source = source->pfn()});
 }
 
 Check record_source(Kernel& k, Vcpu& vcpu, const RegionPage& page) {

@@ -19,6 +19,15 @@ struct RegionPage {
   bool measures = false;
 };
 
+/// PAGE.ADD of one frame with the contents of another, and the measurement.  Up to 6.19 the page
+/// counted as pre-mapped until then; from 7.0 on BUSY is RETRY inside the kernel.  Fails:
+/// tdx_init_mem_region.busy; .mapped where it was added before.
+struct AddedFrame {
+  Pfn page{};
+  Pfn source{};
+};
+Check add_page(Kernel& k, Vm& vm, const RegionPage& page, const AddedFrame& frame);
+
 /// tdx_populate=one_ioctl_two_loops: the page comes to be in the mirror, if it is not, and counts
 /// as pre-mapped.  Fails: tdx_init_mem_region.*, fault.no_memory.
 Check premap_page(Kernel& k, Vcpu& vcpu, const RegionPage& page);

@@ -28,7 +28,7 @@ struct Reclaim {
 
 Reclaim reclaim_of(const Kernel& k, const Memslot& slot, const ConversionExit& exit) {
   Reclaim reclaim{};
-  const PolicySet& policy = k.machine.header.policy;
+  const ReclaimSteps steps = reclaim_after(k.machine.header.policy, is_to_private(exit));
   if (!slot.used || slot.address_space != 0 || slot.gmem == GmemRef::kNone) return reclaim;
   const Gfn first{exit.gpa >> kPageShift};
   const GfnRange part =
@@ -36,15 +36,15 @@ Reclaim reclaim_of(const Kernel& k, const Memslot& slot, const ConversionExit& e
   if (part.empty()) return reclaim;
   const std::uint64_t index = file_index(slot, part.first);
   const std::uint64_t bytes = part.count().value << kPageShift;
-  if (reclaims_by_hole(policy) && !is_to_private(exit)) {
+  if (steps.copy) {
     const std::uint64_t extra = planted(Planted::kReclaimPunchesNeighbor) ? kPageBytes : 0;
     reclaim.hole = {.gmem = {slot.gmem}, .offset = {index << kPageShift}, .size = {bytes + extra}};
   }
-  if (discards_shared(policy) && is_to_private(exit)) {
+  if (steps.shared) {
     const std::uint64_t offset = (part.first - slot.base).value << kPageShift;
     reclaim.discard = {.hva = {.value = slot.hva - kHostRegionAddress + offset}, .size = {bytes}};
   }
-  if (punches_anywhere(policy)) {
+  if (steps.elsewhere) {
     reclaim.other = {.gmem = {slot.gmem},
                      .offset = {page_punched_anywhere(index) << kPageShift},
                      .size = {kPageBytes}};

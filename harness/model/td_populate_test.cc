@@ -6,9 +6,7 @@
 #include "model/host/kernel.h"
 #include "model/host/tdp_mmu.h"
 #include "model/machine/encryption.h"
-#include "model/model_backend.h"
-#include "ops/text.h"
-#include "trace/outcome_text.h"
+#include "testing/sequence_fixture.h"
 
 namespace sluice::model {
 namespace {
@@ -19,27 +17,14 @@ constexpr const char* kTd =
     "set_memory_attributes size=64K attributes=private\ntdx_init_vcpu\n@vcpu1 tdx_init_vcpu\n"
     "host_access hva=16K kind=write value=4\nhost_access hva=20K kind=write value=5\n";
 
-class TdPopulate : public testing::Test {
+class TdPopulate : public testing::SequenceFixture {
  protected:
-  TdPopulate() : model_(*ModelBackend::open(default_profile({6, 18}))) {}
+  TdPopulate() : testing::SequenceFixture({6, 18}) {}
 
-  void begin(std::string_view policy) {
-    model_.reset();
-    const auto sequence = parse_text(
-        "# kernel: 6.18\n# policy: tdx_populate=" + std::string(policy) + "\n" + kTd, "test");
-    ASSERT_TRUE(sequence.has_value()) << sequence.error().message();
-    model_.begin(sequence->header);
-    for (const Step& step : sequence->steps) {
-      const Outcome out = model_.apply(step);
-      ASSERT_TRUE(out.ok()) << format_step(step) << ": " << describe(out);
-    }
+  void begin(const std::string& policy) {
+    for (const Outcome& out : run("# kernel: 6.18\n# policy: tdx_populate=" + policy + "\n" + kTd))
+      ASSERT_TRUE(out.ok()) << policy << ": " << describe(out);
   }
-  std::string answer(const std::string& line) {
-    const auto sequence = parse_text(line + "\n", "test");
-    EXPECT_TRUE(sequence.has_value()) << sequence.error().message();
-    return describe(model_.apply(sequence->steps[0]));
-  }
-  Kernel& k() { return model_.kernel(); }
   bool is_in_mirror(Gfn gfn) {
     const Vm& vm = k().vms[0];
     return vm.td.mirror != kNoRootIndex && lookup_leaf(k(), vm, vm.td.mirror, gfn).present;
@@ -51,7 +36,6 @@ class TdPopulate : public testing::Test {
     const Machine& machine = k().machine;
     return decrypt(machine.frames.content(entry.pfn()), machine.sept.key({0}), entry.pfn());
   }
-  ModelBackend model_;
 };
 
 TEST_F(TdPopulate, EveryWayAddsEachPageFromItsSource) {
