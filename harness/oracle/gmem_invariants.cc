@@ -261,7 +261,8 @@ bool may_be_written(const View& view, Pfn pfn) {
     if (by_guest) return true;
   }
   if (const auto td = view.sept_of(pfn); td && td->entry.state == SeptState::kMapped) return true;
-  return wrote_token(view, view.frame(pfn).content) || is_launched(view, entry);
+  return wrote_token(view, view.frame(pfn).content) || is_launched(view, entry) ||
+         was_some_guests_meanwhile(view, pfn);
 }
 
 }  // namespace

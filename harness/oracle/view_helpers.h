@@ -210,6 +210,12 @@ inline bool any_event_covers(const View& view, EventKind kind, Pfn pfn) {
     return event.kind == kind && covers(event, pfn);
   });
 }
+/// The frame was a guest's for part of the step: somebody had it assigned, and somebody took it
+/// back.
+inline bool was_some_guests_meanwhile(const View& view, Pfn pfn) {
+  return !view.ran_alone() && !view.rmp(pfn).assigned &&
+         any_event_covers(view, EventKind::kRmpUpdate, pfn);
+}
 /// Was the frame freed in the step? It may have an owner again. Where the log lacks some: perhaps.
 inline bool was_freed(const View& view, Pfn pfn) {
   return any_event_covers(view, EventKind::kFrameFreed, pfn);

@@ -204,11 +204,6 @@ SlotMask notifier_start(Kernel& k, Vm& vm, const RegionPages& pages, RegionChang
   return begun.slots;
 }
 
-/// tlb_finish_mmu(): before frames are freed that user space had mapped.
-void flush_user(Kernel& k) {
-  if (!planted(Planted::kMunmapSkipsFlush)) k.machine.tlbs.user.flush(k.machine.journal);
-}
-
 /// What a page of the region is after the change.
 HostPage changed_page(RegionChange change) {
   switch (change) {
@@ -255,6 +250,11 @@ bool add_large_page(Kernel& k, std::uint64_t index) {
 }
 
 }  // namespace
+
+/// tlb_finish_mmu().
+void flush_user(Kernel& k) {
+  if (!planted(Planted::kMunmapSkipsFlush)) k.machine.tlbs.user.flush(k.machine.journal);
+}
 
 std::optional<std::uint64_t> region_page_of(const Memslot& slot, Gfn gfn) {
   const std::uint64_t hva = slot.hva + ((gfn - slot.base).value << kPageShift);

@@ -18,6 +18,8 @@ namespace sluice::model {
 /// host_order=2M, 512 where the whole block is untouched); nullptr where nothing is mapped, or the
 /// page is poisoned.
 HostPage* touch_host_page(Kernel& k, std::uint64_t hva);
+/// What user space's translations lead to may have another owner from here on.
+void flush_user(Kernel& k);
 /// The frame behind the address has failed.
 bool is_poisoned(const Kernel& k, std::uint64_t hva);
 

@@ -67,6 +67,7 @@ void unpin(Kernel& k, HostPage& page) {
     k.machine.events.add({.kind = EventKind::kCacheFlush, .a = pfn.value, .b = 1});
     return;
   }
+  flush_user(k);
   k.set(page, HostPage{});
   snp_leak_page(k, pfn);
 }
