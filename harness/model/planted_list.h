@@ -84,6 +84,8 @@
       "faults take the invalidate_lock that a deletion holds while it waits for them") \
   ROW(kRetryKeepsSnapshot, "retry_keeps_snapshot", "progress.no_livelock", \
       "a fault that starts over compares with the sequence number of its first attempt") \
+  ROW(kPreFaultChecksRetryOnce, "pre_fault_checks_retry_once", "invalidation.install_is_fresh", \
+      "a pre-fault that started over once compares no sequence number any more") \
   ROW(kPunchSkipsArchInvalidate, "punch_skips_arch_invalidate", "gmem.freed_once_invalidated", \
       "a page leaves the page cache without the architecture's hook") \
   ROW(kArchInvalidateTwice, "arch_invalidate_twice", "gmem.freed_once_invalidated", \

@@ -219,13 +219,8 @@ void change_header(const Mutator&, Sequence& sequence, Rng& rng) {
       sequence.header.scope =
           sequence.header.scope == Scope::kHost ? Scope::kMachine : Scope::kHost;
       return drop_what_scope_forbids(sequence);
-    case 1: {
-      // What KVM does stays as it is: some of its alternatives are unsound by design.
-      const std::size_t axis = rng.below(kAroundAxisCount);
-      const auto value = static_cast<std::uint8_t>(rng.below(value_count(kPolicyAxes[axis])));
-      set_policy_value(sequence.header.policy, axis, value);
-      return;
-    }
+    case 1:
+      return draw_policy_around(rng, sequence.header.policy);
     default:
       sequence.header.kernel = kModeledKernels[rng.below(kModeledKernels.size())];
   }

@@ -185,6 +185,10 @@ void random_scene(Rng& rng, Sequence& out) {
   out.clear();
   out.header.scope = rng.one_in(4) ? Scope::kMachine : Scope::kHost;
   out.header.kernel = kModeledKernels[rng.below(kModeledKernels.size())];
+  PolicySet& policy = out.header.policy;
+  if (rng.one_in(4)) draw_policy_around(rng, policy);
+  // Folios of 1 GiB take a thousand times as long as most operations.
+  if (policy.gmem_order == GmemOrder::k1G) policy.gmem_order = GmemOrder::k2M;
   append_setup(rng, out);
   Drawing drawing(rng, out);
   for (std::uint64_t left = rng.below(4); left > 0; --left) {

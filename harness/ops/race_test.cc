@@ -42,6 +42,21 @@ TEST(Race, TheSameSeedGivesTheSameRace) {
   EXPECT_NE(format_text(race(1)), format_text(race(2)));
 }
 
+TEST(Race, SomeScenesHaveSomethingAroundKvmOtherwise) {
+  constexpr unsigned kCount = 2000;
+  unsigned other = 0, large_host_pages = 0;
+  for (unsigned seed = 0; seed < kCount; ++seed) {
+    const PolicySet policy = race(seed).header.policy;
+    EXPECT_TRUE(policy == with_mainline_kernel(policy));
+    EXPECT_NE(policy.gmem_order, GmemOrder::k1G);
+    other += policy == PolicySet{} ? 0u : 1u;
+    large_host_pages += policy.host_order == HostOrder::k2M ? 1u : 0u;
+  }
+  EXPECT_GT(other, kCount / 10);
+  EXPECT_LT(other, kCount / 3);
+  EXPECT_GT(large_host_pages, 10u);
+}
+
 TEST(Race, SomebodyActsWhileAnotherStands) {
   constexpr unsigned kCount = 1000;
   unsigned in_company = 0;

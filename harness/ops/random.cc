@@ -170,4 +170,10 @@ void random_sequence(Rng& rng, const RandomShape& shape, Sequence& out) {
   }
 }
 
+void draw_policy_around(Rng& rng, PolicySet& policy) {
+  const std::size_t axis = rng.below(kAroundAxisCount);
+  const auto value = static_cast<std::uint8_t>(rng.below(value_count(kPolicyAxes[axis])));
+  set_policy_value(policy, axis, value);
+}
+
 }  // namespace sluice

@@ -28,6 +28,10 @@ void random_step(Rng& rng, std::size_t index, Step& out);
 /// vCPUs' APIC.
 void fit_to_vm(Rng& rng, const Context& context, Step& step);
 
+/// Another value on an axis around KVM, which itself stays as it is: some of its alternatives are
+/// unsound by design.
+void draw_policy_around(Rng& rng, PolicySet& policy);
+
 /// The index of an operation that `scope` allows, by weight.
 std::size_t random_op_index(Rng& rng, Scope scope);
 

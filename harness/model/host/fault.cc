@@ -124,6 +124,15 @@ const Memslot& with_file(const Vm& vm, PageFault& fault) {
   return fault.memslot;
 }
 
+/// mmu_invalidate_retry_gfn(), and whether any attempt met one.
+bool meets_invalidation(const Vm& vm, PageFault& fault) {
+  const bool compares = !fault.met_invalidation || !planted(Planted::kPreFaultChecksRetryOnce);
+  if (!compares && vm.invalidate_in_progress == 0) return false;
+  const bool meets = must_retry(vm, fault.seq, fault.gfn);
+  fault.met_invalidation = fault.met_invalidation || meets;
+  return meets;
+}
+
 }  // namespace
 
 FaultResult fault_begin(Kernel& k, Vcpu& vcpu, PageFault& fault) {
@@ -196,7 +205,7 @@ FaultResult fault_check(Kernel& k, Vcpu& vcpu, PageFault& fault) {
     fault.slot = kNoSlot;  // L1's page is none of L2's: as where no slot is, in L2's root
     return fault.is_private ? memory_fault(fault, Check::kFaultPrivateNoSlot) : FaultResult{};
   }
-  if (must_retry(vm, fault.seq, fault.gfn)) return retry_because(RetryReason::kInvalidation);
+  if (meets_invalidation(vm, fault)) return retry_because(RetryReason::kInvalidation);
   return {};
 }
 
@@ -239,17 +248,17 @@ FaultResult fault_prepare(Kernel& k, Vcpu& vcpu, PageFault& fault) {
     const unsigned cap = private_max_mapping_level(k, vm, fault.pfn);
     if (cap != 0) fault.max_level = std::min(fault.max_level, static_cast<MapLevel>(cap));
   }
-  if (must_retry(vm, fault.seq, fault.gfn)) {  // step 12
+  if (meets_invalidation(vm, fault)) {  // step 12
     fault_release(k, fault);
     return retry_because(RetryReason::kInvalidation);
   }
   return {};
 }
 
-bool fault_is_stale(const Kernel& k, const Vcpu& vcpu, const PageFault& fault) {
+bool fault_is_stale(const Kernel& k, const Vcpu& vcpu, PageFault& fault) {
   const bool looks = vcpu.root == kNoRootIndex || !planted(Planted::kStaleRootIsOverlooked);
   if (looks && !has_valid_root(k, vcpu)) return true;
-  return fault.slot != kNoSlot && must_retry(k.vm(vcpu.vm), fault.seq, fault.gfn);
+  return fault.slot != kNoSlot && meets_invalidation(k.vm(vcpu.vm), fault);
 }
 
 // Deviation: from 6.14 on a leaf that is there makes the fault spurious at once, with a progress of

@@ -34,8 +34,9 @@ struct PageFault {
   // That slot as it was at the look-up, whatever becomes of it: Linux has a pointer to one that
   // SRCU keeps, and a change publishes another.
   Memslot memslot{};
-  bool has_snapshot = false;  // `seq` was read in some attempt
-  bool has_folio = false;     // a reference to a page-cache folio is held
+  bool has_snapshot = false;      // `seq` was read in some attempt
+  bool met_invalidation = false;  // in some attempt
+  bool has_folio = false;         // a reference to a page-cache folio is held
   bool map_writable = false;
   std::uint8_t gmem = GmemRef::kNone;
   MapLevel max_level = MapLevel::k1G;
@@ -76,8 +77,8 @@ void fault_snapshot(const Kernel& k, const Vcpu& vcpu, PageFault& fault);  // st
 FaultResult fault_check(Kernel& k, Vcpu& vcpu, PageFault& fault);          // steps 6-10
 FaultResult fault_look_up(Kernel& k, Vcpu& vcpu, PageFault& fault);  // step 11, before prepare
 FaultResult fault_prepare(Kernel& k, Vcpu& vcpu, PageFault& fault);  // step 11, prepare; 12
-bool fault_is_stale(const Kernel& k, const Vcpu& vcpu, const PageFault& fault);  // step 13
-FaultResult fault_install(Kernel& k, Vcpu& vcpu, PageFault& fault);              // steps 14-15
+bool fault_is_stale(const Kernel& k, const Vcpu& vcpu, PageFault& fault);  // step 13
+FaultResult fault_install(Kernel& k, Vcpu& vcpu, PageFault& fault);        // steps 14-15
 void fault_release(Kernel& k, PageFault& fault);  // drops the folio reference
 
 }  // namespace sluice::model
