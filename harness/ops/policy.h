@@ -80,13 +80,18 @@ enum class Backing : std::uint8_t {
 };
 /// What keeps the kernel's own accesses to a shared page and its conversion apart (alternatives A).
 enum class HostFault : std::uint8_t {
-  kUpm,           // that private memory is another page
-  kNone,          // nothing: an RMP violation of the kernel's is fatal
-  kConvertBack,   // the fault handler makes the page shared again
-  kMappedSet,     // a page that is mapped cannot become private
-  kMappedSetGup,  // the same, counted from the moment that it is found
-  kFolioRef       // a page to which somebody holds a reference cannot become private
+  kUpm,            // that private memory is another page
+  kNone,           // nothing: an RMP violation of the kernel's is fatal
+  kConvertBack,    // the fault handler makes the page shared again
+  kMappedSet,      // a page that is mapped cannot become private
+  kMappedSetGup,   // the same, counted from the moment that it is found
+  kFolioRef,       // a page to which somebody holds a reference cannot become private
+  kUpmNoDirectMap  // as kUpm, and the private page leaves the direct map: direct_map=unmap
 };
+/// Private memory is another page than the shared one of its GFN.
+constexpr bool keeps_two_pages(HostFault host_fault) {
+  return host_fault == HostFault::kUpm || host_fault == HostFault::kUpmNoDirectMap;
+}
 /// What guards the set of mapped pages.
 enum class MappedSetLock : std::uint8_t { kSpin, kSleep, kUnlocked };
 
@@ -157,7 +162,8 @@ inline constexpr std::array<PolicyAxis, 13> kPolicyAxes{{
      "where private memory lives",
      PolicyKind::kKernel},
     {"host_fault",
-     {"upm", "none", "convert_back", "mapped_set", "mapped_set_gup", "folio_ref"},
+     {"upm", "none", "convert_back", "mapped_set", "mapped_set_gup", "folio_ref",
+      "upm_no_direct_map"},
      "what keeps the kernel's own writes and a conversion to private apart",
      PolicyKind::kKernel},
     {"mapped_set_lock",
@@ -220,14 +226,17 @@ constexpr bool has_mainline_kernel(const PolicySet& set) {
 /// Why these values do not go together, and what to do; "" if they do.
 constexpr std::string_view why_invalid(const PolicySet& set) {
   const bool in_place = set.backing != Backing::kFd;
-  if (set.host_fault != HostFault::kUpm && !in_place) {
+  if (!keeps_two_pages(set.host_fault) && !in_place) {
     return "with backing=fd a page that the kernel writes never becomes private: host_fault wants "
            "backing=fd_in_place or vma_gup, too";
   }
-  if (set.host_fault == HostFault::kUpm && in_place) {
+  if (keeps_two_pages(set.host_fault) && in_place) {
     return "with backing=fd_in_place or vma_gup a page that the kernel writes can become private: "
            "say by host_fault what is done about it (none, convert_back, mapped_set, ...)";
   }
+  if (set.host_fault == HostFault::kUpmNoDirectMap && set.direct_map != DirectMapPolicy::kUnmap)
+    return "host_fault=upm_no_direct_map takes private pages out of the direct map: put "
+           "direct_map=unmap beside it";
   const bool counts =
       set.host_fault == HostFault::kMappedSet || set.host_fault == HostFault::kMappedSetGup;
   if (set.mapped_set_lock != MappedSetLock::kSpin && !counts) {
@@ -240,10 +249,11 @@ constexpr std::string_view why_invalid(const PolicySet& set) {
 constexpr PolicySet with_what_it_needs(PolicySet set) {
   if (set.mapped_set_lock != MappedSetLock::kSpin && set.host_fault != HostFault::kMappedSetGup)
     set.host_fault = HostFault::kMappedSet;
-  if (set.backing != Backing::kFd && set.host_fault == HostFault::kUpm)
+  if (set.backing != Backing::kFd && keeps_two_pages(set.host_fault))
     set.host_fault = HostFault::kFolioRef;
-  if (set.host_fault != HostFault::kUpm && set.backing == Backing::kFd)
+  if (!keeps_two_pages(set.host_fault) && set.backing == Backing::kFd)
     set.backing = Backing::kFdInPlace;
+  if (set.host_fault == HostFault::kUpmNoDirectMap) set.direct_map = DirectMapPolicy::kUnmap;
   return set;
 }
 /// Whether a conversion to shared leaves a copy in the file behind, for which user space asks for a

@@ -30,10 +30,8 @@ bool is_alternative(std::size_t axis) {
          axis == axis_of(&PolicySet::convert_reclaim) || axis == axis_of(&PolicySet::gmem_order);
 }
 
-std::string path_in(const std::string& folder, const Alternative& one, std::string_view stem,
-                    Flavor flavor) {
-  return fmt::format("{}/{}/{}{}.ops", folder, one.axis_name(), stem,
-                     flavor == Flavor::kTdx ? ".tdx" : "");
+constexpr std::string_view suffix(Flavor flavor) {
+  return flavor == Flavor::kTdx ? ".tdx.ops" : ".ops";
 }
 
 bool exists(const std::string& path) {
@@ -157,8 +155,8 @@ class Search {
   }
 
   Expected<std::optional<Sequence>> in_tour() {
-    const std::string path = tour_path(options_.corpus, one_, flavor_);
-    if (options_.corpus.empty() || !exists(path)) return std::nullopt;
+    const std::string path = tour_path(options_.tours, one_, flavor_);
+    if (options_.tours.empty() || !exists(path)) return std::nullopt;
     auto sequence = read_sequence(path);
     if (!sequence) return std::unexpected(sequence.error());
     sequence->header.policy = one_.on(sequence->header.policy);
@@ -241,10 +239,10 @@ std::vector<Alternative> all_alternatives() {
 }
 
 std::string counterexample_path(const std::string& folder, const Alternative& one, Flavor flavor) {
-  return path_in(folder, one, one.value_name(), flavor);
+  return fmt::format("{}/{}/{}{}", folder, one.axis_name(), one.value_name(), suffix(flavor));
 }
 std::string tour_path(const std::string& folder, const Alternative& one, Flavor flavor) {
-  return path_in(folder, one, "tour", flavor);
+  return fmt::format("{}/{}{}", folder, one.axis_name(), suffix(flavor));
 }
 
 std::string_view name_of(AlternativeVerdict verdict) {
@@ -261,13 +259,14 @@ std::string_view name_of(AlternativeVerdict verdict) {
   return "?";
 }
 
-std::expected<AlternativeShown, std::string> show_alternative(const std::string& folder,
+std::expected<AlternativeShown, std::string> show_alternative(const AlternativeFolders& folders,
                                                               const Alternative& one, Flavor flavor,
                                                               const ShowOptions& options) {
-  AlternativeShown shown{.file = counterexample_path(folder, one, flavor)};
+  AlternativeShown shown{.file = counterexample_path(folders.counterexamples, one, flavor)};
   if (exists(shown.file)) return run_counterexample(std::move(shown), one);
-  shown.file = tour_path(folder, one, flavor);
-  if (exists(shown.file)) return explore_tour(std::move(shown), one, options);
+  shown.file = tour_path(folders.tours, one, flavor);
+  if (!folders.tours.empty() && exists(shown.file))
+    return explore_tour(std::move(shown), one, options);
   shown.file.clear();
   return shown;
 }

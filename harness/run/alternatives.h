@@ -39,8 +39,12 @@ struct Alternative {
 /// All of them, axis by axis; the guest's own ways and the host's page size are no alternatives.
 std::vector<Alternative> all_alternatives();
 
-/// Where it is shown: FOLDER/AXIS/VALUE.ops, a counterexample, or else FOLDER/AXIS/tour.ops, the
-/// machinery of the whole axis; with `.tdx` before `.ops` on a TD.
+/// Where it is shown: a counterexample is AXIS/VALUE.ops of one folder, the tour of the machinery
+/// of the whole axis is AXIS.ops of the other; with `.tdx` before `.ops` on a TD.
+struct AlternativeFolders {
+  std::string counterexamples{};
+  std::string tours{};  // "": none
+};
 std::string counterexample_path(const std::string& folder, const Alternative& one, Flavor flavor);
 std::string tour_path(const std::string& folder, const Alternative& one, Flavor flavor);
 
@@ -67,9 +71,9 @@ struct ShowOptions {
   unsigned preemptions = 2;
   std::uint64_t max_runs = 5000;
 };
-/// Runs what there is: a counterexample once, a tour in its interleavings. Error: a file that
-/// cannot be read or is no sequence.
-std::expected<AlternativeShown, std::string> show_alternative(const std::string& folder,
+/// Runs what there is: a counterexample once, or else a tour in its interleavings. Error: a file
+/// that cannot be read or is no sequence.
+std::expected<AlternativeShown, std::string> show_alternative(const AlternativeFolders& folders,
                                                               const Alternative& one, Flavor flavor,
                                                               const ShowOptions& options);
 
@@ -78,7 +82,7 @@ struct SearchOptions {
   std::uint64_t seed = 1;
   // Random ones, as many that end in a race, then a hundredth as many explored programs.
   std::uint64_t sequences = 200000;
-  std::string corpus{};  // where tours are, which come last; "": none
+  std::string tours{};  // their folder: they come last; "": none
 };
 /// Looks for a counterexample from nothing: random sequences under the value, then ones that end in
 /// a race, then the interleavings of small random programs, then those of the axis's tour.

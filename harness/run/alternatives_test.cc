@@ -17,7 +17,9 @@ namespace {
 using ::testing::HasSubstr;
 namespace fs = std::filesystem;
 
-std::string corpus() { return std::string(SLUICE_SOURCE_DIR) + "/corpora/alternatives"; }
+const std::string kCorpora = std::string(SLUICE_SOURCE_DIR) + "/corpora";
+const AlternativeFolders kCheckedIn{.counterexamples = kCorpora + "/alternatives",
+                                    .tours = kCorpora + "/tours"};
 
 Alternative alternative(std::string_view axis, std::string_view value) {
   for (const Alternative& one : all_alternatives()) {
@@ -27,10 +29,10 @@ Alternative alternative(std::string_view axis, std::string_view value) {
   return {};
 }
 
-AlternativeShown shown(const std::string& folder, const Alternative& one,
+AlternativeShown shown(const AlternativeFolders& folders, const Alternative& one,
                        const ShowOptions& options = {.preemptions = 2, .max_runs = 200},
                        Flavor flavor = Flavor::kPlain) {
-  const auto result = show_alternative(folder, one, flavor, options);
+  const auto result = show_alternative(folders, one, flavor, options);
   EXPECT_TRUE(result.has_value()) << result.error();
   return result.value_or(AlternativeShown{});
 }
@@ -45,24 +47,28 @@ class Folder {
     fs::create_directories(fs::path(path_ + "/" + name).parent_path());
     std::ofstream(path_ + "/" + name) << text;
   }
-  const std::string& path() const { return path_; }
+  AlternativeFolders folders() const {
+    return {.counterexamples = path_ + "/counterexamples", .tours = path_ + "/tours"};
+  }
 
  private:
   std::string path_ = ::testing::TempDir() + "sluice_alternatives_" +
                       ::testing::UnitTest::GetInstance()->current_test_info()->name();
 };
 
-TEST(Alternatives, EveryValueHasSomethingThatShowsIt) {
+TEST(Alternatives, EveryValueHasSomethingThatShowsItOfEachKindOfGuest) {
   for (const Alternative& one : all_alternatives()) {
-    const Flavor flavor = one.is_of(Flavor::kPlain) ? Flavor::kPlain : Flavor::kTdx;
-    const AlternativeShown result =
-        shown(corpus(), one, {.preemptions = 1, .max_runs = 20}, flavor);
-    EXPECT_TRUE(result.verdict == AlternativeVerdict::kBroken ||
-                result.verdict == AlternativeVerdict::kNothingFound)
-        << one.axis_name() << '=' << one.value_name() << ": " << name_of(result.verdict) << ' '
-        << result.reason;
-    EXPECT_TRUE(!one.is_default() || result.verdict == AlternativeVerdict::kNothingFound)
-        << one.axis_name() << " as mainline has it: " << result.invariant;
+    for (const Flavor flavor : {Flavor::kPlain, Flavor::kTdx}) {
+      if (!one.is_of(flavor)) continue;
+      const AlternativeShown result =
+          shown(kCheckedIn, one, {.preemptions = 1, .max_runs = 20}, flavor);
+      EXPECT_TRUE(result.verdict == AlternativeVerdict::kBroken ||
+                  result.verdict == AlternativeVerdict::kNothingFound)
+          << one.axis_name() << '=' << one.value_name() << ": " << name_of(result.verdict) << ' '
+          << result.reason;
+      EXPECT_TRUE(!one.is_default() || result.verdict == AlternativeVerdict::kNothingFound)
+          << one.axis_name() << " as mainline has it: " << result.invariant;
+    }
   }
 }
 
@@ -73,7 +79,7 @@ TEST(Alternatives, CounterexamplesNeedTheirAlternative) {
   std::size_t seen = 0;
   for (const Alternative& one : all_alternatives()) {
     for (const Flavor flavor : {Flavor::kPlain, Flavor::kTdx}) {
-      const std::string path = counterexample_path(corpus(), one, flavor);
+      const std::string path = counterexample_path(kCheckedIn.counterexamples, one, flavor);
       if (!fs::exists(path)) continue;
       ++seen;
       auto sequence = read_sequence(path);
@@ -93,8 +99,8 @@ TEST(Alternatives, CounterexamplesNeedTheirAlternative) {
 TEST(Alternatives, ADeadHostIsFoundFromNothing) {
   const Alternative leave = alternative("direct_map", "leave");
   for (const std::uint64_t seed : {1u, 2u}) {
-    const auto found = find_counterexample(leave, Flavor::kPlain,
-                                           {.seed = seed, .sequences = 20000, .corpus = {}});
+    const auto found =
+        find_counterexample(leave, Flavor::kPlain, {.seed = seed, .sequences = 20000, .tours = {}});
     ASSERT_TRUE(found.has_value()) << found.error().message();
     ASSERT_TRUE(found->has_value()) << seed;
     const Sequence& small = **found;
@@ -109,18 +115,12 @@ TEST(Alternatives, ADeadHostIsFoundFromNothing) {
 
 /// Without the counterexamples the tours show the same of each value.
 TEST(Alternatives, ToursTellSoundWaysOfHoldingAPageFromUnsoundOnes) {
-  const Folder folder;
-  for (const char* const axis : {"host_fault", "mapped_set_lock"}) {
-    const auto tour = read_file(corpus() + "/" + axis + "/tour.ops", std::size_t{1} << 16);
-    ASSERT_TRUE(tour.has_value());
-    folder.write(std::string(axis) + "/tour.ops", *tour);
-  }
   const auto verdict = [&](std::string_view axis, std::string_view value) {
-    return shown(folder.path(), alternative(axis, value)).verdict;
+    return shown({.tours = kCheckedIn.tours}, alternative(axis, value)).verdict;
   };
   for (const char* const value : {"none", "convert_back", "mapped_set"})
     EXPECT_EQ(verdict("host_fault", value), AlternativeVerdict::kBroken) << value;
-  for (const char* const value : {"upm", "mapped_set_gup", "folio_ref"})
+  for (const char* const value : {"upm", "upm_no_direct_map", "mapped_set_gup", "folio_ref"})
     EXPECT_EQ(verdict("host_fault", value), AlternativeVerdict::kNothingFound) << value;
   for (const char* const value : {"sleep", "unlocked"})
     EXPECT_EQ(verdict("mapped_set_lock", value), AlternativeVerdict::kBroken) << value;
@@ -130,7 +130,7 @@ TEST(Alternatives, ToursTellSoundWaysOfHoldingAPageFromUnsoundOnes) {
 TEST(Alternatives, WhatOnlyItsTourShowsIsFoundThere) {
   const Alternative unlocked = alternative("mapped_set_lock", "unlocked");
   const auto found = find_counterexample(unlocked, Flavor::kPlain,
-                                         {.seed = 1, .sequences = 100, .corpus = corpus()});
+                                         {.seed = 1, .sequences = 100, .tours = kCheckedIn.tours});
   ASSERT_TRUE(found.has_value()) << found.error().message();
   ASSERT_TRUE(found->has_value());
   EXPECT_EQ((*found)->notes.finds, "host.lives");
@@ -138,40 +138,40 @@ TEST(Alternatives, WhatOnlyItsTourShowsIsFoundThere) {
 
 TEST(Alternatives, MainlineIsNotFoundBroken) {
   const auto found = find_counterexample(alternative("direct_map", "split"), Flavor::kPlain,
-                                         {.seed = 1, .sequences = 2000, .corpus = {}});
+                                         {.seed = 1, .sequences = 2000, .tours = {}});
   ASSERT_TRUE(found.has_value()) << found.error().message();
   EXPECT_FALSE(found->has_value());
 }
 
 TEST(Alternatives, WhatNoFileShowsIsNotShown) {
   const Folder folder;
-  EXPECT_EQ(shown(folder.path(), alternative("direct_map", "leave")).verdict,
+  EXPECT_EQ(shown(folder.folders(), alternative("direct_map", "leave")).verdict,
             AlternativeVerdict::kNotShown);
 }
 
 TEST(Alternatives, ACounterexampleThatShowsNothingIsStale) {
   const Folder folder;
-  folder.write("direct_map/leave.ops", "# policy: direct_map=leave\ncreate_vm\n");
-  folder.write("direct_map/unmap.ops", "create_vm\n");
-  const AlternativeShown leave = shown(folder.path(), alternative("direct_map", "leave"));
+  folder.write("counterexamples/direct_map/leave.ops", "# policy: direct_map=leave\ncreate_vm\n");
+  folder.write("counterexamples/direct_map/unmap.ops", "create_vm\n");
+  const AlternativeShown leave = shown(folder.folders(), alternative("direct_map", "leave"));
   EXPECT_EQ(leave.verdict, AlternativeVerdict::kStale);
   EXPECT_THAT(leave.reason, HasSubstr("nothing is found"));
-  const AlternativeShown unmap = shown(folder.path(), alternative("direct_map", "unmap"));
+  const AlternativeShown unmap = shown(folder.folders(), alternative("direct_map", "unmap"));
   EXPECT_EQ(unmap.verdict, AlternativeVerdict::kStale);
   EXPECT_THAT(unmap.reason, HasSubstr("direct_map=unmap"));
 }
 
 TEST(Alternatives, AFileThatIsNoSequenceIsAnError) {
   const Folder folder;
-  folder.write("direct_map/leave.ops", "frobnicate\n");
-  folder.write("direct_map/tour.ops", "create_vm\n");
+  folder.write("counterexamples/direct_map/leave.ops", "frobnicate\n");
+  folder.write("tours/direct_map.ops", "create_vm\n");
   const auto error = [&](std::string_view value) {
     const auto result =
-        show_alternative(folder.path(), alternative("direct_map", value), Flavor::kPlain, {});
+        show_alternative(folder.folders(), alternative("direct_map", value), Flavor::kPlain, {});
     return result ? std::string() : result.error();
   };
   EXPECT_THAT(error("leave"), HasSubstr("leave.ops:1:1: unknown operation"));
-  EXPECT_THAT(error("split"), HasSubstr("tour.ops"));
+  EXPECT_THAT(error("split"), HasSubstr("tours/direct_map.ops"));
 }
 
 }  // namespace

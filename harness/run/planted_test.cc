@@ -203,7 +203,7 @@ TEST(Planted, ToursOfAlternativesFindABugOfTheirAxis) {
         << one.axis_name();
     if (at == kCases.end()) continue;
     const auto verdict = [&] {
-      const auto shown = show_alternative(corpora() + "/alternatives", one, at->flavor,
+      const auto shown = show_alternative({.tours = corpora() + "/tours"}, one, at->flavor,
                                           {.preemptions = 2, .max_runs = 500});
       EXPECT_TRUE(shown.has_value()) << shown.error();
       return shown.has_value() ? shown->verdict : AlternativeVerdict::kStale;

@@ -20,7 +20,8 @@ using run::AlternativeVerdict;
 using run::Flavor;
 
 struct AlternativesCommand {
-  std::string corpus = "corpora/alternatives", axis{}, costs{}, search{};
+  std::string corpus = "corpora/alternatives", tours = "corpora/tours";
+  std::string axis{}, costs{}, search{};
   std::uint64_t seed = 1, sequences = 200000, runs = 5000;
   unsigned preemptions = 2;
   RowTarget rows{};
@@ -143,7 +144,9 @@ Expected<std::vector<AlternativeLine>> show_all(const std::vector<Alternative>& 
   for (const Alternative& one : all) {
     AlternativeLine line{.one = one};
     for (const Flavor flavor : {Flavor::kPlain, Flavor::kTdx}) {
-      const auto shown = run::show_alternative(command.corpus, one, flavor, command.bounds());
+      const auto shown =
+          run::show_alternative({.counterexamples = command.corpus, .tours = command.tours}, one,
+                                flavor, command.bounds());
       if (!shown) return input_error(shown.error());
       (flavor == Flavor::kTdx ? line.tdx : line.plain) = *shown;
     }
@@ -158,17 +161,27 @@ Expected<std::vector<AlternativeLine>> show_all(const std::vector<Alternative>& 
   return lines;
 }
 
+Expected<void> check_folder(const std::string& folder, std::string_view option,
+                            std::string_view usual) {
+  std::error_code error;
+  if (std::filesystem::is_directory(folder, error)) return {};
+  return input_error(
+      fmt::format("{}: {} is no folder: run where Sluice's sources are, or name its {}", option,
+                  folder, usual));
+}
+Expected<void> check_tours(const AlternativesCommand& command) {
+  return command.tours.empty() ? Expected<void>{}
+                               : check_folder(command.tours, "--tours", "corpora/tours");
+}
+
 int show(const AlternativesCommand& command) {
   const auto all = chosen(command);
   if (!all) return complain(all.error());
   const auto costs = run::CostTable::read(command.costs);
   if (!costs) return complain(costs.error());
-  std::error_code error;
-  if (!std::filesystem::is_directory(command.corpus, error))
-    return complain(
-        fmt::format("--corpus: {} is no folder: run where Sluice's sources are, or name its "
-                    "corpora/alternatives",
-                    command.corpus));
+  if (const auto there = check_folder(command.corpus, "--corpus", "corpora/alternatives"); !there)
+    return complain(there.error());
+  if (const auto there = check_tours(command); !there) return complain(there.error());
   if (const auto writable = check_writable(command.rows); !writable)
     return complain(writable.error());
   const auto lines = show_all(*all, *costs, command);
@@ -198,6 +211,12 @@ Expected<void> write_found(const Sequence& sequence, const std::string& path) {
   return write_file(path, format_text(sequence));
 }
 
+bool has_tour(const AlternativesCommand& command, const Alternative& one, Flavor flavor) {
+  std::error_code error;
+  return !command.tours.empty() &&
+         std::filesystem::exists(run::tour_path(command.tours, one, flavor), error);
+}
+
 /// Looks for each value but the defaults, on a TD where the axis is about TDs, too.
 int search(const AlternativesCommand& command) {
   if (!command.rows.file.empty())
@@ -205,6 +224,7 @@ int search(const AlternativesCommand& command) {
         "--rows: a search shows nothing yet; run it, then --corpus with its folder and --rows");
   const auto all = chosen(command);
   if (!all) return complain(all.error());
+  if (const auto there = check_tours(command); !there) return complain(there.error());
   if (const auto made = make_out_folder(command.search, "--search"); !made)
     return complain(made.error());
   for (const Alternative& one : *all) {
@@ -213,17 +233,16 @@ int search(const AlternativesCommand& command) {
       if (!one.is_of(flavor)) continue;
       const auto found = run::find_counterexample(
           one, flavor,
-          {.seed = command.seed, .sequences = command.sequences, .corpus = command.corpus});
+          {.seed = command.seed, .sequences = command.sequences, .tours = command.tours});
       if (!found) return complain(found.error());
       const std::string words = fmt::format("{}={}{}", one.axis_name(), one.value_name(),
                                             flavor == Flavor::kTdx ? " on a TD" : "");
       if (!*found) {
-        std::error_code error;
-        const bool has_tour =
-            std::filesystem::exists(run::tour_path(command.corpus, one, flavor), error);
-        fmt::print("{}: nothing in twice {} sequences, {} programs and {}\n", words,
-                   command.sequences, command.sequences / run::kSequencesPerProgram,
-                   has_tour ? "the tour" : "no tour");
+        fmt::print(
+            "{}: nothing in {} random sequences, as many that end in a race, {} programs and {}\n",
+            words, command.sequences, command.sequences / run::kSequencesPerProgram,
+            has_tour(command, one, flavor) ? "the tour" : "no tour");
+        std::fflush(stdout);
         continue;
       }
       const std::string path = run::counterexample_path(command.search, one, flavor);
@@ -244,7 +263,10 @@ void add_alternatives(CLI::App& app, int& status) {
   static AlternativesCommand options;
   command.option("--axis", options.axis, "Only this axis (sluice list alternatives)");
   command.option("--corpus", options.corpus,
-                 "Folder with AXIS/VALUE.ops and AXIS/tour.ops (corpora/alternatives)");
+                 "Folder with counterexamples, AXIS/VALUE.ops (corpora/alternatives)");
+  command.option("--tours", options.tours,
+                 "Folder with tours of the machinery, AXIS.ops, which show the values without a "
+                 "counterexample and end a search; '': none (corpora/tours)");
   command.option("--costs", options.costs,
                  "File with lines NAME = NANOSECONDS for the counts of --json, instead of the "
                  "defaults in harness/run/cost_table.cc");

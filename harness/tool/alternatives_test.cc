@@ -18,11 +18,12 @@ namespace {
 
 namespace fs = std::filesystem;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 class AlternativesTool : public ::testing::Test {
  protected:
   Answer sluice(std::vector<std::string> arguments) {
-    arguments.insert(arguments.begin(), {SLUICE_PROGRAM, "alternatives"});
+    arguments.insert(arguments.begin(), {SLUICE_PROGRAM, "alternatives", "--tours", tours_});
     return folder_.run(arguments);
   }
   void expect_refused(const std::vector<std::string>& arguments, const std::string& why) {
@@ -46,6 +47,7 @@ class AlternativesTool : public ::testing::Test {
     return found;
   }
   const std::string corpus_ = std::string(SLUICE_SOURCE_DIR) + "/corpora/alternatives";
+  const std::string tours_ = std::string(SLUICE_SOURCE_DIR) + "/corpora/tours";
   const TestFolder folder_{::testing::TempDir() + "sluice_alternatives_tool_" +
                            ::testing::UnitTest::GetInstance()->current_test_info()->name()};
 };
@@ -169,7 +171,7 @@ TEST_F(AlternativesTool, ASearchFindsFromNothingWhatItThenShows) {
   const Answer search = sluice({"--axis", "premap_mode", "--corpus", corpus_, "--search", found,
                                 "--seed", "2", "--sequences", "4000"});
   EXPECT_EQ(search.status, kFine) << search.text;
-  EXPECT_THAT(search.text, HasSubstr("premap_mode=reject: nothing in twice 4000 sequences"));
+  EXPECT_THAT(search.text, HasSubstr("premap_mode=reject: nothing in 4000 random sequences"));
   ASSERT_TRUE(fs::exists(found + "/premap_mode/switch_mmu.ops")) << search.text;
   const Answer table = sluice({"--axis", "premap_mode", "--corpus", found});
   EXPECT_EQ(table.status, kFine) << table.text;
@@ -186,9 +188,28 @@ TEST_F(AlternativesTool, AStaleCounterexampleIsInconclusive) {
   EXPECT_THAT(answer.text, HasSubstr("STALE: nothing is found any more"));
 }
 
+TEST_F(AlternativesTool, ToursThatAreNowhereAreNamedAndNoneCanBeWanted) {
+  const auto with_tours = [this](const std::string& tours, std::vector<std::string> more) {
+    more.insert(more.begin(), {SLUICE_PROGRAM, "alternatives", "--axis", "vmm", "--tours", tours});
+    return folder_.run(more);
+  };
+  const std::string none = folder_.path() + "/none", found = folder_.path() + "/found";
+  for (const auto& arguments : std::vector<std::vector<std::string>>{
+           {"--corpus", corpus_}, {"--search", found, "--sequences", "1"}}) {
+    const Answer answer = with_tours(none, arguments);
+    EXPECT_EQ(answer.status, kUsage) << answer.text;
+    EXPECT_THAT(answer.text, HasSubstr("--tours: " + none + " is no folder"));
+  }
+  EXPECT_THAT(with_tours("", {"--search", found, "--sequences", "1"}).text,
+              HasSubstr("0 programs and no tour"));
+  const Answer table = with_tours("", {"--corpus", corpus_});
+  EXPECT_EQ(table.status, kFine) << table.text;
+  EXPECT_THAT(table.text, Not(HasSubstr("nothing found")));
+}
+
 TEST_F(AlternativesTool, WrongInputIsNamed) {
   expect_refused({"--axis", "color"}, "no alternatives are known of 'color'");
-  expect_refused({"--corpus", folder_.path() + "/none"}, "is no folder");
+  expect_refused({"--corpus", folder_.path() + "/none"}, "--corpus: ");
   expect_refused({"--corpus", corpus_, "--costs", folder_.path() + "/none"}, "No such file");
   expect_refused({"--corpus", corpus_, "--costs", folder_.file("x.costs", "lock = 1\nluck = 2\n")},
                  "x.costs:2: nothing is called 'luck'");

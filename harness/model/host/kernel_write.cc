@@ -139,6 +139,7 @@ bool keeps_shared(const Kernel& k, const HeldFrame& held) {
     case HostFault::kFolioRef:
       return held.holders != 0;
     case HostFault::kUpm:
+    case HostFault::kUpmNoDirectMap:
     case HostFault::kNone:
     case HostFault::kConvertBack:
       break;
