@@ -232,6 +232,7 @@ std::uint64_t state_hash(const Kernel& k, const ModelView& view,
   add_frames(hash, k, view);
   add_host_region(hash, k);
   add_translations(hash, view);
+  add(hash, k.mapped_set_locked);
   for (const HeldFrame& held : k.held) {
     if (held.holders != 0) add(hash, held.pfn.value, held.holders, held.mapped);
   }

@@ -7,6 +7,7 @@
 #include <filesystem>
 
 #include "ops/files.h"
+#include "ops/minimize.h"
 #include "ops/text.h"
 #include "run/fuzz_run.h"
 #include "run/program_source.h"
@@ -110,6 +111,7 @@ std::expected<AlternativeShown, std::string> explore_tour(AlternativeShown shown
         "mistake in Sluice, with the file",
         shown.file, result.unlike));
   shown.interleavings = result.runs;
+  shown.preemptions = options.preemptions;
   shown.complete = result.complete;
   for (const ExploreFinding& one_found : result.found) {
     if (one_found.finding.cls == oracle::FindingClass::kFinding)
@@ -179,13 +181,17 @@ class Search {
   Search(FuzzRun run, const Alternative& one, Flavor flavor, const SearchOptions& options)
       : run_(std::move(run)), one_(one), flavor_(flavor), options_(options) {}
 
-  /// Minimized, if it shows something that needs the alternative, and is of the flavor still.
+  /// Minimized within its flavor, if it shows something that needs the alternative.
   std::optional<Sequence> take(const Sequence& sequence) {
     const auto found = run_.run(sequence);
     if (!found) return std::nullopt;
-    Sequence small = minimize_finding(run_, sequence, found->finding).sequence;
-    const bool needs_it = policy_value(small.header.policy, one_.axis) == one_.value;
-    if (!needs_it || !is_about(small, one_, flavor_)) return std::nullopt;
+    const auto still_shows = [&](const Sequence& candidate) {
+      if (!is_about(candidate, one_, flavor_)) return false;
+      const auto again = run_.run(candidate);
+      return again && again->finding.invariant == found->finding.invariant;
+    };
+    Sequence small = minimize(sequence, still_shows).sequence;
+    if (policy_value(small.header.policy, one_.axis) != one_.value) return std::nullopt;
     const oracle::InvariantRow& row = oracle::kInvariants[found->finding.invariant];
     small.notes = {.title = fmt::format("{}={} breaks {}: {}", one_.axis_name(), one_.value_name(),
                                         row.id, row.statement),

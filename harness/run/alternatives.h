@@ -62,7 +62,8 @@ struct AlternativeShown {
   std::string invariant{};     // id and name of what does not hold
   std::size_t operations = 0;  // of the counterexample
   std::uint64_t interleavings = 0;
-  bool complete = false;                     // all that there are within the bound of preemptions
+  unsigned preemptions = 0;                  // at most, of the interleavings
+  bool complete = false;                     // all that there are within that bound
   std::string reason{};                      // of kStale
   std::optional<Sequence> counterexample{};  // of kBroken: what shows it
 };

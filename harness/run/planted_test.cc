@@ -182,36 +182,44 @@ TEST(Planted, ToursOfAlternativesFindABugOfTheirAxis) {
     model::Planted bug;
     Flavor flavor = Flavor::kPlain;
   };
-  constexpr std::array<Case, 9> kCases{
+  constexpr std::array<Case, 13> kCases{
       {{"vmm", "convert", model::Planted::kReclaimPunchesNeighbor},
+       {"vmm", "convert", model::Planted::kReclaimPunchesNeighbor, Flavor::kTdx},
        {"convert_reclaim", "punch_hole", model::Planted::kReclaimPunchesNeighbor},
+       {"convert_reclaim", "punch_hole", model::Planted::kReclaimPunchesNeighbor, Flavor::kTdx},
        {"gmem_order", "2M", model::Planted::kRmpLevelIgnored},
        {"npf_mismatch", "exit", model::Planted::kMismatchSaysAttribute},
+       {"npf_mismatch", "exit", model::Planted::kMismatchSaysAttribute, Flavor::kTdx},
        {"direct_map", "split", model::Planted::kAssignSkipsSplit},
        {"premap_mode", "linux_6_12", model::Planted::kPreFaultForgetsSmm},
        {"premap_abi", "guaranteed", model::Planted::kPreFaultOvercounts},
        {"backing", "fd", model::Planted::kAttributesSkipZap},
+       {"backing", "fd", model::Planted::kAttributesSkipZap, Flavor::kTdx},
        {"tdx_populate", "mainline", model::Planted::kTdAddsFirstSource, Flavor::kTdx}}};
   for (const Alternative& one : all_alternatives()) {
     // These two have values of their own that their tours find (run/alternatives_test.cc).
     if (one.axis_name() == "host_fault" || one.axis_name() == "mapped_set_lock") continue;
-    const auto at = std::ranges::find_if(kCases, [&](const Case& c) {
-      return c.axis == one.axis_name() && c.value == one.value_name();
-    });
-    EXPECT_TRUE(!one.is_default() ||
-                std::ranges::find(kCases, one.axis_name(), &Case::axis) != kCases.end())
-        << one.axis_name();
-    if (at == kCases.end()) continue;
-    const auto verdict = [&] {
-      const auto shown = show_alternative({.tours = corpora() + "/tours"}, one, at->flavor,
-                                          {.preemptions = 2, .max_runs = 500});
-      EXPECT_TRUE(shown.has_value()) << shown.error();
-      return shown.has_value() ? shown->verdict : AlternativeVerdict::kStale;
-    };
-    EXPECT_EQ(verdict(), AlternativeVerdict::kNothingFound) << at->axis;
-    model::planted_switches() = {.bug = at->bug};
-    EXPECT_EQ(verdict(), AlternativeVerdict::kBroken) << at->axis;
-    model::planted_switches() = {};
+    for (const Flavor flavor : {Flavor::kPlain, Flavor::kTdx}) {
+      const auto is_of = [&](const Case& c) {
+        return c.axis == one.axis_name() && c.flavor == flavor;
+      };
+      EXPECT_EQ(std::ranges::any_of(kCases, is_of), one.is_of(flavor)) << one.axis_name();
+      for (const Case& at : kCases) {
+        if (!is_of(at) || at.value != one.value_name()) continue;
+        const auto verdict = [&] {
+          const auto shown = show_alternative({.tours = corpora() + "/tours"}, one, flavor,
+                                              {.preemptions = 2, .max_runs = 500});
+          EXPECT_TRUE(shown.has_value()) << shown.error();
+          return shown.has_value() ? shown->verdict : AlternativeVerdict::kStale;
+        };
+        EXPECT_EQ(verdict(), AlternativeVerdict::kNothingFound)
+            << at.axis << (flavor == Flavor::kTdx ? " on a TD" : "");
+        model::planted_switches() = {.bug = at.bug};
+        EXPECT_EQ(verdict(), AlternativeVerdict::kBroken)
+            << at.axis << (flavor == Flavor::kTdx ? " on a TD" : "");
+        model::planted_switches() = {};
+      }
+    }
   }
 }
 

@@ -35,14 +35,14 @@ std::string verdict_words(const AlternativeShown& shown) {
     case AlternativeVerdict::kBroken:
       return fmt::format("broken: {}, {} operations", shown.invariant, shown.operations);
     case AlternativeVerdict::kNothingFound:
-      return fmt::format("nothing found in {}{} interleavings", shown.complete ? "all " : "",
-                         shown.interleavings);
+      return fmt::format("nothing found in {}{} interleavings, {} preemptions at most",
+                         shown.complete ? "all " : "", shown.interleavings, shown.preemptions);
     case AlternativeVerdict::kStale:
       return "STALE: " + shown.reason;
     case AlternativeVerdict::kNotShown:
       break;
   }
-  return "-";
+  return "not shown: no counterexample, and no tour";
 }
 
 std::string cost_words(const AlternativeLine& line) {
@@ -62,6 +62,7 @@ Json json_of(const AlternativeShown& shown) {
   }
   if (shown.interleavings != 0) {
     out["interleavings"] = shown.interleavings;
+    out["preemptions_max"] = shown.preemptions;
     out["complete"] = shown.complete;
   }
   if (!shown.reason.empty()) out["reason"] = shown.reason;
@@ -111,7 +112,7 @@ void print(const std::vector<AlternativeLine>& lines) {
     const std::string tdx = "TDX: " + verdict_words(line.tdx);
     fmt::print("  {:<22} {:>14} {:>6}  {}\n", name, cost_words(line), ratio_words(line),
                of_tds ? tdx : verdict_words(line.plain));
-    if (!of_tds && line.tdx.verdict != AlternativeVerdict::kNotShown)
+    if (!of_tds && line.one.is_of(Flavor::kTdx))
       fmt::print("  {:<22} {:>14} {:>6}  {}\n", "", "", "", tdx);
     for (const AlternativeShown* shown : {&line.plain, &line.tdx}) {
       if (shown->verdict == AlternativeVerdict::kBroken)
@@ -196,11 +197,16 @@ int show(const AlternativesCommand& command) {
   const auto appended =
       append_rows(command.rows, *lines, {.bounds = command.bounds(), .prices = command.costs});
   if (!appended) return complain(appended.error());
-  const auto is_stale = [](const AlternativeLine& line) {
-    return line.plain.verdict == AlternativeVerdict::kStale ||
-           line.tdx.verdict == AlternativeVerdict::kStale;
+  const auto says_nothing = [](const AlternativeLine& line, Flavor flavor) {
+    const AlternativeVerdict verdict =
+        flavor == Flavor::kTdx ? line.tdx.verdict : line.plain.verdict;
+    return verdict == AlternativeVerdict::kStale ||
+           (line.one.is_of(flavor) && verdict == AlternativeVerdict::kNotShown);
   };
-  return std::ranges::any_of(*lines, is_stale) ? kInconclusive : kFine;
+  const bool all_shown = std::ranges::none_of(*lines, [&](const AlternativeLine& line) {
+    return says_nothing(line, Flavor::kPlain) || says_nothing(line, Flavor::kTdx);
+  });
+  return all_shown ? kFine : kInconclusive;
 }
 
 Expected<void> write_found(const Sequence& sequence, const std::string& path) {

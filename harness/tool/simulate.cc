@@ -97,6 +97,8 @@ Expected<run::SimulateOptions> options_of(const SimulateCommand& command,
   if (!command.policy.empty()) {
     const auto policy = parse_policy(command.policy);
     if (!policy) return input_error("--policy: " + policy.error());
+    if (policy->tdx_populate != TdxPopulate::kMainline)
+      return input_error("--policy: tdx_populate is about TDs, and no workload has one");
     options.policy = *policy;
   }
   const auto table = run::CostTable::read(command.costs);
@@ -121,12 +123,15 @@ void print(const Runs& runs, const SimulateCommand& command, const ChosenTopolog
   fmt::print("{}", text_of(topology));
   fmt::print("{:>6} {:>14} {:>9} {:>12} {:>12}  {}\n", "vCPUs", "pages/s", "speed-up", "p50 us",
              "p99 us", "waited most for, of all time");
-  const double first = runs.all.front().result.pages_per_second() / runs.all.front().vcpus;
+  // Over one vCPU, if that is the first line.
+  const Run& first = runs.all.front();
+  const double one = first.vcpus == 1 ? first.result.pages_per_second() : 0;
   for (const Run& run : runs.all) {
     const run::SimulateResult& r = run.result;
-    fmt::print("{:>6} {:>14.0f} {:>9.2f} {:>12.2f} {:>12.2f}  {}\n", run.vcpus,
-               r.pages_per_second(), first > 0 ? r.pages_per_second() / first : 0,
-               r.latency_ns[0] / 1e3, r.latency_ns[2] / 1e3, worst_lock(r, run.vcpus));
+    const double rate = r.pages_per_second();
+    fmt::print("{:>6} {:>14.0f} {:>9} {:>12.2f} {:>12.2f}  {}\n", run.vcpus, rate,
+               one > 0 ? fmt::format("{:.2f}", rate / one) : "-", r.latency_ns[0] / 1e3,
+               r.latency_ns[2] / 1e3, worst_lock(r, run.vcpus));
     if (r.refused != 0)
       fmt::print("{:>6} {} operations were refused: this policy does not let it work\n", "",
                  r.refused);

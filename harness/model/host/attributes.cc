@@ -5,6 +5,7 @@
 #include "model/host/guest_memfd.h"
 #include "model/host/handlers.h"
 #include "model/host/in_place.h"
+#include "model/host/kernel_write.h"
 #include "model/host/memslots.h"
 #include "model/host/planted_effects.h"
 #include "model/host/tdp_mmu.h"
@@ -130,6 +131,7 @@ Task<Outcome> start(Kernel& k, ActorId, const SetMemoryAttributes& op) {
     unlock(k, slots_lock(op.vm));
     co_return refuse(reserved);
   }
+  lock_mapped_set(k, 1);
   // Slots cannot change under slots_lock: where none is concerned, mmu_lock is not taken.
   const bool concerns_slots = slots_in(vm, conversion.range) != 0;
   if (concerns_slots) {
@@ -138,6 +140,7 @@ Task<Outcome> start(Kernel& k, ActorId, const SetMemoryAttributes& op) {
   const Check busy = check_conversion(k, vm, conversion.range, conversion.to_private);
   if (busy != Check::kOk) {
     if (concerns_slots) unlock(k, mmu);
+    lock_mapped_set(k, -1);
     unlock(k, slots_lock(op.vm));
     co_return refuse(busy);
   }
@@ -153,6 +156,7 @@ Task<Outcome> start(Kernel& k, ActorId, const SetMemoryAttributes& op) {
   co_await point(k, Point::kAttributesAfterPre);
   convert_pages(k, vm, conversion.range, conversion.to_private);
   store_attributes(k, vm, conversion.range, conversion.to_private);
+  lock_mapped_set(k, -1);
   co_await point(k, Point::kAttributesAfterStore);
   note_slots(k, vm, begun.slots, slots_in(vm, conversion.range));
   if (begun.slots != 0) {

@@ -137,6 +137,7 @@ struct PopulateChecks {
   Check poisoned;     // row 5
   Check prepared;     // row 6
   Check not_private;  // row 7
+  Check kept_shared;  // in place (alternatives C): somebody holds the page
 };
 struct PopulateCall {
   PopulatePin pin;

@@ -262,7 +262,8 @@ TEST(Populate, FillsPrivatePagesOnceAndCountsThem) {
                                    .no_folio = Check::kLaunchUpdateNoFolio,
                                    .poisoned = Check::kLaunchUpdatePoisoned,
                                    .prepared = Check::kLaunchUpdatePrepared,
-                                   .not_private = Check::kLaunchUpdateNotPrivate};
+                                   .not_private = Check::kLaunchUpdateNotPrivate,
+                                   .kept_shared = Check::kLaunchUpdateAssign};
   const auto populate = [&](std::uint64_t first, std::uint64_t last) {
     return gmem_populate(host.k(), host.vm(), {.first = {first}, .last = {last}},
                          {.pin = pin, .hook = hook, .argument = &calls, .checks = kChecks});

@@ -118,10 +118,15 @@ void convert_pages(Kernel& k, Vm& vm, const GfnRange& range, bool to_private) {
   });
 }
 
+bool take_from_others(Kernel& k, const Gmem& gmem, const GmemHold& hold) {
+  if (is_kept_shared(k, hold.pfn)) return false;
+  unmap_for_user(k, gmem, hold.index);
+  return true;
+}
+
 Check prepare_in_place(Kernel& k, Vm& vm, Gmem& gmem, Gfn gfn, const GmemHold& hold) {
   if (is_private(k, vm, gfn)) {
-    if (is_kept_shared(k, hold.pfn)) return fail(Check::kFaultPrepareAssign);
-    unmap_for_user(k, gmem, hold.index);
+    if (!take_from_others(k, gmem, hold)) return fail(Check::kFaultPrepareAssign);
     return gmem_prepare(k, vm, hold.pfn, gfn, MapLevel::k4K);
   }
   if (vm.sev.active && is_assigned(k, hold.pfn)) take_back(k, vm, hold.pfn);

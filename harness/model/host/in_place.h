@@ -27,6 +27,10 @@ Check check_conversion(const Kernel& k, const Vm& vm, const GfnRange& range, boo
 /// flushed.
 void convert_pages(Kernel& k, Vm& vm, const GfnRange& range, bool to_private);
 
+/// In place, nobody but the guest has a page that becomes private: user space loses its mapping.
+/// False where somebody keeps the page shared.
+bool take_from_others(Kernel& k, const Gmem& gmem, const GmemHold& hold);
+
 /// kvm_arch_gmem_prepare() where the page may be either: a private page is made the guest's, a
 /// shared one that is a guest's still (of a slot that is gone) the hypervisor's.  Fails: as
 /// gmem_prepare(), fault.prepare_assign also where somebody keeps the page shared.

@@ -277,9 +277,10 @@ struct Kernel {
   std::array<Gmem, kMaxGmems> gmems{};
   std::array<DetachedFolio, kMaxDetachedFolios> detached{};
   std::array<HeldFrame, kMaxHeldFrames> held{};
-  Countdowns signals{};          // adversity.h
-  Countdowns failures{};         // of allocations, adversity.h
-  AttributeLog attribute_log{};  // of the running step; not journaled
+  std::uint8_t mapped_set_locked = 0;  // by so many conversions (mapped_set_lock=sleep)
+  Countdowns signals{};                // adversity.h
+  Countdowns failures{};               // of allocations, adversity.h
+  AttributeLog attribute_log{};        // of the running step; not journaled
   mutable PathCounters path{};
   ActorId straight_actor{};  // whose operation runs where nobody is scheduled; not journaled
 

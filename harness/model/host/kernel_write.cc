@@ -99,13 +99,16 @@ bool is_there(const Kernel& k, const Target& target) {
   return page.present() && page.pfn() == target.pfn;
 }
 
-/// kmap_local_page(): no code in between may sleep.
+/// One page more or less in the set. Who maps a page may not sleep: where the set's lock makes him
+/// wait and is one that sleeps, that is the end ("scheduling while atomic").
+void change_mapped_set(Kernel& k, const Target& target, int change) {
+  add_mapping(k, target.pfn, change);
+  if (counts_mapped(k) && k.mapped_set_locked != 0) kill_host(k, target.pfn);
+}
+
+/// kmap_local_page().
 void map(Kernel& k, const Target& target) {
-  if (!target.held) return;
-  add_mapping(k, target.pfn, 1);
-  const bool sleeps =
-      counts_mapped(k) && k.machine.header.policy.mapped_set_lock == MappedSetLock::kSleep;
-  if (sleeps) kill_host(k, target.pfn);  // "scheduling while atomic"
+  if (target.held) change_mapped_set(k, target, 1);
 }
 
 /// host_fault=convert_back: the fault handler makes the frame the hypervisor's again, whosever it
@@ -124,7 +127,7 @@ void write(Kernel& k, const Target& target, std::uint64_t token) {
 
 void let_go(Kernel& k, const Target& target) {
   if (!target.held) return;
-  add_mapping(k, target.pfn, -1);
+  change_mapped_set(k, target, -1);
   add_holder(k, target.pfn, -1);
   if (target.gmem != GmemRef::kNone) release_page(k, target.gmem, target.index, target.pfn);
 }
@@ -152,6 +155,11 @@ bool is_kept_shared(const Kernel& k, Pfn pfn) {
   return std::ranges::any_of(k.held, [&](const HeldFrame& held) {
     return held.holders != 0 && held.pfn == pfn && keeps_shared(k, held);
   });
+}
+
+void lock_mapped_set(Kernel& k, int change) {
+  if (k.machine.header.policy.mapped_set_lock != MappedSetLock::kSleep) return;
+  k.set(k.mapped_set_locked, static_cast<std::uint8_t>(k.mapped_set_locked + change));
 }
 
 Outcome apply(Kernel& k, ActorId, const KernelWrite& op) {

@@ -122,7 +122,8 @@ constexpr PopulateChecks kLaunchChecks{.slot = Check::kLaunchUpdateSlot,
                                        .no_folio = Check::kLaunchUpdateNoFolio,
                                        .poisoned = Check::kLaunchUpdatePoisoned,
                                        .prepared = Check::kLaunchUpdatePrepared,
-                                       .not_private = Check::kLaunchUpdateNotPrivate};
+                                       .not_private = Check::kLaunchUpdateNotPrivate,
+                                       .kept_shared = Check::kLaunchUpdateAssign};
 
 struct Populate {
   const LaunchUpdate& op;

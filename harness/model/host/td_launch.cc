@@ -24,7 +24,8 @@ constexpr PopulateChecks kRegionChecks{.slot = Check::kTdxRegionSlot,
                                        .no_folio = Check::kTdxRegionNoFolio,
                                        .poisoned = Check::kTdxRegionPoisoned,
                                        .prepared = Check::kTdxRegionPrepared,
-                                       .not_private = Check::kTdxRegionNotPrivate};
+                                       .not_private = Check::kTdxRegionNotPrivate,
+                                       .kept_shared = Check::kTdxRegionBusy};
 
 bool is_aligned(std::uint64_t bytes) { return (bytes & (kPageBytes - 1)) == 0; }
 
