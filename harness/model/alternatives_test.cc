@@ -38,20 +38,21 @@ class Alternatives : public testing::SequenceFixture {
 };
 
 TEST_F(Alternatives, ASleepingLockIsTheEndOfWhoHasToWaitForIt) {
+  constexpr const char* kVm =
+      "create_vm type=sw_protected\ncreate_guest_memfd size=64K\n"
+      "set_memory_region flags=guest_memfd size=64K gmem=0\n";
+  constexpr const char* kConversion =
+      "@vmm1 set_memory_attributes address=4K attributes=private park=1";
   for (const char* const lock : {"spin", "sleep"}) {
-    run(std::string("backing=fd_in_place,host_fault=mapped_set,mapped_set_lock=") + lock,
-        "create_vm type=sw_protected\ncreate_guest_memfd size=64K\n"
-        "set_memory_region flags=guest_memfd size=64K gmem=0\n");
+    run(std::string("backing=fd_in_place,host_fault=mapped_set,mapped_set_lock=") + lock, kVm);
     EXPECT_EQ(answer("kernel_write"), "ok") << lock;
     EXPECT_FALSE(k().snp.host_dead) << "nobody has the lock: " << lock;
-    EXPECT_EQ(answer("@vmm1 set_memory_attributes address=4K attributes=private park=1"), "parked");
+    EXPECT_EQ(answer(kConversion), "parked");
     answer("kernel_write");
     EXPECT_EQ(k().snp.host_dead, std::string_view(lock) == "sleep");
   }
   run("backing=fd_in_place,host_fault=mapped_set,mapped_set_lock=sleep",
-      "create_vm type=sw_protected\ncreate_guest_memfd size=64K\n"
-      "set_memory_region flags=guest_memfd size=64K gmem=0\n"
-      "@vmm1 set_memory_attributes address=4K attributes=private park=1\nresume vmm1\n");
+      std::string(kVm) + kConversion + "\nresume vmm1\n");
   answer("kernel_write");
   EXPECT_FALSE(k().snp.host_dead) << "the conversion has let go of the lock";
 }

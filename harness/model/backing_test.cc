@@ -145,10 +145,14 @@ TEST_F(Pinned, AHugePageIsSplitForAPrivateOne) {
   EXPECT_EQ(answer("host_access hva=4K kind=write value=2"), "ok");
 }
 
+constexpr const char* kPolicyOfTd =
+    "# kernel: 6.18\n# policy: backing=vma_gup,host_fault=folio_ref";
+constexpr const char* kTd =
+    "create_vm type=tdx\ntdx_init_vm\nset_memory_region size=64K\ncreate_vcpu\n"
+    "set_memory_attributes size=64K attributes=private\ntdx_init_vcpu\ntdx_finalize\n";
+
 TEST_F(Pinned, OfATdTheUsersStoreEndsTheHost) {
-  run("# kernel: 6.18\n# policy: backing=vma_gup,host_fault=folio_ref",
-      "create_vm type=tdx\ntdx_init_vm\nset_memory_region size=64K\ncreate_vcpu\n"
-      "set_memory_attributes size=64K attributes=private\ntdx_init_vcpu\ntdx_finalize\n");
+  run(kPolicyOfTd, kTd);
   EXPECT_EQ(answer("pre_fault_memory"), "ok(gpa=0x1000, left=0x0)");
   EXPECT_EQ(answer("host_access hva=4K kind=write value=1"), "ok");
   EXPECT_FALSE(k().snp.host_dead);
@@ -157,9 +161,7 @@ TEST_F(Pinned, OfATdTheUsersStoreEndsTheHost) {
 }
 
 TEST_F(Pinned, OfATdAStoreByWhatTheProcessorHasCachedEndsItToo) {
-  run("# kernel: 6.18\n# policy: backing=vma_gup,host_fault=folio_ref",
-      "create_vm type=tdx\ntdx_init_vm\nset_memory_region size=64K\ncreate_vcpu\n"
-      "set_memory_attributes size=64K attributes=private\ntdx_init_vcpu\ntdx_finalize\n");
+  run(kPolicyOfTd, kTd);
   EXPECT_EQ(answer("host_access kind=write value=1"), "ok");
   EXPECT_EQ(answer("pre_fault_memory"), "ok(gpa=0x1000, left=0x0)");
   answer("host_access kind=write value=2");

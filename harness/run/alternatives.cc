@@ -157,12 +157,12 @@ class Search {
   }
 
   Expected<std::optional<Sequence>> in_tour() {
-    const std::string path = tour_path(options_.tours, one_, flavor_);
-    if (options_.tours.empty() || !exists(path)) return std::nullopt;
-    auto sequence = read_sequence(path);
+    const auto path = find_tour(options_.tours, one_, flavor_);
+    if (!path) return std::nullopt;
+    auto sequence = read_sequence(*path);
     if (!sequence) return std::unexpected(sequence.error());
     sequence->header.policy = one_.on(sequence->header.policy);
-    const auto program = program_of(*sequence, path, std::nullopt);
+    const auto program = program_of(*sequence, *path, std::nullopt);
     if (!program) return input_error(program.error());
     return explored(*program, ShowOptions{}.max_runs);
   }
@@ -247,8 +247,11 @@ std::vector<Alternative> all_alternatives() {
 std::string counterexample_path(const std::string& folder, const Alternative& one, Flavor flavor) {
   return fmt::format("{}/{}/{}{}", folder, one.axis_name(), one.value_name(), suffix(flavor));
 }
-std::string tour_path(const std::string& folder, const Alternative& one, Flavor flavor) {
-  return fmt::format("{}/{}{}", folder, one.axis_name(), suffix(flavor));
+std::optional<std::string> find_tour(const std::string& folder, const Alternative& one,
+                                     Flavor flavor) {
+  if (folder.empty()) return std::nullopt;
+  std::string path = fmt::format("{}/{}{}", folder, one.axis_name(), suffix(flavor));
+  return exists(path) ? std::optional(std::move(path)) : std::nullopt;
 }
 
 std::string_view name_of(AlternativeVerdict verdict) {
@@ -270,11 +273,8 @@ std::expected<AlternativeShown, std::string> show_alternative(const AlternativeF
                                                               const ShowOptions& options) {
   AlternativeShown shown{.file = counterexample_path(folders.counterexamples, one, flavor)};
   if (exists(shown.file)) return run_counterexample(std::move(shown), one);
-  shown.file = tour_path(folders.tours, one, flavor);
-  if (!folders.tours.empty() && exists(shown.file))
-    return explore_tour(std::move(shown), one, options);
-  shown.file.clear();
-  return shown;
+  shown.file = find_tour(folders.tours, one, flavor).value_or("");
+  return shown.file.empty() ? shown : explore_tour(std::move(shown), one, options);
 }
 
 Expected<std::optional<Sequence>> find_counterexample(const Alternative& one, Flavor flavor,

@@ -46,7 +46,9 @@ struct AlternativeFolders {
   std::string tours{};  // "": none
 };
 std::string counterexample_path(const std::string& folder, const Alternative& one, Flavor flavor);
-std::string tour_path(const std::string& folder, const Alternative& one, Flavor flavor);
+/// Nothing where there is none.
+std::optional<std::string> find_tour(const std::string& folder, const Alternative& one,
+                                     Flavor flavor);
 
 enum class AlternativeVerdict : std::uint8_t {
   kNotShown,      // there is no file for it

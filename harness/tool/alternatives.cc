@@ -149,7 +149,7 @@ Expected<std::vector<AlternativeLine>> show_all(const std::vector<Alternative>& 
           run::show_alternative({.counterexamples = command.corpus, .tours = command.tours}, one,
                                 flavor, command.bounds());
       if (!shown) return input_error(shown.error());
-      (flavor == Flavor::kTdx ? line.tdx : line.plain) = *shown;
+      line.shown(flavor) = *shown;
     }
     line.cost = run::measure_path(*model, one.on_its_own(), one.workload());
     line.nanoseconds = costs.price(line.cost.counts) / static_cast<double>(line.cost.pages);
@@ -197,16 +197,7 @@ int show(const AlternativesCommand& command) {
   const auto appended =
       append_rows(command.rows, *lines, {.bounds = command.bounds(), .prices = command.costs});
   if (!appended) return complain(appended.error());
-  const auto says_nothing = [](const AlternativeLine& line, Flavor flavor) {
-    const AlternativeVerdict verdict =
-        flavor == Flavor::kTdx ? line.tdx.verdict : line.plain.verdict;
-    return verdict == AlternativeVerdict::kStale ||
-           (line.one.is_of(flavor) && verdict == AlternativeVerdict::kNotShown);
-  };
-  const bool all_shown = std::ranges::none_of(*lines, [&](const AlternativeLine& line) {
-    return says_nothing(line, Flavor::kPlain) || says_nothing(line, Flavor::kTdx);
-  });
-  return all_shown ? kFine : kInconclusive;
+  return std::ranges::any_of(*lines, &AlternativeLine::says_nothing) ? kInconclusive : kFine;
 }
 
 Expected<void> write_found(const Sequence& sequence, const std::string& path) {
@@ -215,12 +206,6 @@ Expected<void> write_found(const Sequence& sequence, const std::string& path) {
   if (error)
     return input_error(fmt::format("cannot make the folder of {}: {}", path, error.message()));
   return write_file(path, format_text(sequence));
-}
-
-bool has_tour(const AlternativesCommand& command, const Alternative& one, Flavor flavor) {
-  std::error_code error;
-  return !command.tours.empty() &&
-         std::filesystem::exists(run::tour_path(command.tours, one, flavor), error);
 }
 
 /// Looks for each value but the defaults, on a TD where the axis is about TDs, too.
@@ -247,7 +232,7 @@ int search(const AlternativesCommand& command) {
         fmt::print(
             "{}: nothing in {} random sequences, as many that end in a race, {} programs and {}\n",
             words, command.sequences, command.sequences / run::kSequencesPerProgram,
-            has_tour(command, one, flavor) ? "the tour" : "no tour");
+            run::find_tour(command.tours, one, flavor) ? "the tour" : "no tour");
         std::fflush(stdout);
         continue;
       }

@@ -17,6 +17,17 @@ struct AlternativeLine {
   double nanoseconds = 0;  // a page
   double of_default = 0;   // nanoseconds over the default's; 0 where either does not arrive
 
+  run::AlternativeShown& shown(run::Flavor flavor) {
+    return flavor == run::Flavor::kTdx ? tdx : plain;
+  }
+  /// Of the guests that it is about some are shown nothing.
+  bool says_nothing() const {
+    const auto lacks = [this](const run::AlternativeShown& shown, run::Flavor flavor) {
+      return shown.verdict == run::AlternativeVerdict::kStale ||
+             (one.is_of(flavor) && shown.verdict == run::AlternativeVerdict::kNotShown);
+    };
+    return lacks(plain, run::Flavor::kPlain) || lacks(tdx, run::Flavor::kTdx);
+  }
   bool arrives() const { return cost.done == cost.pages; }
   bool converts() const { return arrives() && one.workload() == run::Workload::kConvert; }
 };
