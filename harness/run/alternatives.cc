@@ -23,6 +23,8 @@ constexpr std::size_t kVmm = axis_of(&PolicySet::vmm);
 constexpr std::size_t kMismatch = axis_of(&PolicySet::npf_mismatch);
 constexpr std::size_t kPremapMode = axis_of(&PolicySet::premap_mode);
 constexpr std::size_t kPremapAbi = axis_of(&PolicySet::premap_abi);
+constexpr std::size_t kHostFault = axis_of(&PolicySet::host_fault);
+constexpr std::size_t kSetLock = axis_of(&PolicySet::mapped_set_lock);
 constexpr std::size_t kTdxPopulate = axis_of(&PolicySet::tdx_populate);
 
 /// KVM's own axes, and of those around it the ones that were argued about.
@@ -231,6 +233,7 @@ Workload Alternative::workload() const {
   if (axis == kTdxPopulate) return Workload::kPopulate;
   if (axis == kMismatch || axis == kVmm) return Workload::kTouch;
   if (axis == kPremapMode) return Workload::kPremapInSmm;
+  if (axis == kHostFault || axis == kSetLock) return Workload::kConvertWritten;
   return axis == kPremapAbi ? Workload::kPremap : Workload::kConvert;
 }
 

@@ -44,6 +44,8 @@ std::expected<void, std::string> read_line(std::string_view line, CostTable& tab
 
 const std::array<CostItemRow, kCostItems> kCostItemRows{{
     {CostItem::kNestedFault, "nested_fault", 1250, "published numbers 1: a plain VMEXIT"},
+    {CostItem::kVmgexit, "vmgexit", 3600,
+     "published numbers 1: an exit of an SNP guest by VMGEXIT"},
     {CostItem::kUserExit, "user_exit", 1800,
      "Assumption: the way to user space and back is half a VMEXIT more than one"},
     {CostItem::kSystemCall, "system_call", 300,
@@ -67,6 +69,11 @@ const std::array<CostItemRow, kCostItems> kCostItemRows{{
     {CostItem::kWalk, "walk", 40, "Assumption: four loads, of which one misses the cache"},
     {CostItem::kEntry, "entry", 15, "Assumption: an atomic exchange in a line that is near"},
     {CostItem::kPageStore, "page_store", 100, "Assumption: 4 KiB at some 40 GB/s"},
+    {CostItem::kByteZeroed, "byte_zeroed", 0.025, "Assumption: some 40 GB/s"},
+    {CostItem::kSetUpdate, "set_update", 40,
+     "Assumption: a counter of the frame's own, in a line that is far; its lock is counted apart"},
+    {CostItem::kFrameReference, "frame_reference", 10,
+     "Assumption: an atomic addition in a line that is near"},
     {CostItem::kShotProcessor, "shot_processor", 60,
      "Assumption: what each processor adds to a shoot-down, of its sender's time"},
 }};

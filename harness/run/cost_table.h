@@ -14,6 +14,7 @@ namespace sluice::run {
 /// What is counted, and what it costs by default.
 enum class CostItem : std::uint8_t {
   kNestedFault,     // exits of a guest by a nested page fault
+  kVmgexit,         // exits of an SNP guest by VMGEXIT, for a page state change
   kUserExit,        // returns of KVM_RUN to user space
   kSystemCall,      // calls of user space, but KVM_RUN
   kFaultTry,        // goes through the fault path that mapped a page, or had to be tried again
@@ -28,7 +29,10 @@ enum class CostItem : std::uint8_t {
   kLock,            // locks taken
   kWalk,            // walks of a nested page table
   kEntry,           // leaves of nested page tables zapped or write-protected
-  kPageStore,       // pages of 4 KiB zeroed or copied
+  kPageStore,       // pages of 4 KiB copied or written by the kernel
+  kByteZeroed,      // bytes zeroed by the kernel
+  kSetUpdate,       // pages entered into the set of mapped pages or taken out (host_fault)
+  kFrameReference,  // references to a page that its writer took or dropped (host_fault)
   kShotProcessor    // processors that a flush interrupts beside the sender (simulate)
 };
 struct CostItemRow {
@@ -37,7 +41,7 @@ struct CostItemRow {
   double nanoseconds;  // each
   std::string_view source;
 };
-inline constexpr std::size_t kCostItems = 17;
+inline constexpr std::size_t kCostItems = 21;
 extern const std::array<CostItemRow, kCostItems> kCostItemRows;
 
 /// How often, in all.

@@ -9,13 +9,19 @@
 namespace sluice::run {
 namespace {
 
-constexpr ActorId kVmm{.kind = ActorKind::kVmm, .index = 0};
-constexpr ActorId kVcpu{.kind = ActorKind::kVcpu, .index = 0};
 constexpr std::uint64_t kBytes = kCostPages * kPageBytes;
 constexpr std::uint64_t kPrivate = 8;         // KVM_MEMORY_ATTRIBUTE_PRIVATE
 constexpr std::uint32_t kGuestMemfdFlag = 4;  // KVM_MEM_GUEST_MEMFD
 constexpr std::uint32_t kSmmSlot = 1 << 16;
 constexpr unsigned kTries = 4;  // of a page: mended, accepted, touched, and one to spare
+
+/// Page state changes that the guest asks for by a GHCB's buffer, as many as one holds at a time;
+/// with large entries as if each block were one.
+std::uint64_t requests_of(const GuestConvert& op) {
+  const std::uint64_t of_entry = op.large ? kFramesPer2M : 1;
+  const std::uint64_t entries = (op.page_count.value + of_entry - 1) / of_entry;
+  return (entries + kPscMaxEntries - 1) / kPscMaxEntries;
+}
 
 void add(PathCounts& counts, const Event& event) {
   switch (event.kind) {
@@ -75,13 +81,15 @@ class Path final : public model::LockObserver {
   Path& operator=(const Path&) = delete;
 
   Outcome apply(const Op& op) {
-    const ActorId actor = info_of(op).actor == ActorKind::kVcpu ? kVcpu : kVmm;
-    const Outcome out = model_.apply({.actor = actor, .op = op});
+    const Outcome out = model_.apply({.actor = default_actor(op), .op = op});
     count(op);
     return out;
   }
   /// Forgets what has been counted: the preparation is over.
-  void start() { counts_ = {}; }
+  void start() {
+    counts_ = {};
+    tried_ = 0;
+  }
   const PathCounts& counts() const { return counts_; }
   const PolicySet& policy() const { return policy_; }
   /// In use as memory of guests and user space.
@@ -94,16 +102,27 @@ class Path final : public model::LockObserver {
   void on_taken(model::LockId, model::LockMode) override { ++counts_[CostItem::kLock]; }
   void on_let_go(model::LockId) override {}
 
-  /// The guest touches a page until that succeeds, accepting it where it is told to; user space
-  /// mends what it is told of, as its policy says.
+  bool is_over() const {
+    const model::Kernel& k = model_.kernel();
+    return k.snp.host_dead || (k.vms[0].exists && k.vms[0].dead);
+  }
+  std::uint64_t tried() const { return tried_; }
+
+  /// The guest touches a page until that succeeds, accepting it where it is told to, or asking for
+  /// it; user space mends what it is told of, as its policy says.
   bool touch(Gfn gfn, bool c_bit) {
+    ++tried_;
     for (unsigned i = 0; i < kTries; ++i) {
       const Outcome out =
           apply(GuestAccess{.gfn = gfn, .kind = AccessKind::kWrite, .c_bit = c_bit, .value = {7}});
       if (out.ok()) return true;
       const bool accepts = out.has_check && out.check == Check::kGuestNotValidated;
+      const bool asks = out.has_check && (out.check == Check::kGuestMismatchInjected ||
+                                          out.check == Check::kGuestMismatchNotified);
       if (accepts) {
         apply(Pvalidate{.gfn = gfn});
+      } else if (asks) {
+        apply(GuestConvert{.gfn = gfn, .page_count = {1}, .to_private = c_bit, .large = false});
       } else if (out.exit.reason != kExitMemoryFault || policy_.vmm != VmmPolicy::kConvert) {
         return false;
       } else {
@@ -135,6 +154,7 @@ class Path final : public model::LockObserver {
   model::ModelBackend& model_;
   PolicySet policy_;
   PathCounts counts_{};
+  std::uint64_t tried_ = 0;
   WorkMeter meter_{model_};
 };
 
@@ -153,8 +173,16 @@ void boot_snp(Path& path, std::uint64_t attributes) {
 
 std::uint64_t touch_all(Path& path, bool c_bit) {
   std::uint64_t done = 0;
-  for (std::uint64_t i = 0; i < kCostPages; ++i) done += path.touch({i}, c_bit) ? 1u : 0u;
+  for (std::uint64_t i = 0; i < kCostPages && !path.is_over(); ++i)
+    done += path.touch({i}, c_bit) ? 1u : 0u;
   return done;
+}
+
+bool write_all(Path& path) {
+  bool written = true;
+  for (std::uint64_t i = 0; i < kCostPages; ++i)
+    written = path.apply(KernelWrite{.gfn = {i}, .value = {9}}).ok() && written;
+  return written;
 }
 
 bool convert_all(Path& path, bool to_private) {
@@ -164,13 +192,14 @@ bool convert_all(Path& path, bool to_private) {
       .ok();
 }
 
-void run_convert(Path& path, PathCost& cost) {
+void run_convert(Path& path, PathCost& cost, bool written) {
   boot_snp(path, kPrivate);
   path.start();
   const std::uint64_t before = path.frames();
   const std::uint64_t first = touch_all(path, true);
-  if (!convert_all(path, false)) return;
+  if (path.is_over() || !convert_all(path, false)) return;
   const std::uint64_t shared = touch_all(path, false);
+  if (written && !write_all(path)) return;
   cost.frames_when_shared = path.frames() - before;
   if (!convert_all(path, true)) return;
   cost.done = std::min({first, shared, touch_all(path, true)});
@@ -192,8 +221,7 @@ std::uint64_t run_premap(Path& path, bool in_smm) {
   path.apply(CreateVcpu{});
   if (in_smm) path.apply(EnterSmm{});
   path.start();
-  const Outcome out = path.apply(PreFaultMemory{.size = {kBytes}});
-  if (!out.ok() || out.progress.left != 0) return 0;
+  path.apply(PreFaultMemory{.size = {kBytes}});  // what it does not map the guest faults in
   return touch_all(path, false);
 }
 
@@ -224,6 +252,10 @@ PathCounts WorkMeter::take() {
   counts[CostItem::kWalk] = path.walks;
   counts[CostItem::kEntry] = path.entries;
   counts[CostItem::kPageStore] = path.page_stores;
+  counts[CostItem::kByteZeroed] = path.bytes_zeroed;
+  counts[CostItem::kSetUpdate] = path.set_updates;
+  counts[CostItem::kFrameReference] = path.frame_references;
+  counts[CostItem::kLock] = path.set_locks;
   counts[CostItem::kDirectMapFlush] = path.direct_map_flushes;
   path = {};
   return counts;
@@ -235,8 +267,10 @@ PathCounts own_counts(const Op& op, const PolicySet& policy) {
                        is_one_of<PreFaultMemory, TdxInitMemRegion>(op);
   if (is_call) ++counts[CostItem::kSystemCall];
   if (is_one_of<Pvalidate>(op)) ++counts[CostItem::kPvalidate];
+  if (is_one_of<Psc, PscMsr>(op)) ++counts[CostItem::kVmgexit];
   if (const auto* const convert = std::get_if<GuestConvert>(&op)) {
     counts[CostItem::kPvalidate] += convert->page_count.value;
+    counts[CostItem::kVmgexit] += requests_of(*convert);
     counts[CostItem::kSystemCall] += 1 + reclaim_after(policy, convert->to_private).count();
   }
   return counts;
@@ -248,6 +282,8 @@ std::string_view name_of(Workload workload) {
       return "touch";
     case Workload::kConvert:
       return "convert";
+    case Workload::kConvertWritten:
+      return "convert_written";
     case Workload::kPremap:
       return "premap";
     case Workload::kPremapInSmm:
@@ -267,7 +303,8 @@ PathCost measure_path(model::ModelBackend& model, const PolicySet& policy, Workl
       cost.done = run_touch(path);
       break;
     case Workload::kConvert:
-      run_convert(path, cost);
+    case Workload::kConvertWritten:
+      run_convert(path, cost, workload == Workload::kConvertWritten);
       break;
     case Workload::kPremap:
     case Workload::kPremapInSmm:
@@ -278,6 +315,7 @@ PathCost measure_path(model::ModelBackend& model, const PolicySet& policy, Workl
       break;
   }
   cost.counts = path.counts();
+  cost.tried = path.tried();
   return cost;
 }
 

@@ -31,11 +31,14 @@ PathCounts own_counts(const Op& op, const PolicySet& policy);
 /// A way that pages go, of a guest that reacts as its policies say and a user space that mends what
 /// it is told of.
 enum class Workload : std::uint8_t {
-  kTouch,    // an SNP guest without page state changes touches shared pages as private ones
+  /// An SNP guest touches shared pages as private ones, and makes a page state change only where an
+  /// exception tells it to.
+  kTouch,
   kConvert,  // an SNP guest's pages become private, shared, and private again, each time touched
-  kPremap,   // pages of an ordinary VM are pre-faulted, then touched
-  kPremapInSmm,  // the same on a vCPU that is in SMM, with memory of its own for that mode
-  kPopulate      // pages of a TD are added before it runs, on a kernel that has TDs (6.18)
+  kConvertWritten,  // the same, and the kernel writes each page while it is shared
+  kPremap,          // pages of an ordinary VM are pre-faulted, then touched
+  kPremapInSmm,     // the same on a vCPU that is in SMM, with memory of its own for that mode
+  kPopulate         // pages of a TD are added before it runs, on a kernel that has TDs (6.18)
 };
 std::string_view name_of(Workload workload);
 
@@ -43,6 +46,7 @@ struct PathCost {
   PathCounts counts{};      // of the way itself, not of its preparation
   std::uint64_t pages = 0;  // that were asked for
   std::uint64_t done = 0;   // pages that arrived; with fewer than `pages` the way is no way
+  std::uint64_t tried = 0;  // pages that somebody tried, up to where the VM or the host has died
   /// Of kConvert: frames in use, beyond those of the preparation, when all pages are shared and
   /// touched, and when all are private again. What convert_reclaim is about.
   std::uint64_t frames_when_shared = 0, frames_when_private = 0;

@@ -27,7 +27,9 @@ TEST(PathCost, CountsWhatAPageTakes) {
   EXPECT_EQ(cost.counts[CostItem::kNestedFault], 2 * kCostPages);
   EXPECT_EQ(cost.counts[CostItem::kRmpUpdate], kCostPages);
   EXPECT_EQ(cost.counts[CostItem::kPvalidate], kCostPages);
-  EXPECT_EQ(cost.counts[CostItem::kPageStore], kCostPages);
+  EXPECT_EQ(cost.counts[CostItem::kByteZeroed], kCostPages * kPageBytes);
+  EXPECT_EQ(cost.counts[CostItem::kPageStore], 0u);
+  EXPECT_EQ(cost.counts[CostItem::kVmgexit], 0u);
   EXPECT_EQ(cost.counts[CostItem::kPsmash], 0u);
   EXPECT_GT(cost.counts[CostItem::kLock], kCostPages);
   EXPECT_GT(cost.counts[CostItem::kWalk], kCostPages);
@@ -39,6 +41,7 @@ TEST(PathCost, AConversionIsPvalidateOfEachPageAndUserSpacesCalls) {
   // Accepted, rescinded, accepted again.
   EXPECT_EQ(cost.counts[CostItem::kPvalidate], 3 * kCostPages);
   EXPECT_EQ(cost.counts[CostItem::kSystemCall], 3u) << "attributes there and back, and a hole";
+  EXPECT_EQ(cost.counts[CostItem::kVmgexit], 2u) << "64 entries each, of 253 that a buffer has";
   PolicySet in_place;
   in_place.backing = Backing::kFdInPlace;
   in_place.host_fault = HostFault::kFolioRef;
@@ -117,11 +120,76 @@ TEST(PathCost, UnmappingFlushesForEachFrameAndNoflushDoesNot) {
   EXPECT_EQ(flushes(DirectMapPolicy::kUnmapNoFlush), flushes(DirectMapPolicy::kSplit));
 }
 
+TEST(PathCost, ARequestIsAnExitForEachBufferThatIsFull) {
+  const auto exits = [](std::uint16_t pages, bool large) {
+    return own_counts(GuestConvert{.page_count = {pages}, .large = large}, {})[CostItem::kVmgexit];
+  };
+  EXPECT_EQ(exits(1, false), 1u);
+  EXPECT_EQ(exits(253, false), 1u);
+  EXPECT_EQ(exits(254, false), 2u);
+  EXPECT_EQ(exits(254, true), 1u);
+  EXPECT_EQ(own_counts(Psc{}, {})[CostItem::kVmgexit], 1u);
+  EXPECT_EQ(own_counts(PscMsr{}, {})[CostItem::kVmgexit], 1u);
+}
+
+TEST(PathCost, AGuestThatIsToldByAnExceptionAsksPageByPage) {
+  auto model = open_model();
+  for (const NpfMismatch mismatch : {NpfMismatch::kInject, NpfMismatch::kRequirePsc}) {
+    PolicySet policy;
+    policy.npf_mismatch = mismatch;
+    const PathCost cost = measure_path(model, policy, Workload::kTouch);
+    EXPECT_EQ(cost.done, kCostPages);
+    EXPECT_EQ(cost.counts[CostItem::kVmgexit], kCostPages);
+  }
+}
+
+TEST(PathCost, WhatIsNotPremappedTheGuestFaultsIn) {
+  auto model = open_model();
+  PolicySet policy;
+  policy.premap_mode = PremapMode::kReject;
+  const PathCost cost = measure_path(model, policy, Workload::kPremapInSmm);
+  EXPECT_EQ(cost.done, kCostPages);
+  EXPECT_EQ(cost.counts[CostItem::kNestedFault], kCostPages);
+  EXPECT_EQ(measure_path(model, {}, Workload::kPremapInSmm).counts[CostItem::kNestedFault], 0u);
+}
+
+TEST(PathCost, TheKernelsOwnWritesCostWhatGuardsThem) {
+  auto model = open_model();
+  const auto cost = [&](HostFault host_fault, MappedSetLock lock = MappedSetLock::kSpin) {
+    PolicySet policy = with_what_it_needs({.host_fault = host_fault, .mapped_set_lock = lock});
+    const PathCost counted = measure_path(model, policy, Workload::kConvertWritten);
+    EXPECT_EQ(counted.done, kCostPages) << static_cast<int>(host_fault);
+    EXPECT_EQ(counted.counts[CostItem::kPageStore], kCostPages) << static_cast<int>(host_fault);
+    return counted.counts;
+  };
+  const PathCounts plain = cost(HostFault::kUpm);
+  EXPECT_EQ(plain[CostItem::kSetUpdate], 0u);
+  EXPECT_EQ(plain[CostItem::kFrameReference], 0u);
+  const PathCounts references = cost(HostFault::kFolioRef);
+  EXPECT_EQ(references[CostItem::kSetUpdate], 0u);
+  EXPECT_EQ(references[CostItem::kFrameReference], 2 * kCostPages);
+  const PathCounts set = cost(HostFault::kMappedSet);
+  EXPECT_EQ(set[CostItem::kSetUpdate], 2 * kCostPages);
+  // Each update, and each conversion.
+  const PathCounts free = cost(HostFault::kMappedSet, MappedSetLock::kUnlocked);
+  EXPECT_EQ(set[CostItem::kLock], free[CostItem::kLock] + 2 * kCostPages + 2);
+}
+
 TEST(PathCost, AWayThatEndsEarlySaysHowFarItCame) {
   auto model = open_model();
   PolicySet policy;
   policy.npf_mismatch = NpfMismatch::kKill;
-  EXPECT_EQ(measure_path(model, policy, Workload::kTouch).done, 0u);
+  const PathCost killed = measure_path(model, policy, Workload::kTouch);
+  EXPECT_EQ(killed.done, 0u);
+  EXPECT_EQ(killed.tried, 1u) << "there is nobody to try the next page";
+  EXPECT_EQ(killed.counts[CostItem::kNestedFault], 1u);
+  policy = {};
+  policy.vmm = VmmPolicy::kRefuse;
+  const PathCost refused = measure_path(model, policy, Workload::kTouch);
+  EXPECT_EQ(refused.done, 0u);
+  EXPECT_EQ(refused.tried, kCostPages);
+  const PathCost boot = measure_path(model, with(DirectMapPolicy::kLeave), Workload::kConvert);
+  EXPECT_EQ(boot.tried, 0u) << "the host dies before the first page";
 }
 
 }  // namespace

@@ -303,7 +303,7 @@ class Simulation final : public model::LockObserver {
     counts += own;
     counts[CostItem::kRmpUpdate] = 0;  // these have pieces of their own
     PathCounts memory;
-    for (const CostItem item : {CostItem::kWalk, CostItem::kPageStore}) {
+    for (const CostItem item : {CostItem::kWalk, CostItem::kPageStore, CostItem::kByteZeroed}) {
       memory[item] = counts[item];
       counts[item] = 0;
     }

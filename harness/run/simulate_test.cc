@@ -140,7 +140,7 @@ TEST_F(Simulate, WhatIsDoneUnderOneLockDoesNotScale) {
 TEST_F(Simulate, MemoryOfAnotherNodeTakesLonger) {
   SimulateOptions options = options_for(0, 8);
   options.costs.nanoseconds.fill(0);
-  options.costs.nanoseconds[static_cast<std::size_t>(CostItem::kPageStore)] = 100;
+  options.costs.nanoseconds[static_cast<std::size_t>(CostItem::kByteZeroed)] = 100.0 / kPageBytes;
   options.topology.nodes = 2;
   const double local = run(options).virtual_ns;
   options.placement = Placement::kFirst;
@@ -155,7 +155,7 @@ TEST_F(Simulate, MemoryOfAnotherNodeTakesLonger) {
 TEST_F(Simulate, MemoryTakesAsMuchLongerAsItsNodeIsFar) {
   SimulateOptions options = options_for(0, 4);
   options.costs.nanoseconds.fill(0);
-  options.costs.nanoseconds[static_cast<std::size_t>(CostItem::kPageStore)] = 100;
+  options.costs.nanoseconds[static_cast<std::size_t>(CostItem::kByteZeroed)] = 100.0 / kPageBytes;
   options.placement = Placement::kFirst;
   options.topology = {.nodes = 3, .processors = {2, 1, 1}};
   options.topology.factor[0] = {1, 5, 6};  // nobody goes that way

@@ -46,7 +46,8 @@ std::string verdict_words(const AlternativeShown& shown) {
 }
 
 std::string cost_words(const AlternativeLine& line) {
-  if (!line.arrives()) return fmt::format("{} of {} pages", line.cost.done, line.cost.pages);
+  if (line.cost.tried == 0) return "the host dies";  // before the first page
+  if (!line.arrives()) return fmt::format("{:.0f} ns a try", line.nanoseconds);
   return fmt::format("{:.0f} ns", line.nanoseconds);
 }
 std::string ratio_words(const AlternativeLine& line) {
@@ -81,16 +82,19 @@ Json json_of(const AlternativeLine& line) {
            {"workload", name_of(line.one.workload())},
            {"pages", line.cost.pages},
            {"arrived", line.cost.done},
+           {"tried", line.cost.tried},
            {"frames_when_shared", nullptr},
            {"frames_when_private", nullptr},
            {"counts", std::move(counts)},
            {"nanoseconds_a_page", nullptr},
+           {"nanoseconds_a_try", nullptr},
            {"of_default", nullptr}};
   if (line.converts()) {
     out["frames_when_shared"] = line.cost.frames_when_shared;
     out["frames_when_private"] = line.cost.frames_when_private;
   }
-  if (line.arrives()) out["nanoseconds_a_page"] = line.nanoseconds;
+  if (line.cost.tried != 0)
+    out[line.arrives() ? "nanoseconds_a_page" : "nanoseconds_a_try"] = line.nanoseconds;
   if (line.of_default != 0) out["of_default"] = line.of_default;
   return out;
 }
@@ -152,7 +156,7 @@ Expected<std::vector<AlternativeLine>> show_all(const std::vector<Alternative>& 
       line.shown(flavor) = *shown;
     }
     line.cost = run::measure_path(*model, one.on_its_own(), one.workload());
-    line.nanoseconds = costs.price(line.cost.counts) / static_cast<double>(line.cost.pages);
+    line.nanoseconds = costs.price(line.cost.counts) / static_cast<double>(line.divisor());
     if (one.is_default()) usual = line.arrives() ? line.nanoseconds : 0;
     if (line.arrives() && usual > 0) line.of_default = line.nanoseconds / usual;
     lines.push_back(std::move(line));

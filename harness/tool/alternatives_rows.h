@@ -1,5 +1,6 @@
 // What sluice alternatives says of one value, and that as rows.
 #pragma once
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -14,7 +15,7 @@ struct AlternativeLine {
   run::Alternative one{};
   run::AlternativeShown plain{}, tdx{};
   run::PathCost cost{};
-  double nanoseconds = 0;  // a page
+  double nanoseconds = 0;  // a page, or a try where none arrives
   double of_default = 0;   // nanoseconds over the default's; 0 where either does not arrive
 
   run::AlternativeShown& shown(run::Flavor flavor) {
@@ -29,7 +30,14 @@ struct AlternativeLine {
     return lacks(plain, run::Flavor::kPlain) || lacks(tdx, run::Flavor::kTdx);
   }
   bool arrives() const { return cost.done == cost.pages; }
-  bool converts() const { return arrives() && one.workload() == run::Workload::kConvert; }
+  /// What the cost is a part of: the pages, or how many were tried where not all arrive.
+  std::uint64_t divisor() const {
+    return arrives() ? cost.pages : std::max<std::uint64_t>(cost.tried, 1);
+  }
+  bool converts() const {
+    return arrives() && (one.workload() == run::Workload::kConvert ||
+                         one.workload() == run::Workload::kConvertWritten);
+  }
 };
 
 /// What the rows say of how they were made.

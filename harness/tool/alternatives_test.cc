@@ -86,6 +86,7 @@ TEST_F(AlternativesTool, PricesCanBeTheHostsOwn) {
                    "fault_try=0\nrmpupdate=0\npsmash=0\npvalidate=0\n"
                    "tlb_flush=0\ndirect_map_split=0\ncache_flush=0\n"
                    "entry=0\nshot_processor=0\ninvalidation=0\nlock=0\nwalk=0\npage_store=0\n"
+                   "vmgexit=0\nbyte_zeroed=0\nset_update=0\nframe_reference=0\n"
                    "direct_map_flush = 64 # each\n");
   const Answer answer = sluice({"--axis", "direct_map", "--corpus", corpus_, "--costs", free});
   EXPECT_EQ(answer.status, kFine) << answer.text;

@@ -42,7 +42,7 @@ Check alloc_apic_page(Kernel& k, Vm& vm) {
       const auto pfn = k.machine.frames.allocate(k.machine.journal,
                                                  {.use = FrameUse::kHostUser, .index = index});
       if (!pfn) return Check::kSkipLimit;
-      host_kernel_store(k, *pfn, 0);
+      zero_kernel_page(k, *pfn);
       k.set(vm.apic_frame, *pfn);
     }
     // Assumption: there is memory for the slot.

@@ -242,7 +242,7 @@ bool add_large_page(Kernel& k, std::uint64_t index) {
       k.machine.journal, {.use = FrameUse::kHostUser, .index = head}, MapLevel::k2M);
   if (!pfn) return false;
   for (std::uint64_t i = 0; i < kBlock; ++i) {
-    store_to_guest_page(k, *pfn + PageCount{i}, 0);
+    zero_guest_page(k, *pfn + PageCount{i});
     k.set(k.host_pages[head + i],
           HostPage{.word = HostPage::kPresent | HostPage::kLarge | (pfn->value + i) << 12});
   }
@@ -286,7 +286,7 @@ HostPage* touch_host_page(Kernel& k, std::uint64_t hva) {
   const auto pfn =
       k.machine.frames.allocate(k.machine.journal, {.use = FrameUse::kHostUser, .index = index});
   if (!pfn) return nullptr;
-  if (!planted(Planted::kHostPageNotZeroed)) store_to_guest_page(k, *pfn, 0);
+  if (!planted(Planted::kHostPageNotZeroed)) zero_guest_page(k, *pfn);
   k.set(page, HostPage{.word = HostPage::kPresent | pfn->value << 12});
   return &page;
 }

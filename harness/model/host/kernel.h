@@ -260,8 +260,12 @@ struct Countdowns {
 struct PathCounters {
   std::uint64_t entries = 0;             // leaves zapped or write-protected
   std::uint64_t walks = 0;               // of a nested page table
-  std::uint64_t page_stores = 0;         // pages of 4 KiB that the kernel zeroed or copied
+  std::uint64_t page_stores = 0;         // pages of 4 KiB that the kernel copied or wrote
+  std::uint64_t bytes_zeroed = 0;        // by the kernel
   std::uint64_t direct_map_flushes = 0;  // of the kernel's own translations
+  std::uint64_t set_updates = 0;         // of the set of mapped pages (host_fault=mapped_set)
+  std::uint64_t set_locks = 0;           // how often its lock was taken
+  std::uint64_t frame_references = 0;    // that who writes a page took or dropped
 };
 
 /// Thread: compatible; never moves. Cost of open(): some mmaps.

@@ -43,6 +43,7 @@ HeldFrame& place_of(Kernel& k, Pfn pfn) {
 }
 void add_holder(Kernel& k, Pfn pfn, int change) {
   HeldFrame& held = place_of(k, pfn);
+  ++k.path.frame_references;
   k.set(held.pfn, pfn);
   k.set(held.holders, static_cast<std::uint8_t>(held.holders + change));
 }
@@ -99,10 +100,18 @@ bool is_there(const Kernel& k, const Target& target) {
   return page.present() && page.pfn() == target.pfn;
 }
 
+/// Somebody has the set's lock: a conversion, or who maps or unmaps a page.
+void count_lock(Kernel& k) {
+  const bool locks = k.machine.header.policy.mapped_set_lock != MappedSetLock::kUnlocked;
+  if (counts_mapped(k) && locks) ++k.path.set_locks;
+}
+
 /// One page more or less in the set. Who maps a page may not sleep: where the set's lock makes him
 /// wait and is one that sleeps, that is the end ("scheduling while atomic").
 void change_mapped_set(Kernel& k, const Target& target, int change) {
   add_mapping(k, target.pfn, change);
+  count_lock(k);
+  if (counts_mapped(k)) ++k.path.set_updates;
   if (counts_mapped(k) && k.mapped_set_locked != 0) kill_host(k, target.pfn);
 }
 
@@ -158,6 +167,7 @@ bool is_kept_shared(const Kernel& k, Pfn pfn) {
 }
 
 void lock_mapped_set(Kernel& k, int change) {
+  if (change > 0) count_lock(k);
   if (k.machine.header.policy.mapped_set_lock != MappedSetLock::kSleep) return;
   k.set(k.mapped_set_locked, static_cast<std::uint8_t>(k.mapped_set_locked + change));
 }

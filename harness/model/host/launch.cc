@@ -43,7 +43,7 @@ std::optional<Pfn> allocate_page(Kernel& k, FrameUse use) {
   const auto pfn = must_be_safe ? frames.allocate_unaligned(k.machine.journal, owner)
                                 : frames.allocate(k.machine.journal, owner);
   // Firmware overwrites what it takes for itself; a VMSA page comes zeroed (__GFP_ZERO).
-  if (pfn && use == FrameUse::kVmsa) host_kernel_store(k, *pfn, 0);
+  if (pfn && use == FrameUse::kVmsa) zero_kernel_page(k, *pfn);
   return pfn;
 }
 

@@ -242,7 +242,7 @@ void zero_folio(Kernel& k, const GmemPage& page) {
   const std::uint64_t frames = frames_in(page.folio_level());
   const Pfn first = page.pfn().align_down(frames);
   for (std::uint64_t i = 0; i < frames; ++i) {
-    store_to_guest_page(k, first + PageCount{i}, 0);
+    zero_guest_page(k, first + PageCount{i});
   }
 }
 

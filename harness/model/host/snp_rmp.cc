@@ -153,7 +153,6 @@ namespace {
 /// translation too.
 bool store(Kernel& k, Pfn pfn, std::uint64_t token, bool by_kmap) {
   Machine& machine = k.machine;
-  ++k.path.page_stores;
   if (machine.sept.any_td() && machine.sept.owner(pfn).owned) [[unlikely]] {  // poison
     kill_host(k, pfn);
     return false;
@@ -174,14 +173,25 @@ bool store(Kernel& k, Pfn pfn, std::uint64_t token, bool by_kmap) {
   return true;
 }
 
+bool is_by_kmap(const Kernel& k) { return direct_map_policy(k) == DirectMapPolicy::kLeaveKmap; }
+
 }  // namespace
 
 bool host_kernel_store(Kernel& k, Pfn pfn, std::uint64_t token) {
+  ++k.path.page_stores;
   return store(k, pfn, token, false);
 }
-
 bool store_to_guest_page(Kernel& k, Pfn pfn, std::uint64_t token) {
-  return store(k, pfn, token, direct_map_policy(k) == DirectMapPolicy::kLeaveKmap);
+  ++k.path.page_stores;
+  return store(k, pfn, token, is_by_kmap(k));
+}
+bool zero_kernel_page(Kernel& k, Pfn pfn) {
+  k.path.bytes_zeroed += kPageBytes;
+  return store(k, pfn, 0, false);
+}
+bool zero_guest_page(Kernel& k, Pfn pfn) {
+  k.path.bytes_zeroed += kPageBytes;
+  return store(k, pfn, 0, is_by_kmap(k));
 }
 
 }  // namespace sluice::model

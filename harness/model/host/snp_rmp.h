@@ -55,6 +55,9 @@ bool host_kernel_store(Kernel& k, Pfn pfn, std::uint64_t token);
 /// The same to a page that is a guest's or user space's (clear_highpage(), kmap_local_page()): with
 /// direct_map=leave_kmap by a mapping of its own.
 bool store_to_guest_page(Kernel& k, Pfn pfn, std::uint64_t token);
+/// The same two for a page of zeroes.
+bool zero_kernel_page(Kernel& k, Pfn pfn);
+bool zero_guest_page(Kernel& k, Pfn pfn);
 /// The host is dead, of what it did to this frame.
 void kill_host(Kernel& k, Pfn pfn);
 /// The frame's own entry says that it is a guest's or firmware's.

@@ -56,7 +56,7 @@ void remove_private(Kernel& k, Vm& vm, Gfn gfn, Pfn pfn) {
   const SeamStatus removed = call_alone(k, [&] { return tdh_mem_page_remove(k.machine, td, gfn); });
   if (is_bug(k, vm, removed)) return;
   if (is_bug(k, vm, tdh_phymem_page_wbinvd(k.machine, pfn))) return;
-  host_kernel_store(k, pfn, 0);  // MOVDIR64B, so that nobody meets the old key's integrity
+  zero_kernel_page(k, pfn);  // MOVDIR64B, so that nobody meets the old key's integrity
 }
 
 }  // namespace
