@@ -4,6 +4,7 @@
 #include <iterator>
 
 #include "ops/context.h"
+#include "ops/priorities.h"
 #include "ops/random.h"
 #include "ops/reflect.h"
 
@@ -198,6 +199,11 @@ void make_race(const Mutator& mutator, Sequence& sequence, Rng& rng) {
   sequence.steps.insert(sequence.steps.insert(where, resume), second);
 }
 
+/// The end of the sequence by another schedule.
+void change_priorities(const Mutator&, Sequence& sequence, Rng& rng) {
+  schedule_by_priority(rng, sequence);
+}
+
 void insert_setup(const Mutator&, Sequence& sequence, Rng& rng) {
   Sequence setup;
   setup.header = sequence.header;
@@ -226,7 +232,7 @@ void change_header(const Mutator&, Sequence& sequence, Rng& rng) {
   }
 }
 
-constexpr std::array<MutationKind, 15> kKinds{{
+constexpr std::array<MutationKind, 16> kKinds{{
     {"insert_op", 10, insert_op},
     {"append_op", 10, append_op},
     {"replace_op", 4, replace_op},
@@ -240,6 +246,7 @@ constexpr std::array<MutationKind, 15> kKinds{{
     {"change_park", 8, change_park},
     {"insert_resume", 6, insert_resume},
     {"make_race", 5, make_race},
+    {"change_priorities", 4, change_priorities},
     {"insert_setup", 1, insert_setup},
     {"change_header", 4, change_header},
 }};
