@@ -13,6 +13,8 @@ inline constexpr std::uint64_t kGhcbBufferBegin = 0x800;
 inline constexpr std::uint64_t kGhcbBufferEnd = 0xff0;
 inline constexpr unsigned kPscMaxEntries = (kGhcbBufferEnd - kGhcbBufferBegin - 8) / 8;
 static_assert(kPscMaxEntries == 253);
+/// Of those a guest fills so many before it asks (Linux VMGEXIT_PSC_MAX_COUNT).
+inline constexpr unsigned kPscEntriesPerRequest = 64;
 
 /// The operation of a page state change, four bits; text knows private, shared, smash and unsmash.
 struct PscOperation {

@@ -165,15 +165,21 @@ bool owner_wrote(const View& view, VmIndex vm, const FrameChange& change) {
 }
 
 /// The kernel wrote what a slot shows as shared: a mappable file serves both halves of a TD, and a
-/// page without an entry holds nothing of it yet.
+/// page without an entry holds nothing of it yet. Or what a slot showed when it was found: the slot
+/// may have gone since, while nothing shows the page as private.
 bool kernel_wrote(const View& view, VmIndex vm, const FrameChange& change) {
   const bool is_td = view.vm(vm).type == VmType::kTdx;
   if (is_td && td_of(view, change.pfn)) return false;
+  const bool stood_inside = !is_one_of<KernelWrite>(view.step().op);
+  const bool hidden =
+      is_guests(change.rmp_now) || (!is_td && is_shown_as_private(view, vm, change.now));
   return any_ran_op(view, [&](const Op& op) {
     const auto* const write = std::get_if<KernelWrite>(&op);
-    return write != nullptr && write->vm == vm && write->value.value == change.now.content &&
-           is_shown_at(view, vm, change.now, write->gfn) &&
-           (is_td || !view.is_private(vm, write->gfn));
+    if (write == nullptr || write->vm != vm || write->value.value != change.now.content)
+      return false;
+    const bool is_shown = is_shown_at(view, vm, change.now, write->gfn) &&
+                          (is_td || !view.is_private(vm, write->gfn));
+    return is_shown || (stood_inside && !hidden);
   });
 }
 

@@ -71,7 +71,8 @@ void GuestOrderBook::note(const View& view, bool anything_accepted) {
   if (broken_ == ~std::uint64_t{0} || !anything_accepted) return;
   const PolicySet& policy = view.header().policy;
   const bool kills = policy.vmm == VmmPolicy::kKill && ran<GuestConvert>(view);
-  if (policy.guest != GuestPolicy::kEnlightened || kills) {
+  const bool takes_more = punches_anywhere(policy) && ran<GuestConvert>(view);
+  if (policy.guest != GuestPolicy::kEnlightened || kills || takes_more) {
     broken_ = ~std::uint64_t{0};
     return;
   }

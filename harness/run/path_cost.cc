@@ -15,12 +15,12 @@ constexpr std::uint32_t kGuestMemfdFlag = 4;  // KVM_MEM_GUEST_MEMFD
 constexpr std::uint32_t kSmmSlot = 1 << 16;
 constexpr unsigned kTries = 4;  // of a page: mended, accepted, touched, and one to spare
 
-/// Page state changes that the guest asks for by a GHCB's buffer, as many as one holds at a time;
+/// Page state changes that the guest asks for by a GHCB's buffer, as many as it fills at a time;
 /// with large entries as if each block were one.
 std::uint64_t requests_of(const GuestConvert& op) {
   const std::uint64_t of_entry = op.large ? kFramesPer2M : 1;
   const std::uint64_t entries = (op.page_count.value + of_entry - 1) / of_entry;
-  return (entries + kPscMaxEntries - 1) / kPscMaxEntries;
+  return (entries + kPscEntriesPerRequest - 1) / kPscEntriesPerRequest;
 }
 
 void add(PathCounts& counts, const Event& event) {

@@ -41,7 +41,7 @@ TEST(PathCost, AConversionIsPvalidateOfEachPageAndUserSpacesCalls) {
   // Accepted, rescinded, accepted again.
   EXPECT_EQ(cost.counts[CostItem::kPvalidate], 3 * kCostPages);
   EXPECT_EQ(cost.counts[CostItem::kSystemCall], 3u) << "attributes there and back, and a hole";
-  EXPECT_EQ(cost.counts[CostItem::kVmgexit], 2u) << "64 entries each, of 253 that a buffer has";
+  EXPECT_EQ(cost.counts[CostItem::kVmgexit], 2u) << "64 entries each";
   PolicySet in_place;
   in_place.backing = Backing::kFdInPlace;
   in_place.host_fault = HostFault::kFolioRef;
@@ -125,9 +125,9 @@ TEST(PathCost, ARequestIsAnExitForEachBufferThatIsFull) {
     return own_counts(GuestConvert{.page_count = {pages}, .large = large}, {})[CostItem::kVmgexit];
   };
   EXPECT_EQ(exits(1, false), 1u);
-  EXPECT_EQ(exits(253, false), 1u);
-  EXPECT_EQ(exits(254, false), 2u);
-  EXPECT_EQ(exits(254, true), 1u);
+  EXPECT_EQ(exits(64, false), 1u);
+  EXPECT_EQ(exits(65, false), 2u);
+  EXPECT_EQ(exits(65, true), 1u);
   EXPECT_EQ(own_counts(Psc{}, {})[CostItem::kVmgexit], 1u);
   EXPECT_EQ(own_counts(PscMsr{}, {})[CostItem::kVmgexit], 1u);
 }

@@ -324,6 +324,22 @@ FaultResult handle_fault(Kernel& k, Vcpu& vcpu, PageFault& fault) {
   return result;
 }
 
+namespace {
+
+/// rmpupdate() goes round once more, because another processor is in the way of the page that the
+/// fault prepares.
+// Deviation: in Linux the folio is locked meanwhile. Here whoever would wait for it goes first, and
+// the fault looks at the page anew, as if it had come to the lock later.
+bool meets_contention(Kernel& k, const Vm& vm, PageFault& fault) {
+  if (!fault.has_folio || !k.machine.rmp.is_contended()) return false;
+  const GmemHold hold{.pfn = fault.pfn, .max_level = fault.max_level, .index = fault.gmem_index};
+  if (!updates_rmp(k, vm, with_file(vm, fault), fault.gfn, hold)) return false;
+  k.machine.rmp.pass_contention(k.machine.journal);
+  return true;
+}
+
+}  // namespace
+
 Task<FaultResult> start_fault(Kernel& k, VcpuIndex index, PageFault& fault) {
   Vcpu& vcpu = k.vcpu(index);
   const LockId mmu = mmu_lock(vcpu.vm);
@@ -345,6 +361,9 @@ Task<FaultResult> start_fault(Kernel& k, VcpuIndex index, PageFault& fault) {
     if (found.status != FaultStatus::kContinue) co_return found;
     if (fault.has_folio) {
       co_await point(k, Point::kGmemFolioFound);
+    }
+    while (meets_contention(k, k.vm(vcpu.vm), fault)) {
+      co_await point(k, Point::kRmpUpdateContended);
     }
     const FaultResult ready = fault_prepare(k, vcpu, fault);
     if (ready.status != FaultStatus::kContinue) co_return ready;

@@ -95,6 +95,8 @@ struct GmemHold {
 /// fault.gmem_gone, `no_memory`, fault.poisoned.
 Check hold_page(Kernel& k, const Memslot& slot, Gfn gfn, GmemHold& hold,
                 Check no_memory = Check::kFaultNoFolio);
+/// prepare_page() would begin with an RMPUPDATE.  Pre: what it has itself.
+bool updates_rmp(const Kernel& k, const Vm& vm, const Memslot& slot, Gfn gfn, const GmemHold& hold);
 /// Second half: zeroes a fresh page and has the architecture prepare it.  The reference stays on
 /// failure; the level falls where the folio was split in between.  Fails: fault.prepare_*.
 Check prepare_page(Kernel& k, Vm& vm, const Memslot& slot, Gfn gfn, GmemHold& hold);

@@ -3,8 +3,10 @@
 #include <utility>
 
 #include "model/host/adversity.h"
+#include "model/host/attributes.h"
 #include "model/host/guest_memfd.h"
 #include "model/host/in_place.h"
+#include "model/host/kernel_write.h"
 #include "model/host/snp_rmp.h"
 #include "trace/kernel_behavior.h"
 
@@ -365,6 +367,15 @@ Check prepare_page(Kernel& k, Vm& vm, const Memslot& slot, Gfn gfn, GmemHold& ho
   if (late) zero_folio(k, page);
   mark_uptodate(k, gmem, hold.index);
   return Check::kOk;
+}
+
+bool updates_rmp(const Kernel& k, const Vm& vm, const Memslot& slot, Gfn gfn,
+                 const GmemHold& hold) {
+  if (!vm.sev.active || slot.gmem == GmemRef::kNone) return false;
+  const GmemPage page = find_page(k, k.gmem(GmemIndex{slot.gmem}), hold.index);
+  if (!page.present() || page.pfn() != hold.pfn || is_assigned(k, hold.pfn)) return false;
+  if (is_in_place(k)) return is_private(k, vm, gfn) && !is_kept_shared(k, hold.pfn);
+  return !page.uptodate() || behavior::gmem_always_prepares(k.version());
 }
 
 Check get_pfn(Kernel& k, Vm& vm, const Memslot& slot, Gfn gfn, GmemHold& hold) {

@@ -132,6 +132,11 @@ bool Rmp::meets(Journal& journal, RmpBusy code) {
   return now;
 }
 
+void Rmp::pass_contention(Journal& journal) {
+  const bool met = meets(journal, RmpBusy::kOverlap);
+  SLUICE_CHECK(met);
+}
+
 /// rmp.md 4.2 row 6: somebody else has the entry.
 // Assumption: contention is met before the entry itself is looked at, whichever code it answers.
 Check Rmp::refuse_obstacle(Journal& journal, Pfn pfn, PageSize page_size) {

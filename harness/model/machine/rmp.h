@@ -123,6 +123,12 @@ class Rmp {
   };
   void contend(Journal& journal, const Contention& contention);
   const Contention& contention() const { return contention_; }
+  /// The next RMPUPDATE would be refused because somebody is at work in its 2 MiB (FAIL_OVERLAP).
+  bool is_contended() const {
+    return contention_.left != 0 && contention_.wait == 0 && contention_.code == RmpBusy::kOverlap;
+  }
+  /// That refusal, without the rest of the instruction. Pre: is_contended().
+  void pass_contention(Journal& journal);
 
   static constexpr std::size_t kMaxInUse = 16;
 

@@ -26,6 +26,7 @@ enum class Point : std::uint8_t {
   kVcpuInCreation,
   // guest_memfd, kvm.md 1.
   kGmemFolioFound,
+  kRmpUpdateContended,
   kAllocateNextPage,
   kPunchAfterBegin,
   kPunchAfterDrop,
@@ -84,6 +85,9 @@ inline constexpr auto kPoints = std::to_array<PointRow>({
      "the vCPU counts among those created, and is not yet there"},
     {Point::kGmemFolioFound, "gmem.folio_found",
      "folio looked up or allocated, not yet prepared for the guest"},
+    {Point::kRmpUpdateContended, "rmpupdate.contended",
+     "another processor was in the way of the folio's RMPUPDATE (FAIL_OVERLAP), which is tried "
+     "again"},
     {Point::kAllocateNextPage, "gmem_allocate.next_page",
      "one page allocated, invalidate_lock held shared"},
     {Point::kPunchAfterBegin, "gmem_punch_hole.after_begin",

@@ -10,8 +10,6 @@
 namespace sluice::model {
 namespace {
 
-constexpr unsigned kEntriesPerRequest = 64;
-
 Gfn end_of(const GuestConvert& op) {
   const bool truncates = op.to_private && planted(Planted::kAcceptTruncatesCount);
   return op.gfn + PageCount{op.page_count.value & (truncates ? 0xffu : ~0u)};
@@ -19,15 +17,15 @@ Gfn end_of(const GuestConvert& op) {
 
 /// The entries of one request: a walk over the range from `next`.
 struct Chunk {
-  std::array<PscEntry, kEntriesPerRequest> entries{};
-  std::array<Gfn, kEntriesPerRequest> frames{};  // of which an entry has room for 40 bits
+  std::array<PscEntry, kPscEntriesPerRequest> entries{};
+  std::array<Gfn, kPscEntriesPerRequest> frames{};  // of which an entry has room for 40 bits
   unsigned count = 0;
 };
 Chunk take_chunk(const GuestConvert& op, Gfn& next) {
   const Gfn end = end_of(op);
   const std::uint8_t operation = op.to_private ? PscOperation::kPrivate : PscOperation::kShared;
   Chunk chunk;
-  while (next < end && chunk.count < kEntriesPerRequest) {
+  while (next < end && chunk.count < kPscEntriesPerRequest) {
     const bool large =
         op.large && next.is_aligned(kFramesPer2M) && (end - next).value >= kFramesPer2M;
     const PscEntry entry = psc_entry(operation, next, large);
