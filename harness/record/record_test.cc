@@ -71,6 +71,7 @@ AlternativeRow example_alternative() {
                              .frames_when_private = 128,
                              .counts = {{.name = "rmpupdate", .count = 128}},
                              .nanoseconds_a_page = 12.5,
+                             .nanoseconds_a_try = 7.5,
                              .of_default = 0.5,
                              .prices = "own.costs"};
   return row;

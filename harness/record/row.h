@@ -214,9 +214,10 @@ struct AlternativeCost {
   std::optional<std::uint64_t> frames_when_shared{}, frames_when_private{};
   std::vector<Count> counts{};  // of all pages, exact
   std::optional<double>
-      nanoseconds_a_page{};             // empty where fewer pages arrived than were asked for
-  std::optional<double> of_default{};   // over the default's; empty where either has none
-  std::optional<std::string> prices{};  // their file; empty: the defaults
+      nanoseconds_a_page{};                   // empty where fewer pages arrived than were asked for
+  std::optional<double> nanoseconds_a_try{};  // where not all arrive, and somebody has tried
+  std::optional<double> of_default{};         // over the default's; empty where either has none
+  std::optional<std::string> prices{};        // their file; empty: the defaults
   friend bool operator==(const AlternativeCost&, const AlternativeCost&) = default;
 };
 

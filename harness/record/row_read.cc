@@ -90,6 +90,7 @@ class Fields {
       in.read("frames_when_private", to.frames_when_private);
       in.read("counts", to.counts);
       in.read("nanoseconds_a_page", to.nanoseconds_a_page);
+      in.read("nanoseconds_a_try", to.nanoseconds_a_try);
       in.read("of_default", to.of_default);
       in.read("prices", to.prices);
     });

@@ -230,6 +230,7 @@ Json json_of(const std::optional<AlternativeCost>& cost) {
               {"frames_when_private", json_of(cost->frames_when_private)},
               {"counts", json_of(cost->counts)},
               {"nanoseconds_a_page", json_of(cost->nanoseconds_a_page)},
+              {"nanoseconds_a_try", json_of(cost->nanoseconds_a_try)},
               {"of_default", json_of(cost->of_default)},
               {"prices", json_of(cost->prices)}};
 }

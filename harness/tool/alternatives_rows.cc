@@ -37,7 +37,11 @@ record::AlternativeCost cost_of(const AlternativeLine& line, const AlternativeRo
   }
   for (const run::CostItemRow& row : run::kCostItemRows)
     cost.counts.push_back({.name = std::string(row.name), .count = line.cost.counts[row.item]});
-  if (line.arrives()) cost.nanoseconds_a_page = line.nanoseconds;
+  if (line.arrives()) {
+    cost.nanoseconds_a_page = line.nanoseconds;
+  } else if (line.cost.tried != 0) {
+    cost.nanoseconds_a_try = line.nanoseconds;
+  }
   if (line.of_default != 0) cost.of_default = line.of_default;
   if (!notes.prices.empty()) cost.prices = notes.prices;
   return cost;

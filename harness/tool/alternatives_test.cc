@@ -121,6 +121,7 @@ TEST_F(AlternativesTool, ARowForEachValueSaysWhatTheTableSays) {
   ASSERT_TRUE(leave.cost);
   EXPECT_LT(leave.cost->arrived, leave.cost->pages);
   EXPECT_FALSE(leave.cost->nanoseconds_a_page) << "the host dies on the way";
+  EXPECT_FALSE(leave.cost->nanoseconds_a_try) << "before the first page";
 }
 
 TEST_F(AlternativesTool, ACounterexampleIsInItsRowStepByStep) {
@@ -151,6 +152,9 @@ TEST_F(AlternativesTool, OnATdAValueHasARowOfItsOwnWithoutACost) {
   EXPECT_EQ(of("auto_convert", "tdx")->verdict, record::AlternativeVerdict::kBroken);
   EXPECT_FALSE(of("auto_convert", "tdx")->cost);
   EXPECT_TRUE(of("auto_convert", "plain")->cost);
+  ASSERT_NE(of("kill", "plain"), all.end());
+  EXPECT_FALSE(of("kill", "plain")->cost->nanoseconds_a_page);
+  EXPECT_TRUE(of("kill", "plain")->cost->nanoseconds_a_try) << "no page arrives";
   ASSERT_TRUE(of("exit", "tdx")->explored);
   EXPECT_EQ(of("exit", "tdx")->explored->interleavings_max, 20u);
 }

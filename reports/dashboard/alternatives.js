@@ -32,7 +32,7 @@ function exploredText(row) {
 function verdictText(row) {
   switch (row.verdict) {
     case "broken": return ["missed", "\u2717 broken: " + row.invariant, row.counterexample ? times(row.counterexample.steps.length, "operation") : ""];
-    case "nothing_found": return ["met", "\u2713 nothing found", row.explored ? "in " + exploredText(row) : ""];
+    case "nothing_found": return ["met", "\u2713 nothing found", row.explored ? "in " + exploredText(row) + ", \u2264 " + times(row.explored.preemptions_max, "preemption") : ""];
     case "stale": return ["stale", "? stale", row.reason];
     default: return ["muted", "not shown", ""];
   }
@@ -60,6 +60,7 @@ function ofDefaultBar(ratio, longest) {
 function costCell(cost) {
   if (!cost) return MISSING;
   if (typeof cost.nanoseconds_a_page === "number") return [el("b", null, grouped(cost.nanoseconds_a_page)), " ", el("small", null, "ns/page")];
+  if (typeof cost.nanoseconds_a_try === "number") return el("span.muted", {title: grouped(cost.arrived) + " of " + times(cost.pages, "page") + " arrive"}, grouped(cost.nanoseconds_a_try) + " ns/try");
   return el("span.muted", {title: "where fewer pages arrive than were asked for, there is no cost to name"},
     grouped(cost.arrived) + " of " + times(cost.pages, "page") + " arrive");
 }

@@ -24,9 +24,9 @@ async function drawn(page, workload, kind, number = 0) {
 export const alternativesTests = {
   async "each alternative has its verdict, cost and ratio to the default"(page) {
     assert.deepEqual(await cells(page, '#alternatives-table tbody[data-axis="direct_map"] tr.choice'), [
-      ["split default", "\u2713 nothing found in all 287 interleavings", "13,232 ns/page", "1.00\u00d7", "direct_map/tour.ops"],
+      ["split default", "\u2713 nothing found in all 287 interleavings, \u2264 2 preemptions", "13,232 ns/page", "1.00\u00d7", "direct_map/tour.ops"],
       ["leave", "\u2717 broken: H2 host.lives 2 operations", "3 of 64 pages arrive", "\u2013", "direct_map/leave.ops"],
-      ["unmap", "\u2713 nothing found in the first 5,000 interleavings", "21,232 ns/page", "1.60\u00d7", "direct_map/tour.ops"],
+      ["unmap", "\u2713 nothing found in the first 5,000 interleavings, \u2264 2 preemptions", "21,232 ns/page", "1.60\u00d7", "direct_map/tour.ops"],
       ["old", "? stale " + HOSTILE_REASON, "13,232 ns/page", "1.00\u00d7", "direct_map/tour.ops"],
       ["new", "not shown", "13,232 ns/page", "1.00\u00d7", ""]]);
     assert.match(await page.innerText('tbody[data-axis="direct_map"] tr.group'), /direct_map\s*about direct_map \u00b7 cost: the way convert, 64 pages/);
@@ -35,8 +35,9 @@ export const alternativesTests = {
 
   async "verdicts on a TD stand apart where they differ"(page) {
     const told = await cells(page, '#alternatives-table tbody[data-axis="npf_mismatch"] tr.choice');
-    assert.equal(told[0][1], "SNP, TDX\u2713 nothing found in all 287 interleavings");
-    assert.equal(told[1][1], "SNP\u2713 nothing found in all 287 interleavings TDX\u2717 broken: H2 host.lives 2 operations");
+    assert.equal(told[0][1], "SNP, TDX\u2713 nothing found in all 287 interleavings, \u2264 2 preemptions");
+    assert.equal(told[1][1], "SNP\u2713 nothing found in all 287 interleavings, \u2264 2 preemptions TDX\u2717 broken: H2 host.lives 2 operations");
+    assert.equal(told[2][2], "1,390 ns/try");
   },
 
   async "a counterexample is shown step by step, with the counts beside the default's"(page) {

@@ -320,7 +320,7 @@ async function small() {
 async function designOnly() {
   const {browser, page, problems} = await openPage(site("design", [...alternatives(), ...simulations()]));
   assert.match(await page.innerText("#subtitle"), /2026-11-09 02:13 UTC/);
-  assert.equal(await page.locator("#alternatives-table tr.choice").count(), 7);
+  assert.equal(await page.locator("#alternatives-table tr.choice").count(), 8);
   assert.equal(await page.locator("#scaling .block").count(), 3);
   assert.deepEqual(await page.$$eval("#sections a", (found) => found.map((link) => link.textContent)),
     ["Latest results", "Design alternatives", "Scaling", "Hosts"]);

@@ -103,12 +103,12 @@ function selftest(run, host, name, verdict, seconds, reason = "") {
 const TOUR = {interleavings: 287, complete: true, preemptions_max: 2, interleavings_max: 5000};
 
 function alternative(run, host, axis, value, verdict, fields = {}) {
-  const {nanoseconds = 13231.5625, of_default = 1, arrived = 64, counts = {}, ...others} = fields;
+  const {nanoseconds = 13231.5625, of_default = 1, arrived = 64, of_try = null, counts = {}, ...others} = fields;
   return {...head("alternative", run, host, 800), axis, summary: "about " + axis, value, default: false, flavor: "plain", policy: axis + "=" + value, verdict,
     reason: "", file: "corpora/alternatives/" + axis + "/tour.ops", invariant: "", counterexample: null,
     explored: verdict === "nothing_found" ? {policy: axis + "=" + value, ...TOUR} : null,
     cost: {workload: "convert", pages: 64, arrived, frames_when_shared: 64, frames_when_private: 128, counts: {rmpupdate: 192, tlb_flush: 2, psmash: 0, ...counts},
-      nanoseconds_a_page: arrived === 64 ? nanoseconds : null, of_default: arrived === 64 ? of_default : null, prices: null}, ...others};
+      nanoseconds_a_page: arrived === 64 ? nanoseconds : null, nanoseconds_a_try: of_try, of_default: arrived === 64 ? of_default : null, prices: null}, ...others};
 }
 
 export const COUNTEREXAMPLE = {text: "# policy: direct_map=leave\ncreate_vm type=snp\nkernel_write park=1\n",
@@ -131,6 +131,7 @@ export function alternatives() {
     alternative(last, HOST_A, "npf_mismatch", "exit", "nothing_found", {default: true, flavor: "tdx", cost: null}),
     alternative(last, HOST_A, "npf_mismatch", "auto_convert", "nothing_found"),
     alternative(last, HOST_A, "npf_mismatch", "auto_convert", "broken", {...BROKEN, flavor: "tdx", cost: null}),
+    alternative(last, HOST_A, "npf_mismatch", "kill", "nothing_found", {arrived: 0, of_try: 1390}),
   ];
 }
 
